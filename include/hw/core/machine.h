@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Machines: a type per board and version; compat values are collected from the device records.
+ *
+ * A machine type is an object type "NAME-machine". Properties of -machine are its properties.
+ */
+#ifndef HW_CORE_MACHINE_H
+#define HW_CORE_MACHINE_H
+
+#include "hw/core/device.h"
+
+typedef struct Machine Machine;
+typedef struct MachineType MachineType;
+
+struct MachineType {
+    ObjectType object;                 /* name "pc-i440fx-7.2-machine" */
+    const char *name;                  /* "pc-i440fx-7.2", as -machine and the stream say it */
+    const char *version;               /* "7.2": selects compat values; NULL: not versioned */
+    const char *alias;                 /* "pc", or NULL */
+    const char *description;           /* "Standard PC (i440FX + PIIX, 1996)" */
+    const char *deprecation;           /* or NULL */
+    bool is_default;
+    unsigned max_cpus;
+    const char *default_ram_id;        /* "pc.ram"; NULL: no RAM */
+    uint64_t default_ram_size;         /* bytes */
+    const char *default_cpu_type;      /* or NULL */
+    const char *default_display;       /* "std", or NULL */
+    bool hotpluggable_cpus;
+    bool numa_mem_supported;
+    /* Builds the board; RAM exists and is in machine->ram. */
+    bool (*init)(Machine *machine, GError **error);
+    /* After all devices of the command line. May be NULL. */
+    bool (*done)(Machine *machine, GError **error);
+    /* Devices that the machine has unless -nodefaults: called before -device ones. May be NULL. */
+    bool (*default_devices)(Machine *machine, GError **error);
+};
+
+typedef struct MachineSmp {
+    unsigned cpus, max_cpus, sockets, dies, cores, threads;
+} MachineSmp;
+
+struct Machine {
+    Object object;
+    uint64_t ram_size, max_ram_size;   /* bytes */
+    unsigned ram_slots;
+    MachineSmp smp;
+    char *ram_backend_id;              /* -machine memory-backend= */
+    struct MemoryRegion *ram;          /* all of RAM, not yet mapped */
+    char *cpu_type;
+    char *kernel, *initrd, *append, *firmware;
+    bool usb;                          /* -machine usb= */
+    bool dump_guest_core, mem_merge;
+    bool enable_defaults;              /* no -nodefaults */
+    bool suppress_vmdesc;
+    int phase;
+};
+
+extern const ObjectType machine_type;
+void machine_type_register(const MachineType *type);
+#define MACHINE_REGISTER(record)                                               \
+    static void __attribute__((constructor)) register_machine_##record(void)   \
+    {                                                                          \
+        machine_type_register(&(record));                                      \
+    }
+
+/* By name or alias; NULL if there is none. */
+const MachineType *machine_type_by_name(const char *name);
+typedef void MachineTypeFunc(const MachineType *type, void *opaque);
+void machine_type_foreach(MachineTypeFunc *func, void *opaque);
+const MachineType *machine_get_type(const Machine *machine);
+/* The machine of this process, NULL before it is made. */
+Machine *machine_current(void);
+void machine_set_current(Machine *machine);
+
+/* -1, 0, 1 as version a is before, equal to or after b ("9.0" < "10.0"). */
+int machine_version_compare(const char *a, const char *b);
+/* Adds the compat values of every device type for this version as globals. */
+void machine_apply_compat(const MachineType *type);
+/* The effective table of a version, one entry a line "type.property=value", sorted: for golden files. */
+char *machine_dump_compat(const MachineType *type);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory: regions, address spaces, RAM blocks, dirty tracking.
+ *
+ * A MemoryRegion is a node of a tree: a container, RAM, ROM, I/O with callbacks, or an alias of a part of
+ * another. An AddressSpace flattens the tree under its root; readers see the flat map by RCU.
+ *
+ * M1  The tree changes under the big lock; each outermost commit publishes one new flat map.
+ * M2  Reading and writing guest memory is safe from any thread inside an RCU read section, which the access
+ *     functions enter by themselves.
+ * M3  Whoever writes RAM marks the pages dirty for every active client before the write can be missed:
+ *     write first, mark after; migration clears before it reads.
+ * M4  After ram_close() (quiesce) every write through these functions fails and names the writer.
+ */
+#ifndef SYSTEM_MEMORY_H
+#define SYSTEM_MEMORY_H
+
+#include <glib.h>
+#include "qom/object.h"
+
+typedef uint64_t hwaddr;
+
+#define GUEST_PAGE_BITS 12
+#define GUEST_PAGE_SIZE (UINT64_C(1) << GUEST_PAGE_BITS)
+
+typedef struct MemoryRegion MemoryRegion;
+typedef struct AddressSpace AddressSpace;
+typedef struct RamBlock RamBlock;
+
+/* Result of an access; errors may be OR-ed together. */
+typedef enum MemResult {
+    MEM_OK = 0,
+    MEM_ERROR = 1 << 0,          /* the device refused */
+    MEM_DECODE_ERROR = 1 << 1,   /* nothing there */
+    MEM_CLOSED = 1 << 2,         /* RAM is closed (M4) */
+} MemResult;
+
+typedef enum MemEndian { MEM_LITTLE_ENDIAN, MEM_BIG_ENDIAN } MemEndian;
+
+/* What an I/O region does. offset is relative to the region; size is 1, 2, 4 or 8 bytes. */
+typedef struct MemoryOps {
+    uint64_t (*read)(void *opaque, hwaddr offset, unsigned size);
+    void (*write)(void *opaque, hwaddr offset, uint64_t value, unsigned size);
+    MemEndian endian;
+    struct {
+        unsigned min_size, max_size; /* sizes the guest may use; 0: 1 and 8. Others: all ones / ignored */
+        bool unaligned;
+    } valid;
+    struct {
+        unsigned min_size, max_size; /* sizes the callbacks take; accesses are split or widened. 0: 1 and 4 */
+        bool unaligned;
+    } impl;
+} MemoryOps;
+
+/* ---- regions ------------------------------------------------------------------------------------------- */
+
+extern const ObjectType memory_region_type;
+
+/* Regions are objects: created with one reference, children of owner in the tree (NULL: unattached). Names
+ * are copied. size UINT64_MAX stands for the whole 2^64. Freed by memory_region_free() when unmapped. */
+MemoryRegion *memory_region_new_container(Object *owner, const char *name, uint64_t size);
+MemoryRegion *memory_region_new_io(Object *owner, const MemoryOps *ops, void *opaque, const char *name,
+                                   uint64_t size);
+/* RAM in a new block of that id (must be unique); NULL with an error if the host has no memory. */
+MemoryRegion *memory_region_new_ram(Object *owner, const char *name, uint64_t size, GError **error);
+/* RAM that is read-only for the guest. */
+MemoryRegion *memory_region_new_rom(Object *owner, const char *name, uint64_t size, GError **error);
+MemoryRegion *memory_region_new_alias(Object *owner, const char *name, MemoryRegion *target,
+                                      hwaddr offset, uint64_t size);
+/* Unmaps where mapped and drops the creator's reference. NULL is allowed. */
+void memory_region_free(MemoryRegion *mr);
+
+/* Maps sub into container at offset; higher priority wins where regions overlap. */
+void memory_region_map(MemoryRegion *container, hwaddr offset, MemoryRegion *sub);
+void memory_region_map_overlap(MemoryRegion *container, hwaddr offset, MemoryRegion *sub, int priority);
+void memory_region_unmap(MemoryRegion *container, MemoryRegion *sub);
+void memory_region_set_enabled(MemoryRegion *mr, bool enabled);
+void memory_region_set_address(MemoryRegion *mr, hwaddr offset);
+void memory_region_set_size(MemoryRegion *mr, uint64_t size);
+void memory_region_set_alias_offset(MemoryRegion *mr, hwaddr offset);
+void memory_region_set_readonly(MemoryRegion *mr, bool readonly);
+bool memory_region_is_mapped(const MemoryRegion *mr);
+uint64_t memory_region_size(const MemoryRegion *mr);
+const char *memory_region_name(const MemoryRegion *mr);
+hwaddr memory_region_address(const MemoryRegion *mr);
+/* Host memory of a RAM region; NULL for others. */
+void *memory_region_ram_ptr(MemoryRegion *mr);
+RamBlock *memory_region_ram_block(MemoryRegion *mr);
+/* Marks pages written by other means than the access functions. */
+void memory_region_set_dirty(MemoryRegion *mr, hwaddr offset, uint64_t len);
+
+/* Several changes, one new flat map. */
+void memory_transaction_begin(void);
+void memory_transaction_commit(void);
+
+/* ---- address spaces ------------------------------------------------------------------------------------ */
+
+/* The machine's memory and I/O port roots and spaces; exist after memory_init(). */
+void memory_init(void);
+MemoryRegion *system_memory(void);
+MemoryRegion *system_io(void);
+extern AddressSpace *address_space_memory, *address_space_io;
+
+AddressSpace *address_space_new(MemoryRegion *root, const char *name);
+void address_space_free(AddressSpace *as);
+
+/* Reads or writes bytes; RAM is copied, I/O regions see accesses of fitting size. Any thread (I/O regions
+ * need the big lock: taken by itself where the caller does not hold it). */
+MemResult address_space_read(AddressSpace *as, hwaddr addr, void *buf, uint64_t len);
+MemResult address_space_write(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len);
+MemResult address_space_memset(AddressSpace *as, hwaddr addr, uint8_t c, uint64_t len);
+/* Writes even into ROM (firmware loading, qtest does not). */
+MemResult address_space_write_rom(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len);
+
+/* Ports. */
+uint64_t port_read(hwaddr port, unsigned size);
+void port_write(hwaddr port, uint64_t value, unsigned size);
+
+/* Calls func for each range of the flat map in order; false stops. */
+typedef bool FlatRangeFunc(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset_in_region,
+                           bool readonly, void *opaque);
+void address_space_foreach_range(AddressSpace *as, FlatRangeFunc *func, void *opaque);
+
+/* Those who mirror the flat map elsewhere (KVM slots): told of each range that goes or comes, between begin
+ * and commit. Registered for one space; replays the present map. */
+typedef struct MemoryListener {
+    const char *name;
+    int priority;
+    void (*begin)(struct MemoryListener *l);
+    void (*commit)(struct MemoryListener *l);
+    void (*range_add)(struct MemoryListener *l, hwaddr start, uint64_t size, MemoryRegion *mr,
+                      hwaddr offset_in_region, bool readonly);
+    void (*range_del)(struct MemoryListener *l, hwaddr start, uint64_t size, MemoryRegion *mr,
+                      hwaddr offset_in_region, bool readonly);
+    bool (*log_start)(struct MemoryListener *l, GError **error); /* dirty logging of everything */
+    void (*log_stop)(struct MemoryListener *l);
+    void (*log_sync)(struct MemoryListener *l, bool last);       /* bits into the RAM blocks */
+    AddressSpace *as;
+    void *opaque;
+} MemoryListener;
+
+void memory_listener_register(MemoryListener *listener, AddressSpace *as);
+void memory_listener_unregister(MemoryListener *listener);
+
+/* ---- DMA -------------------------------------------------------------------------------------------------- */
+
+/* Device access to guest memory. writer names the device for M4; a constant or device-owned string. */
+MemResult dma_read(AddressSpace *as, hwaddr addr, void *buf, uint64_t len);
+MemResult dma_write(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len, const char *writer);
+/* Maps guest memory for a while: returns a host pointer for *len bytes (may be made shorter; RAM only) or
+ * NULL where it is not RAM. to_device: the host reads; otherwise writes and dma_unmap() marks `used` bytes
+ * dirty. Mappings are counted: quiesce asserts that none is left. */
+void *dma_map(AddressSpace *as, hwaddr addr, uint64_t *len, bool to_device);
+void dma_unmap(AddressSpace *as, void *host, uint64_t len, bool to_device, uint64_t used,
+               const char *writer);
+unsigned dma_mappings_active(void);
+
+/* ---- RAM blocks and dirty bitmaps --------------------------------------------------------------------------- */
+
+struct RamBlock {
+    char *idstr;               /* "pc.ram" */
+    uint8_t *host;
+    uint64_t size;             /* used bytes, multiple of page_size */
+    uint64_t max_size;
+    size_t page_size;          /* of the backing store */
+    hwaddr offset;             /* position in the ram address space of this process */
+    MemoryRegion *region;
+    int fd;                    /* -1: anonymous */
+    bool shared;
+    bool readonly_for_guest;
+    bool not_migrated;
+    unsigned long *dirty[3];   /* per client, one bit a GUEST_PAGE; atomic */
+};
+
+typedef enum DirtyClient { DIRTY_MIGRATION, DIRTY_VGA, DIRTY_CODE, DIRTY_CLIENTS } DirtyClient;
+
+/* Blocks in the order that the stream lists them. Inside an RCU read section, or under the big lock. */
+typedef bool RamBlockFunc(RamBlock *block, void *opaque);
+bool ram_foreach(RamBlockFunc *func, void *opaque);
+RamBlock *ram_find(const char *idstr);
+uint64_t ram_total_size(void);
+/* The block that holds this host address, with the offset; NULL if none. */
+RamBlock *ram_block_from_host(const void *host, uint64_t *offset);
+
+/* Turns dirty logging of DIRTY_MIGRATION on (everything starts dirty) and off. Big lock. */
+bool ram_dirty_log_start(GError **error);
+void ram_dirty_log_stop(void);
+bool ram_dirty_log_active(void);
+/* Collects bits from listeners (KVM) into the blocks. last: nothing runs any more. */
+void ram_dirty_log_sync(bool last);
+void ram_block_set_dirty(RamBlock *block, uint64_t offset, uint64_t len);
+/* Takes the migration bits of pages [page, page + n): atomically copies and clears. Returns how many were set;
+ * dst (n bits, starting at bit 0 of word page / 64) gets them OR-ed in. page and n are multiples of 64. */
+uint64_t ram_block_take_dirty(RamBlock *block, uint64_t page, uint64_t n, unsigned long *dst);
+
+/* Quiesce: closes RAM for writers (M4) / opens it again. The first late write is kept: its name, or NULL. */
+void ram_close(void);
+void ram_open(void);
+bool ram_is_closed(void);
+const char *ram_late_writer(void);
+/* Tests: make the pages read-only as well, so that any other writer dies. */
+void ram_set_guard_pages(bool enable);
+
+#endif

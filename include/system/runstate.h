@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Run state of the VM, and who is told of it. Transitions are a table in system/runstate.c; one that is not
+ * in it is our own mistake. Big lock.
+ */
+#ifndef SYSTEM_RUNSTATE_H
+#define SYSTEM_RUNSTATE_H
+
+#include <glib.h>
+
+/* As QMP's RunState; the generated enum has the same order. */
+typedef enum VmRunState {
+    VM_DEBUG, VM_INMIGRATE, VM_INTERNAL_ERROR, VM_IO_ERROR, VM_PAUSED, VM_POSTMIGRATE, VM_PRELAUNCH,
+    VM_FINISH_MIGRATE, VM_RESTORE_VM, VM_RUNNING, VM_SAVE_VM, VM_SHUTDOWN, VM_SUSPENDED, VM_WATCHDOG,
+    VM_GUEST_PANICKED, VM_COLO, VM_RUN_STATES
+} VmRunState;
+
+VmRunState vm_state(void);
+const char *vm_state_name(VmRunState state);
+bool vm_state_parse(const char *name, VmRunState *state);
+bool vm_is_running(void);
+/* Changes the state without starting or stopping anything. */
+void vm_set_state(VmRunState state);
+/* Starts: clocks, vCPUs, handlers, RESUME event. No-op when running. */
+void vm_start(void);
+/* Stops vCPUs and clocks, drains block I/O, flushes, tells handlers, STOP event. Returns 0 or -errno of the
+ * flush. From device code it is deferred: use vm_stop_request(). */
+int vm_stop(VmRunState state);
+/* Asks the main loop to stop (any context, e.g. werror=stop). */
+void vm_stop_request(VmRunState state);
+
+/* Called with running and state at each start (in order of priority) and stop (in reverse). */
+typedef void VmStateHandler(void *opaque, bool running, VmRunState state);
+typedef struct VmStateEntry VmStateEntry;
+VmStateEntry *vm_state_add_handler(VmStateHandler *handler, void *opaque, int priority);
+void vm_state_del_handler(VmStateEntry *entry);
+
+/* Requests that the main loop acts upon. */
+typedef enum VmShutdownCause {
+    VM_SHUTDOWN_HOST_ERROR, VM_SHUTDOWN_HOST_QMP_QUIT, VM_SHUTDOWN_HOST_QMP_RESET, VM_SHUTDOWN_HOST_SIGNAL,
+    VM_SHUTDOWN_HOST_UI, VM_SHUTDOWN_GUEST_SHUTDOWN, VM_SHUTDOWN_GUEST_RESET, VM_SHUTDOWN_GUEST_PANIC,
+    VM_SHUTDOWN_SUBSYSTEM_RESET, VM_SHUTDOWN_SNAPSHOT_LOAD
+} VmShutdownCause;
+void vm_request_shutdown(VmShutdownCause cause);
+void vm_request_reset(VmShutdownCause cause);
+/* ACPI power button; handlers below. */
+void vm_request_powerdown(void);
+/* Resets the machine now: registered handlers, then the device tree (leaves first). */
+void vm_reset(VmShutdownCause cause);
+
+typedef void ResetHandler(void *opaque);
+void reset_add_handler(ResetHandler *handler, void *opaque);
+void reset_del_handler(ResetHandler *handler, void *opaque);
+
+/* Until a request to leave comes; returns the exit status. Main thread. */
+int vm_main_loop(void);
+
+#endif
