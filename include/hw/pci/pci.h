@@ -63,13 +63,19 @@ enum {
 typedef struct PciBus PciBus;
 typedef struct PciDevice PciDevice;
 
-/* DeviceType.ops of a PCI device: its identity, and hooks into its configuration space. */
+/*
+ * DeviceType.ops of a PCI device: its identity, its life cycle, and hooks into its configuration space.
+ * A PCI device's record leaves realize, unrealize and reset of DeviceType NULL (inherited) and gives them
+ * here: the common part runs first on the way up and last on the way down.
+ */
 typedef struct PciDeviceOps {
+    bool (*realize)(PciDevice *dev, GError **error);
+    void (*unrealize)(PciDevice *dev); /* NULL: nothing; regions given to pci_set_bar() are freed by it */
+    void (*reset)(PciDevice *dev);     /* NULL: nothing; the header is reset already */
     uint16_t vendor_id, device_id;
     uint16_t class_id;             /* base class << 8 | sub-class */
     uint8_t prog_if, revision;
     uint8_t interrupt_pin;         /* 0: none, 1…4: INTA#…INTD# */
-    bool host_bridge;              /* no subsystem ids are generated for type-1 headers only; kept for info */
     /* After the write to config[addr, addr + len) took effect and BARs were remapped. NULL: nothing. */
     void (*config_written)(PciDevice *dev, unsigned addr, unsigned len);
     /* In place of the plain read. NULL: config bytes. */
@@ -93,7 +99,8 @@ struct PciDevice {
     uint8_t cmask[PCI_CONFIG_SIZE];   /* bits that must be equal in an incoming stream */
     PciBar bars[PCI_NUM_BARS];
     uint32_t irq_state;            /* bit per pin (0…3): the level that the device drives */
-    int32_t saved_version;         /* of the stream, see pci.c */
+    uint32_t irq_counted;          /* bit per pin: what the bus counts (irq_state, unless INTx is disabled) */
+    int32_t saved_version;         /* scratch of the description in pci.c */
 };
 
 extern const DeviceType pci_device_type;
@@ -106,9 +113,9 @@ extern const VmState vmstate_pci_device;
     { .name = #member, .offset = offsetof(state, member), .size = sizeof(PciDevice),         \
       .vmstate = &vmstate_pci_device }
 
-/* Gives BAR n of a device being realized: region is I/O or memory by type; size must be a power of two, the
- * region may be smaller. */
-void pci_set_bar(PciDevice *dev, int n, uint8_t type, MemoryRegion *region);
+/* Gives BAR n of a device being realized: region is I/O or memory by type and owned by the device, which
+ * frees it in unrealize. size is a power of two, at least the region's. */
+void pci_set_bar(PciDevice *dev, int n, uint8_t type, MemoryRegion *region, uint64_t size);
 /* Drives the device's interrupt pin (as its record says). Big lock. */
 void pci_set_irq(PciDevice *dev, int level);
 /* Bus-master access; fails with MEM_ERROR while the command register does not allow it. */
