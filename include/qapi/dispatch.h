@@ -62,7 +62,7 @@ bool qmp_run(const char *name, json_object *args, json_object **ret, GError **er
  */
 typedef void QapiEventSink(const char *name, json_object *data, void *opaque);
 void qapi_event_set_sink(QapiEventSink *sink, void *opaque);
-/* Takes data (may be NULL). Generated code calls this. */
+/* Takes data (may be NULL); the sink borrows it. Generated code calls this. */
 void qapi_event_emit(const char *name, json_object *data);
 /* Whether the schema has an event of this name. */
 bool qapi_event_exists(const char *name);

@@ -94,7 +94,8 @@ typedef struct QapiMember {
     const char *name;
     const QapiType *type;
     uint32_t offset;
-    uint32_t has_offset; /* of the bool has_NAME, 0 if there is none */
+    uint32_t has_offset; /* of the bool has_NAME ... */
+    bool has;            /* ... if there is one */
     bool optional;
 } QapiMember;
 
@@ -132,9 +133,11 @@ const char *qapi_enum_name(const QapiType *type, int value);
  * arguments). On failure nothing is left to free. qapi_args_clear() frees the members, not args. */
 bool qapi_args_decode(const QapiType *type, json_object *in, void *args, GError **error);
 void qapi_args_clear(const QapiType *type, void *args);
-/* One value of any type (scalars too), in place. */
-json_object *qapi_encode_at(const QapiType *type, const void *where);
-void qapi_clear_at(const QapiType *type, void *where);
+/* One value of any type in the slot that a member of this type has: for structs, alternates and lists a
+ * pointer, for the rest the value itself. */
+json_object *qapi_encode_at(const QapiType *type, const void *slot);
+void qapi_clear_at(const QapiType *type, void *slot);
+extern const QapiType qapi_type_no_args;
 
 /* Lists of built-in types. */
 typedef struct StrArray {
