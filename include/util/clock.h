@@ -50,11 +50,16 @@ typedef struct Timer {
     int64_t expire_ns; /* -1: not pending */
     TimerFunc *func;
     void *opaque;
-    GSequenceIter *pos;
+    int64_t key;       /* position in the clock's heap: key, then seq */
+    uint64_t seq;
+    unsigned slot;
 } Timer;
 
 void timer_init(Timer *timer, ClockType clock, TimerFunc *func, void *opaque);
-/* (Re)arms the timer for the absolute time ns. A time in the past fires at the next iteration. */
+/*
+ * (Re)arms the timer for the absolute time ns; a time in the past fires at the next iteration. Any thread, as
+ * timer_del(), but then the owner sees to it that the callback is not running at the same time.
+ */
 void timer_mod(Timer *timer, int64_t ns);
 /* As timer_mod(), but never later than it is armed now. */
 void timer_mod_earlier(Timer *timer, int64_t ns);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The main loop: the default GMainContext with a poll function that lets go of the big lock and that
+ * knows when the next timer is due (GLib itself counts in milliseconds).
+ *
+ * L1  The big lock is held by the main thread whenever it is outside poll_unlocked().
+ * L2  Timers and bottom halves are GSources, so that any iteration of the context runs them, nested ones
+ *     (MAIN_LOOP_WHILE inside a callback) too.
+ */
+#include "util/osdep.h"
+#include "util/main-loop.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <time.h>
+#include "util/clock.h"
+#include "loop-private.h"
+
+static pthread_mutex_t big_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned big_lock_waiters; /* atomic */
+static unsigned big_lock_taken;   /* atomic: how often it was taken */
+static __thread bool big_lock_held;
+static __thread bool main_thread;
+static __thread GMainContext *current_context;
+
+/* ---- the big lock ---- */
+
+void bql_lock(void)
+{
+    g_assert(!big_lock_held);
+    if (pthread_mutex_trylock(&big_lock) != 0) {
+        __atomic_fetch_add(&big_lock_waiters, 1, __ATOMIC_SEQ_CST);
+        pthread_mutex_lock(&big_lock);
+        __atomic_fetch_sub(&big_lock_waiters, 1, __ATOMIC_SEQ_CST);
+    }
+    __atomic_fetch_add(&big_lock_taken, 1, __ATOMIC_RELAXED);
+    big_lock_held = true;
+}
+
+void bql_unlock(void)
+{
+    g_assert(big_lock_held);
+    big_lock_held = false;
+    pthread_mutex_unlock(&big_lock);
+}
+
+bool bql_locked(void)
+{
+    return big_lock_held;
+}
+
+/*
+ * A busy main loop unlocks for microseconds only, and mutexes are not fair: whoever was woken would find
+ * the lock taken again. So leave it until somebody had it, at most half a millisecond.
+ */
+static void let_waiters_in(unsigned taken)
+{
+    for (int i = 0; i < 10 && __atomic_load_n(&big_lock_waiters, __ATOMIC_SEQ_CST) &&
+                    __atomic_load_n(&big_lock_taken, __ATOMIC_RELAXED) == taken; i++) {
+        struct timespec pause = { .tv_nsec = 50 * NS_PER_US };
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* ---- the loop ---- */
+
+static gint poll_unlocked(GPollFD *fds, guint nfds, gint timeout_ms)
+{
+    int64_t timeout_ns = timeout_ms < 0 ? -1 : timeout_ms * NS_PER_MS;
+    if (timeout_ns != 0 && main_thread) {
+        int64_t timers_ns = clock_poll_timeout_ns();
+        if (timers_ns >= 0 && (timeout_ns < 0 || timers_ns < timeout_ns)) {
+            timeout_ns = timers_ns;
+        }
+        if (loop_bh_pending(NULL)) {
+            timeout_ns = 0;
+        }
+    }
+    bool unlock = big_lock_held;
+    if (unlock) {
+        unsigned taken = __atomic_load_n(&big_lock_taken, __ATOMIC_RELAXED);
+        bql_unlock();
+        if (timeout_ns == 0) {
+            let_waiters_in(taken);
+        }
+    }
+    struct timespec ts = { .tv_sec = timeout_ns / NS_PER_SEC, .tv_nsec = timeout_ns % NS_PER_SEC };
+    /* GPollFD has the layout of struct pollfd: GLib's g_poll() relies on it as well. */
+    int ret = ppoll((struct pollfd *)fds, nfds, timeout_ns < 0 ? NULL : &ts, NULL);
+    int err = errno;
+    if (unlock) {
+        bql_lock();
+    }
+    errno = err;
+    return ret;
+}
+
+static gboolean timers_prepare(GSource *source, gint *timeout_ms)
+{
+    *timeout_ms = -1;
+    return clock_poll_timeout_ns() == 0;
+}
+
+static gboolean timers_check(GSource *source)
+{
+    return clock_poll_timeout_ns() == 0;
+}
+
+static gboolean timers_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
+{
+    clock_run_timers();
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs timers_source_funcs = {
+    .prepare = timers_prepare,
+    .check = timers_check,
+    .dispatch = timers_dispatch,
+};
+
+void main_loop_init(void)
+{
+    static bool done;
+    if (done) {
+        return;
+    }
+    done = true;
+    main_thread = true;
+    bql_lock();
+    g_main_context_set_poll_func(NULL, poll_unlocked);
+    GSource *timers = g_source_new(&timers_source_funcs, sizeof(GSource));
+    g_source_set_static_name(timers, "timers");
+    g_source_set_can_recurse(timers, TRUE); /* L2 */
+    g_source_attach(timers, NULL);
+    g_source_unref(timers);
+    loop_bh_init_main();
+}
+
+void main_loop_iterate(bool block)
+{
+    g_assert(main_thread);
+    g_main_context_iteration(NULL, block);
+}
+
+void main_loop_wake(void)
+{
+    g_main_context_wakeup(NULL);
+}
+
+bool in_main_thread(void)
+{
+    return main_thread;
+}
+
+GMainContext *context_current(void)
+{
+    return current_context ? current_context : g_main_context_default();
+}
+
+void context_set_current(GMainContext *ctx)
+{
+    current_context = ctx;
+}
