@@ -77,6 +77,15 @@ static GPtrArray *load_corpus(const char *path)
     return corpus;
 }
 
+/* The input exactly as long as it is, so that a sanitizer sees a read behind its end; never NULL. */
+static void feed(const uint8_t *data, size_t len)
+{
+    uint8_t *copy = len ? g_memdup2(data, len) : g_malloc(1);
+
+    LLVMFuzzerTestOneInput(copy, len);
+    g_free(copy);
+}
+
 static void mutate_byte(GByteArray *input, uint64_t *state)
 {
     static const uint8_t edges[] = { 0, 1, 0x7f, 0x80, 0xff, '"', '{', ',', '=' };
@@ -134,7 +143,6 @@ static void run_mutation(GPtrArray *corpus, uint64_t number)
     GByteArray *input = g_byte_array_new();
     gsize len;
     const uint8_t *data = g_bytes_get_data(base, &len);
-    uint8_t *copy;
 
     g_byte_array_append(input, data, MIN(len, INPUT_LIMIT));
     for (int rounds = 1 + next_random(&state) % 8; rounds > 0; rounds--) {
@@ -148,11 +156,7 @@ static void run_mutation(GPtrArray *corpus, uint64_t number)
             mutate_byte(input, &state);
         }
     }
-    /* exactly as long as it is, so that a sanitizer sees a read behind the end */
-    len = input->len;
-    copy = g_memdup2(input->data, len);
-    LLVMFuzzerTestOneInput(copy, len);
-    g_free(copy);
+    feed(input->data, input->len);
     g_byte_array_unref(input);
 }
 
@@ -181,7 +185,7 @@ int main(int argc, char **argv)
         gsize len;
         const uint8_t *data = g_bytes_get_data(corpus->pdata[i], &len);
 
-        LLVMFuzzerTestOneInput(data, len);
+        feed(data, len);
     }
     printf("ok 1 - corpus of %u\n", corpus->len);
     if (only) {
