@@ -3,6 +3,7 @@
 """configure: options, errors, and what it hands to meson (a script that writes down its arguments)."""
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -89,6 +90,14 @@ class Configure(unittest.TestCase):
 
     def test_target_list(self):
         self.assertEqual(len(self.arguments('--target-list=x86_64-softmmu')), 3)
+
+    def test_not_around_the_source(self):
+        os.mkdir(os.path.join(self.folder, 'source'))
+        copy = os.path.join(self.folder, 'source', 'configure')
+        shutil.copy(os.path.join(SOURCE, 'configure'), copy)
+        done = self.run_it(program=copy)
+        self.assertEqual((done.returncode, done.stderr), (
+            1, f'configure: {self.folder} contains the source; run it in a folder made for the build\n'))
 
     def test_again(self):
         first = self.arguments('--prefix=/opt/x', "--extra-cflags=-DA='b c'")
