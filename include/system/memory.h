@@ -50,6 +50,8 @@ typedef struct MemoryOps {
         unsigned min_size, max_size; /* sizes the callbacks take; accesses are split or widened. 0: 1 and 4 */
         bool unaligned;
     } impl;
+    /* Instead of the size rules in `valid`, where they depend on more. NULL: the rules. */
+    bool (*accepts)(void *opaque, hwaddr offset, unsigned size, bool is_write);
 } MemoryOps;
 
 /* ---- regions ------------------------------------------------------------------------------------------- */
@@ -63,6 +65,8 @@ MemoryRegion *memory_region_new_io(Object *owner, const MemoryOps *ops, void *op
                                    uint64_t size);
 /* RAM in a new block of that id (must be unique); NULL with an error if the host has no memory. */
 MemoryRegion *memory_region_new_ram(Object *owner, const char *name, uint64_t size, GError **error);
+/* As memory_region_new_ram() in a block that exists already (system/ram.h); the region owns it from now on. */
+MemoryRegion *memory_region_new_ram_block(Object *owner, const char *name, RamBlock *block);
 /* RAM that is read-only for the guest. */
 MemoryRegion *memory_region_new_rom(Object *owner, const char *name, uint64_t size, GError **error);
 MemoryRegion *memory_region_new_alias(Object *owner, const char *name, MemoryRegion *target,
@@ -168,6 +172,7 @@ struct RamBlock {
     int fd;                    /* -1: anonymous */
     bool shared;
     bool readonly_for_guest;
+    bool host_readonly;        /* mapped without PROT_WRITE */
     bool not_migrated;
     unsigned long *dirty[3];   /* per client, one bit a GUEST_PAGE; atomic */
 };
@@ -189,8 +194,9 @@ bool ram_dirty_log_active(void);
 /* Collects bits from listeners (KVM) into the blocks. last: nothing runs any more. */
 void ram_dirty_log_sync(bool last);
 void ram_block_set_dirty(RamBlock *block, uint64_t offset, uint64_t len);
-/* Takes the migration bits of pages [page, page + n): atomically copies and clears. Returns how many were set;
- * dst (n bits, starting at bit 0 of word page / 64) gets them OR-ed in. page and n are multiples of 64. */
+/* Takes the migration bits of pages [page, page + n): atomically copies and clears. Returns how many of
+ * them dst did not have yet; dst (n bits, from bit 0 of word page / 64 on) gets them OR-ed in. page and n are
+ * multiples of 64, n may also end with the block. */
 uint64_t ram_block_take_dirty(RamBlock *block, uint64_t page, uint64_t n, unsigned long *dst);
 
 /* Quiesce: closes RAM for writers (M4) / opens it again. The first late write is kept: its name, or NULL. */

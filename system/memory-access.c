@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading and writing guest memory: RAM is copied, I/O regions see accesses of sizes that they take.
+ *
+ * A guest access becomes in turn: pieces that lie in one range; for I/O, pieces that the region accepts
+ * (`valid`); and calls that its callbacks implement (`impl`).
+ */
+#include "util/osdep.h"
+
+#include "util/bytes.h"
+#include "util/main-loop.h"
+#include "memory-internal.h"
+
+/* ---- I/O regions --------------------------------------------------------------------------------------- */
+
+static uint64_t size_mask(unsigned size)
+{
+    return size >= 8 ? UINT64_MAX : (UINT64_C(1) << size * 8) - 1;
+}
+
+/* What the guest asked for in one go: whether the region takes it. */
+static bool io_accepts(MemoryRegion *mr, hwaddr offset, unsigned size, bool is_write)
+{
+    const MemoryOps *ops = mr->ops;
+    unsigned max = ops->valid.max_size ? ops->valid.max_size : 8;
+
+    if (ops->accepts) {
+        return ops->accepts(mr->opaque, offset, size, is_write);
+    }
+    return size >= ops->valid.min_size && size <= max && (ops->valid.unaligned || offset % size == 0);
+}
+
+/* The largest piece of [offset, offset + len) to ask for: a power of two that is aligned. */
+static unsigned io_piece(MemoryRegion *mr, hwaddr offset, uint64_t len)
+{
+    unsigned size = mr->ops->valid.max_size ? mr->ops->valid.max_size : 4;
+
+    if (!mr->ops->valid.unaligned && offset) {
+        uint64_t alignment = offset & -offset;
+
+        size = MIN(size, alignment);
+    }
+    while (size > len) {
+        size /= 2;
+    }
+    return size;
+}
+
+static uint64_t io_call_read(MemoryRegion *mr, hwaddr offset, unsigned size)
+{
+    return (mr->ops->read ? mr->ops->read(mr->opaque, offset, size) : 0) & size_mask(size);
+}
+
+static void io_call_write(MemoryRegion *mr, hwaddr offset, uint64_t value, unsigned size)
+{
+    if (mr->ops->write) {
+        mr->ops->write(mr->opaque, offset, value & size_mask(size), size);
+    }
+}
+
+/* Bit position of the part at byte `at` of a value that is `size` bytes wide, made of `part` bytes each. */
+static unsigned part_shift(const MemoryOps *ops, unsigned at, unsigned part, unsigned size)
+{
+    return 8 * (ops->endian == MEM_BIG_ENDIAN ? size - part - at : at);
+}
+
+/*
+ * One accepted access, split into or widened to what the callbacks implement. A narrow access to a region
+ * that implements only wider ones reads the aligned unit and takes its part; a narrow write gives the unit
+ * with zeros around it.
+ */
+static uint64_t io_read(MemoryRegion *mr, hwaddr offset, unsigned size)
+{
+    const MemoryOps *ops = mr->ops;
+    unsigned min = ops->impl.min_size ? ops->impl.min_size : 1;
+    unsigned max = ops->impl.max_size ? ops->impl.max_size : 4;
+    uint64_t value = 0;
+
+    if (size < min) {
+        unsigned at = offset % min;
+
+        return io_call_read(mr, offset - at, min) >> part_shift(ops, at, size, min) & size_mask(size);
+    }
+    if (size <= max && (ops->impl.unaligned || offset % size == 0)) {
+        return io_call_read(mr, offset, size);
+    }
+    for (unsigned at = 0, part; at < size; at += part) {
+        part = MIN(max, size - at);
+        while (!ops->impl.unaligned && part > min && (offset + at) % part) {
+            part /= 2;
+        }
+        value |= io_call_read(mr, offset + at, part) << part_shift(ops, at, part, size);
+    }
+    return value;
+}
+
+static void io_write(MemoryRegion *mr, hwaddr offset, uint64_t value, unsigned size)
+{
+    const MemoryOps *ops = mr->ops;
+    unsigned min = ops->impl.min_size ? ops->impl.min_size : 1;
+    unsigned max = ops->impl.max_size ? ops->impl.max_size : 4;
+
+    if (size < min) {
+        unsigned at = offset % min;
+
+        io_call_write(mr, offset - at, (value & size_mask(size)) << part_shift(ops, at, size, min), min);
+        return;
+    }
+    if (size <= max && (ops->impl.unaligned || offset % size == 0)) {
+        io_call_write(mr, offset, value, size);
+        return;
+    }
+    for (unsigned at = 0, part; at < size; at += part) {
+        part = MIN(max, size - at);
+        while (!ops->impl.unaligned && part > min && (offset + at) % part) {
+            part /= 2;
+        }
+        io_call_write(mr, offset + at, value >> part_shift(ops, at, part, size), part);
+    }
+}
+
+static uint64_t value_from_bytes(const MemoryOps *ops, const uint8_t *buf, unsigned size)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        value |= (uint64_t)buf[i] << part_shift(ops, i, 1, size);
+    }
+    return value;
+}
+
+static void value_to_bytes(const MemoryOps *ops, uint64_t value, uint8_t *buf, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++) {
+        buf[i] = value >> part_shift(ops, i, 1, size);
+    }
+}
+
+/* Reads or writes len bytes of one I/O region. Big lock. */
+static MemResult io_access(MemoryRegion *mr, hwaddr offset, uint8_t *rd, const uint8_t *wr, uint64_t len)
+{
+    MemResult result = MEM_OK;
+
+    while (len) {
+        unsigned size = io_piece(mr, offset, len);
+
+        if (!io_accepts(mr, offset, size, wr)) {
+            result |= MEM_DECODE_ERROR;
+            if (rd) {
+                memset(rd, 0xff, size);
+            }
+        } else if (wr) {
+            io_write(mr, offset, value_from_bytes(mr->ops, wr, size), size);
+        } else {
+            value_to_bytes(mr->ops, io_read(mr, offset, size), rd, size);
+        }
+        offset += size;
+        len -= size;
+        rd += rd ? size : 0;
+        wr += wr ? size : 0;
+    }
+    return result;
+}
+
+/* ---- spaces -------------------------------------------------------------------------------------------- */
+
+typedef struct Access {
+    uint8_t *rd;          /* or */
+    const uint8_t *wr;
+    bool into_rom;
+    const char *writer;
+} Access;
+
+static MemResult ram_access(MemoryRegion *mr, bool readonly, hwaddr offset, const Access *a, uint64_t len)
+{
+    uint8_t *host = mr->block->host + offset;
+
+    if (a->rd) {
+        memcpy(a->rd, host, len);
+        return MEM_OK;
+    }
+    if ((readonly && !a->into_rom) || mr->block->host_readonly) {
+        return MEM_OK; /* ROM ignores writes */
+    }
+    if (!ram_write_allowed(a->writer)) {
+        return MEM_CLOSED;
+    }
+    memcpy(host, a->wr, len);
+    ram_block_set_dirty(mr->block, offset, len);
+    return MEM_OK;
+}
+
+/* Nothing there: reads are zeros, as on stock's system bus. */
+static MemResult hole_access(const Access *a, uint64_t len)
+{
+    if (a->rd) {
+        memset(a->rd, 0, len);
+    }
+    return MEM_DECODE_ERROR;
+}
+
+/*
+ * The piece at addr, *len bytes at most; *len becomes the bytes done. Inside an RCU section. An I/O region
+ * without the big lock is not touched: *needs_lock is set (the region may go while we wait for the lock, so
+ * the caller looks again).
+ */
+static MemResult access_piece(AddressSpace *as, hwaddr addr, const Access *a, uint64_t *len, bool *needs_lock)
+{
+    hwaddr next;
+    const FlatRange *r = flatview_find(flatview_get(as), addr, &next);
+    hwaddr offset;
+
+    if (!r) {
+        *len = MIN(*len, next - addr);
+        *len = *len ? *len : 1; /* the last byte of the space */
+        return hole_access(a, *len);
+    }
+    offset = r->offset + (addr - r->first);
+    if (r->last - addr < *len) {
+        *len = r->last - addr + 1 ? MIN(*len, r->last - addr + 1) : *len;
+    }
+    if (r->mr->kind == MEMORY_REGION_RAM) {
+        return ram_access(r->mr, r->readonly, offset, a, *len);
+    }
+    if (!bql_locked()) {
+        *needs_lock = true;
+        *len = 0;
+        return MEM_OK;
+    }
+    return io_access(r->mr, offset, a->rd, a->wr, *len);
+}
+
+static MemResult access_space(AddressSpace *as, hwaddr addr, Access a, uint64_t len)
+{
+    MemResult result = MEM_OK;
+    bool locked = false;
+
+    memory_rcu_enter();
+    while (len) {
+        uint64_t done = len;
+        bool needs_lock = false;
+
+        result |= access_piece(as, addr, &a, &done, &needs_lock);
+        if (needs_lock) {
+            memory_rcu_leave();
+            bql_lock();
+            locked = true;
+            memory_rcu_enter();
+            continue;
+        }
+        addr += done;
+        len -= done;
+        a.rd += a.rd ? done : 0;
+        a.wr += a.wr ? done : 0;
+    }
+    memory_rcu_leave();
+    if (locked) {
+        bql_unlock();
+    }
+    return result;
+}
+
+MemResult address_space_read(AddressSpace *as, hwaddr addr, void *buf, uint64_t len)
+{
+    return access_space(as, addr, (Access){ .rd = buf }, len);
+}
+
+MemResult address_space_write(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len)
+{
+    return access_space(as, addr, (Access){ .wr = buf, .writer = "a direct access to guest memory" }, len);
+}
+
+MemResult address_space_write_rom(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len)
+{
+    return access_space(as, addr,
+                        (Access){ .wr = buf, .into_rom = true, .writer = "a direct access to guest memory" },
+                        len);
+}
+
+MemResult address_space_memset(AddressSpace *as, hwaddr addr, uint8_t c, uint64_t len)
+{
+    MemResult result = MEM_OK;
+    uint8_t buf[4096];
+
+    memset(buf, c, MIN(len, sizeof(buf)));
+    while (len) {
+        uint64_t n = MIN(len, sizeof(buf));
+
+        result |= address_space_write(as, addr, buf, n);
+        addr += n;
+        len -= n;
+    }
+    return result;
+}
+
+/* ---- ports --------------------------------------------------------------------------------------------- */
+
+uint64_t port_read(hwaddr port, unsigned size)
+{
+    uint8_t buf[8] = { 0 };
+
+    address_space_read(address_space_io, port, buf, size);
+    return load_le64(buf);
+}
+
+void port_write(hwaddr port, uint64_t value, unsigned size)
+{
+    uint8_t buf[8];
+
+    store_le64(buf, value);
+    address_space_write(address_space_io, port, buf, size);
+}
+
+/* ---- DMA ----------------------------------------------------------------------------------------------- */
+
+static unsigned mappings; /* atomic */
+
+MemResult dma_read(AddressSpace *as, hwaddr addr, void *buf, uint64_t len)
+{
+    return address_space_read(as, addr, buf, len);
+}
+
+MemResult dma_write(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len, const char *writer)
+{
+    return access_space(as, addr, (Access){ .wr = buf, .writer = writer }, len);
+}
+
+void *dma_map(AddressSpace *as, hwaddr addr, uint64_t *len, bool to_device)
+{
+    void *host = NULL;
+    const FlatRange *r;
+    hwaddr next;
+
+    memory_rcu_enter();
+    r = flatview_find(flatview_get(as), addr, &next);
+    if (r && *len && r->mr->kind == MEMORY_REGION_RAM &&
+        (to_device || (!r->readonly && !r->mr->block->host_readonly && ram_write_allowed("dma_map")))) {
+        if (r->last - addr < *len - 1) {
+            *len = r->last - addr + 1;
+        }
+        host = r->mr->block->host + r->offset + (addr - r->first);
+        __atomic_add_fetch(&mappings, 1, __ATOMIC_SEQ_CST);
+    }
+    memory_rcu_leave();
+    return host;
+}
+
+void dma_unmap(AddressSpace *as, void *host, uint64_t len, bool to_device, uint64_t used, const char *writer)
+{
+    uint64_t offset;
+    RamBlock *block;
+
+    g_assert(used <= len);
+    if (!to_device && used) {
+        memory_rcu_enter();
+        block = ram_block_from_host(host, &offset);
+        g_assert(block);
+        ram_write_allowed(writer); /* too late to refuse: remembered */
+        ram_block_set_dirty(block, offset, used);
+        memory_rcu_leave();
+    }
+    g_assert(__atomic_fetch_sub(&mappings, 1, __ATOMIC_SEQ_CST) > 0);
+}
+
+unsigned dma_mappings_active(void)
+{
+    return __atomic_load_n(&mappings, __ATOMIC_ACQUIRE);
+}
