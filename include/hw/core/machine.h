@@ -71,6 +71,8 @@ const MachineType *machine_get_type(const Machine *machine);
 /* The machine of this process, NULL before it is made. */
 Machine *machine_current(void);
 void machine_set_current(Machine *machine);
+/* Whether the accelerator runs processors; with qtest the machine is a board without them. */
+bool machine_has_cpus(const Machine *machine);
 
 /* -1, 0, 1 as version a is before, equal to or after b ("9.0" < "10.0"). */
 int machine_version_compare(const char *a, const char *b);

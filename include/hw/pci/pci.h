@@ -141,6 +141,9 @@ uint32_t pci_config_read(PciBus *bus, int devfn, unsigned addr, unsigned len);
 void pci_config_write(PciBus *bus, int devfn, unsigned addr, uint32_t value, unsigned len);
 /* A board device at a fixed place; NULL with an error. */
 PciDevice *pci_create(PciBus *bus, int devfn, bool multifunction, const char *type, GError **error);
+/* "USB controller", "usb" for a class code (PCI Code and ID Assignment Specification); NULL if unknown. */
+const char *pci_class_name(uint16_t class_id);
+const char *pci_class_firmware_name(uint16_t class_id);
 /* The machine's root bus, NULL if it has none. */
 PciBus *pci_root_bus(void);
 

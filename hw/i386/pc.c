@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The PC with the 440FX/PIIX3 chip set: memory layout, firmware, bridges, interrupt wiring. One class, a version
+ * each (pc-i440fx-versions.c); what differs between versions is declared beside the devices that differ.
+ *
+ *   0 … 640 KiB, 1 MiB … below-4G   RAM            A0000 …       PCI (VGA, SMRAM window)
+ *   C0000 … FFFFF                   by the attribute map: PCI (option ROMs, firmware) or RAM
+ *   FEC00000                        I/O APIC       end of 4 GiB  firmware
+ *   4 GiB …                         the rest of RAM
+ */
+#include "util/osdep.h"
+#include "hw/i386/pc.h"
+#include "hw/intc/i8259.h"
+#include "hw/intc/ioapic.h"
+#include "hw/isa/piix3.h"
+#include "hw/pci/i440fx.h"
+#include "system/datadir.h"
+#include "util/error.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define RAM_BELOW_4G_LIMIT UINT64_C(0xe0000000)  /* up to here RAM stays in one piece */
+#define RAM_BELOW_4G_SPLIT UINT64_C(0xc0000000)  /* else this much stays below */
+#define BIOS_DEFAULT "bios-256k.bin"
+#define BIOS_DEFAULT_SIZE (256 * 1024)
+#define BIOS_MAX_SIZE (16 * 1024 * 1024)
+#define BIOS_ISA_SIZE (128 * 1024)               /* seen below 1 MiB */
+#define OPTION_ROM_BASE 0xc0000
+#define OPTION_ROM_SIZE 0x20000
+#define USB_CONTROLLER_DEVFN PCI_DEVFN(1, 2)
+
+/* ---- memory ------------------------------------------------------------------------------------------------ */
+
+static void pc_map_ram(PcMachine *pc)
+{
+    MemoryRegion *ram = pc->machine.ram;
+    uint64_t size = pc->machine.ram_size;
+    uint64_t below = size >= RAM_BELOW_4G_LIMIT ? RAM_BELOW_4G_SPLIT : size;
+
+    memory_region_map(system_memory(), 0, memory_region_new_alias(NULL, "ram-below-4g", ram, 0, below));
+    if (size > below) {
+        memory_region_map(system_memory(), 4 * GIB,
+                          memory_region_new_alias(NULL, "ram-above-4g", ram, below, size - below));
+    }
+}
+
+/* Reads the firmware file; NULL contents with true where the default one is not installed and nobody asked for it. */
+static bool pc_read_firmware(PcMachine *pc, char **contents, gsize *len, GError **error)
+{
+    const char *name = pc->machine.firmware ? pc->machine.firmware : BIOS_DEFAULT;
+    g_autofree char *path = datadir_find(name);
+
+    *contents = NULL;
+    *len = BIOS_DEFAULT_SIZE;
+    if (!path && !pc->machine.firmware && !machine_has_cpus(&pc->machine)) {
+        return true;
+    }
+    if (!path || !g_file_get_contents(path, contents, len, NULL)) {
+        return error_set(error, "could not load PC BIOS '%s'", name);
+    }
+    if (*len == 0 || *len % (64 * 1024) || *len > BIOS_MAX_SIZE) {
+        g_clear_pointer(contents, g_free);
+        return error_set(error, "could not load PC BIOS '%s': its size must be a multiple of 64 KiB, at most 16 MiB",
+                         name);
+    }
+    return true;
+}
+
+/* Firmware ends at 4 GiB; its last 128 KiB are seen below 1 MiB too. Option ROMs live in a ROM of their own. */
+static bool pc_load_firmware(PcMachine *pc, GError **error)
+{
+    g_autofree char *contents = NULL;
+    MemoryRegion *bios, *option_roms;
+    gsize len, low;
+
+    if (!pc_read_firmware(pc, &contents, &len, error)) {
+        return false;
+    }
+    bios = memory_region_new_rom(NULL, "pc.bios", len, error);
+    if (!bios) {
+        return false;
+    }
+    if (contents) {
+        memcpy(memory_region_ram_ptr(bios), contents, len);
+    }
+    low = MIN(len, BIOS_ISA_SIZE);
+    memory_region_map(pc->pci_memory, 4 * GIB - len, bios);
+    memory_region_map_overlap(pc->pci_memory, 0x100000 - low,
+                              memory_region_new_alias(NULL, "isa-bios", bios, len - low, low), 1);
+
+    option_roms = memory_region_new_rom(NULL, "pc.rom", OPTION_ROM_SIZE, error);
+    if (!option_roms) {
+        return false;
+    }
+    memory_region_map_overlap(pc->pci_memory, OPTION_ROM_BASE, option_roms, 1);
+    return true;
+}
+
+/* ---- interrupts ---------------------------------------------------------------------------------------------- */
+
+/* A global system interrupt reaches the I/O APIC, and the 8259 pair if it is an ISA line. */
+static void pc_set_gsi(void *opaque, int n, int level)
+{
+    PcMachine *pc = opaque;
+
+    if (n < ISA_NUM_IRQS) {
+        irq_set(pc->pic_inputs[n], level);
+    }
+    irq_set(device_get_gpio_in(pc->ioapic, NULL, n), level);
+}
+
+static bool pc_init_interrupts(PcMachine *pc, IsaBus *isa, GError **error)
+{
+    for (int n = 0; n < PC_NUM_GSIS; n++) {
+        pc->gsi[n] = irq_new(pc_set_gsi, pc, n);
+    }
+    if (!i8259_pair_new(isa, NULL, pc->pic_inputs, error)) {
+        return false;
+    }
+    pc->ioapic = ioapic_new(&pc->machine.object, error);
+    return pc->ioapic != NULL;
+}
+
+/* ---- the machine ----------------------------------------------------------------------------------------------- */
+
+bool pc_i440fx_init(Machine *machine, GError **error)
+{
+    PcMachine *pc = (PcMachine *)machine;
+    IsaBus *isa;
+
+    pc_map_ram(pc);
+    pc->pci = i440fx_new(&machine->object, machine->ram, &pc->pci_memory, error);
+    if (!pc->pci || !pc_load_firmware(pc, error)) {
+        return false;
+    }
+    isa = piix3_new(pc->pci, pc->gsi, error);
+    if (!isa || !pc_init_interrupts(pc, isa, error)) {
+        return false;
+    }
+    return !machine->usb || pci_create(pc->pci, USB_CONTROLLER_DEVFN, false, "piix3-usb-uhci", error);
+}
+
+static void pc_finalize(Object *obj)
+{
+    PcMachine *pc = (PcMachine *)obj;
+
+    for (int n = 0; n < PC_NUM_GSIS; n++) {
+        irq_free(pc->gsi[n]);
+    }
+}
+
+const ObjectType pc_machine_type = {
+    .name = "generic-pc-machine",
+    .parent = &machine_type,
+    .size = sizeof(PcMachine),
+    .abstract = true,
+    .finalize = pc_finalize,
+};
+OBJECT_TYPE_REGISTER(pc_machine_type);

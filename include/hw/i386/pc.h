@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the PC boards share. Big lock. */
+#ifndef HW_I386_PC_H
+#define HW_I386_PC_H
+
+#include "hw/core/machine.h"
+#include "hw/isa/isa.h"
+#include "hw/pci/pci.h"
+
+#define PC_NUM_GSIS 24
+
+typedef struct PcMachine {
+    Machine machine;
+    PciBus *pci;
+    MemoryRegion *pci_memory;
+    Irq *gsi[PC_NUM_GSIS];              /* the first ISA_NUM_IRQS are the ISA lines */
+    Irq *pic_inputs[ISA_NUM_IRQS];
+    Device *ioapic;
+} PcMachine;
+
+extern const ObjectType pc_machine_type;
+
+/* Builds the 440FX/PIIX3 board (MachineType.init). */
+bool pc_i440fx_init(Machine *machine, GError **error);
+
+#endif
