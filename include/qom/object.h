@@ -30,7 +30,7 @@ typedef struct InterfaceImpl {
 /* Shared by all types: what the generic code needs to know. Specific records embed it as first member. */
 struct ObjectType {
     const char *name;
-    const ObjectType *parent;          /* NULL only for "object" and for interfaces */
+    const ObjectType *parent;          /* NULL only for "object" and "interface" */
     size_t size;                       /* sizeof the instance struct; 0: the parent's */
     bool abstract;                     /* cannot be created */
     const char *description;           /* for help, may be NULL */
@@ -44,12 +44,14 @@ struct Object {
     const ObjectType *type;
     int refs;                          /* atomic */
     Object *parent;                    /* in the tree, NULL for the root and for objects not in it */
-    GHashTable *dynamic;               /* name → dynamic property; NULL until one is added */
-    GPtrArray *order;                  /* dynamic properties in order of creation */
-    const void *kind_data;             /* private */
+    GHashTable *dynamic;               /* private: name → dynamic property; NULL until one is added */
+    GPtrArray *order;                  /* private: dynamic properties in order of creation */
+    void *tree_entry;                  /* private: the parent's child property */
 };
 
-extern const ObjectType object_type;
+extern const ObjectType object_type;     /* "object", the root of all types */
+extern const ObjectType interface_type;  /* "interface"; an interface has it, or another one, as parent */
+extern const ObjectType container_type;  /* "container": /machine/unattached, /objects… */
 
 /* ---- types ---------------------------------------------------------------------------------------- */
 
@@ -112,10 +114,13 @@ bool object_foreach_child_recursive(Object *obj, ObjectFunc *func, void *opaque)
 
 /* ---- properties ----------------------------------------------------------------------------------- */
 
-/* What values of a property look like. set and get work on the member at obj + prop->offset. */
+/*
+ * What values of a property look like. set and get work on the member at obj + prop->offset. A kind has set,
+ * parse or both: QMP and JSON are strict about types (an integer is no string), text is not.
+ */
 struct PropertyKind {
-    const char *name;        /* as qom-list shows it: "bool", "uint32", "str", "link<memory-backend>" */
-    /* value is typed JSON (bool, int, string…); a string is always offered to parse() first. */
+    const char *name;        /* as qom-list shows it: "bool", "uint32", "str" */
+    /* value is typed JSON (bool, int, string…). NULL: a JSON string goes to parse(), others are refused. */
     bool (*set)(Object *obj, const Property *prop, json_object *value, GError **error);
     /* From text, as in -device key=value and -global. NULL: set() gets a JSON string. */
     bool (*parse)(Object *obj, const Property *prop, const char *text, GError **error);
@@ -141,6 +146,15 @@ struct Property {
     const void *arg;           /* for the kind: PropertyEnum table, link type, bit number… */
     unsigned flags;
 };
+
+/* For setters: where the member is. */
+static inline void *property_member(Object *obj, const Property *prop)
+{
+    return (char *)obj + prop->offset;
+}
+
+/* The property's type as qom-list shows it: the kind's name, the enumeration's, "link<memory-backend>". */
+const char *property_type_name(const Property *prop);
 
 /* Names of an enumeration, ended by an entry without a name. The member is an int. */
 typedef struct PropertyEnum {
@@ -211,22 +225,27 @@ typedef void ObjectPropertyFunc(Object *obj, const char *name, const char *type,
                                 const char *description, void *opaque);
 void object_foreach_property(Object *obj, ObjectPropertyFunc *func, void *opaque);
 
-/* A guard that realized objects install: whether the property may be set now. */
+/* A guard for objects of a base type: whether a property may be set now (devices: not after realize unless
+ * PROPERTY_ANY_TIME). prop is NULL for dynamic properties. */
 typedef bool ObjectSetGuard(Object *obj, const char *name, const Property *prop, GError **error);
 void object_install_set_guard(const ObjectType *base, ObjectSetGuard *guard);
 
 /* ---- -global and compat properties ----------------------------------------------------------------- */
 
 /*
- * A default that replaces a declared one for type (or a subtype), applied at object_new() in the order
- * added: machine compat first, then -global. A global that no object ever used is reported at the end of
- * start-up (globals_report_unused). user: from the command line, errors are the user's.
+ * A default that replaces a declared one for type (or a subtype), in the order added: machine compat first,
+ * then -global. user: from the command line. The strings are copied.
  */
 void globals_add(const char *type, const char *property, const char *value, bool user);
-/* Applies to a new object; false with an error if a user's global does not parse. */
+/*
+ * Applies them to a new object, before properties of its own are set: whoever makes objects that take globals
+ * calls it right after object_new(). False with "can't apply global usb-kbd.foo=1: …" if one does not fit.
+ */
 bool globals_apply(Object *obj, GError **error);
-/* Prints a warning for each user global that names an unknown type or was never applied. */
+/* Prints a warning for each user global that names an unknown type, at the end of start-up. */
 void globals_report_unused(void);
+/* Whether a user's global for this type and property was ever applied (-global of what never came). */
+bool globals_used(const char *type, const char *property);
 
 /* ---- interface "user-creatable" (-object, object-add) ---------------------------------------------- */
 
@@ -236,7 +255,8 @@ typedef struct UserCreatableOps {
 } UserCreatableOps;
 extern const ObjectType user_creatable_type;
 
-/* Creates type `qom-type` from typed JSON (consumes neither); the object sits at /objects/ID. */
+/* Creates type `qom-type` from typed JSON (borrowed, may be NULL; its "qom-type" and "id" are passed over);
+ * globals apply. The object sits at /objects/ID. */
 bool user_creatable_add(const char *qom_type, const char *id, json_object *props, GError **error);
 bool user_creatable_del(const char *id, GError **error);
 
