@@ -49,6 +49,7 @@ static void qtest_free(QTest *q)
     g_ptr_array_free(q->replay, TRUE);
     g_ptr_array_free(q->move_setup, TRUE);
     g_ptr_array_free(q->intercepts, TRUE);
+    g_clear_pointer(&q->random, g_rand_free);
     g_free(q->args);
     g_free(q);
 }

@@ -50,6 +50,10 @@ void qtest_move_to(QTest *q, const char *args, ...) G_GNUC_PRINTF(2, 3);
 void qtest_set_moving(QTest *q, bool on);
 /* How often the VM has moved. */
 unsigned qtest_moves(const QTest *q);
+/* From now on moves before a random command, on average every mean-th one; mean 0 ends it. The seed makes it repeatable. */
+void qtest_move_randomly(QTest *q, uint32_t seed, unsigned mean);
+/* Milliseconds from the source's STOP to the destination's RESUME in the last move; 0 if the VM was stopped. */
+double qtest_downtime_ms(const QTest *q);
 /* Called before each move and after it, e.g. to look at the state of a device model in the test; may be NULL. */
 typedef void QTestMoveFunc(QTest *q, bool before, void *opaque);
 void qtest_on_move(QTest *q, QTestMoveFunc *func, void *opaque);

@@ -25,6 +25,8 @@ struct QTest {
     bool irq[QTEST_MAX_IRQS];
     bool moving, in_move;
     unsigned every, countdown, moves;
+    GRand *random;          /* moves are random; `every` is the mean distance */
+    double downtime_ms;
     QTestMoveFunc *on_move;
     void *on_move_opaque;
 };

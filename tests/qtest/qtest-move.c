@@ -138,6 +138,28 @@ static void end_source(QTestProcess *src, GQueue *events)
     qtest_process_free(src);
 }
 
+/* When an event of that name came, in microseconds of the wall clock; 0 if it did not. */
+static double event_time_us(GQueue *events, const char *name)
+{
+    double time_us = 0;
+
+    for (GList *l = events->head; l; l = l->next) {
+        json_object *stamp;
+
+        if (g_str_equal(event_name(l->data), name) && json_object_object_get_ex(l->data, "timestamp", &stamp)) {
+            time_us = qtest_json_int(stamp, "seconds") * 1e6 + qtest_json_int(stamp, "microseconds");
+        }
+    }
+    return time_us;
+}
+
+static void note_downtime(QTest *q, GQueue *src_events, GQueue *dst_events)
+{
+    double stop = event_time_us(src_events, "STOP"), resume = event_time_us(dst_events, "RESUME");
+
+    q->downtime_ms = stop && resume ? (resume - stop) / 1e3 : 0;
+}
+
 /* The source's last events count, but not those that the move itself made. */
 static void keep_events(QTest *q, GQueue *events)
 {
@@ -171,6 +193,7 @@ void qtest_move(QTest *q)
     wait_source(q->process, &events);
     wait_destination(dst, g_str_equal(before, "running"), &dst_events);
     end_source(q->process, &events);
+    note_downtime(q, &events, &dst_events);
     keep_events(q, &events);
     keep_events(q, &dst_events);
     q->process = dst;
@@ -198,8 +221,23 @@ void qtest_tick(QTest *q)
     if (!q->every || !q->moving || q->in_move || q->countdown--) {
         return;
     }
-    q->countdown = q->every - 1;
+    q->countdown = q->random ? (unsigned)g_rand_int_range(q->random, 0, 2 * q->every) : q->every - 1;
     qtest_move(q);
+}
+
+void qtest_move_randomly(QTest *q, uint32_t seed, unsigned mean)
+{
+    g_clear_pointer(&q->random, g_rand_free);
+    q->every = mean;
+    if (mean) {
+        q->random = g_rand_new_with_seed(seed);
+        q->countdown = g_rand_int_range(q->random, 0, 2 * mean);
+    }
+}
+
+double qtest_downtime_ms(const QTest *q)
+{
+    return q->downtime_ms;
 }
 
 void qtest_set_moving(QTest *q, bool on)
