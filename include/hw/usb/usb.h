@@ -156,6 +156,7 @@ struct UsbPacket {
     /* Called once for a packet whose submission answered USB_ASYNC, with the final status in the packet. */
     void (*done)(UsbPacket *p, void *opaque);
     void *opaque;
+    bool submitting;      /* private: within usb_packet_submit() */
     GList link;           /* private: in the endpoint's queue */
 };
 
@@ -196,10 +197,10 @@ struct UsbEndpoint {
     uint8_t interface;         /* that it belongs to; 255: none */
     uint16_t max_packet_size;
     bool halted;               /* stalled until CLEAR_FEATURE(ENDPOINT_HALT), or for the device to use */
-    bool pipeline;             /* the device takes several packets at once (lifts U1) */
     UsbDevice *dev;
     GQueue queue;              /* UsbPacket.link: the one with the device first */
     /* Progress that arrived with a migration and belongs to the next packet (U4). */
+    uint64_t carried_id;       /* its id */
     uint32_t carried_length;
     uint8_t *carried_data;     /* IN: that many bytes; NULL for OUT */
 };
@@ -261,6 +262,8 @@ struct UsbDesc {
     uint16_t vendor, product, device_version;
     uint8_t manufacturer_string, product_string, serial_string; /* indexes, 0: none */
     const UsbDescDevice *low, *full, *high, *super;             /* NULL: does not run at this speed */
+    /* Microsoft OS descriptors 1.0 with SelectiveSuspendEnabled, behind string 0xee; off with msos-desc=off. */
+    bool msos_selective_suspend;
     const char *const *strings;  /* [index] → UTF-8; NULL entries are absent; ended by num_strings */
     unsigned num_strings;
 };
@@ -273,14 +276,13 @@ const char *usb_device_get_string(const UsbDevice *dev, unsigned index);
 
 /* ---- devices ---------------------------------------------------------------------------------------------------- */
 
-/* Chapter 9.1; the numbers are on the wire. */
+/* Chapter 9.1; the numbers are on the wire. There Address and Configured are Default as well: addr and
+ * configuration tell them apart. */
 typedef enum UsbDeviceState {
     USB_STATE_NOT_ATTACHED = 0,
-    USB_STATE_ATTACHED = 1,
+    USB_STATE_ATTACHED = 1, /* has not been reset yet: answers nothing */
     USB_STATE_POWERED = 2,
     USB_STATE_DEFAULT = 3,
-    USB_STATE_ADDRESS = 4,
-    USB_STATE_CONFIGURED = 5,
 } UsbDeviceState;
 
 #define USB_MAX_ENDPOINTS 15
@@ -290,13 +292,14 @@ typedef enum UsbDeviceState {
 struct UsbDevice {
     Device device;
     /* Properties. */
-    char *port_path;             /* "1", "1.2"; picked at plug if not given */
-    char *serial;
+    char *port_path;             /* "1", "1.2" as given; where it is: port->path */
+    char *serial;                /* NULL: made from the descriptor's and the place */
     bool msos_desc;
     bool carry_transfers;        /* see docs/devel/usb.md, "Leaving for a stock destination" */
     /* Set by the device in init or realize. */
     const UsbDesc *desc;         /* NULL: the type's */
-    bool auto_attach;            /* default true; false: the device calls usb_device_attach() when it is ready */
+    bool auto_attach;            /* default true; false: usb_device_attach() comes later (usb-bot) */
+    bool attached_writable;      /* property "attached" may be set */
     /* State; saved as "USBDevice". */
     uint8_t addr;
     int32_t state;               /* UsbDeviceState */
@@ -318,8 +321,12 @@ struct UsbDevice {
     UsbEndpoint ep0, ep_in[USB_MAX_ENDPOINTS], ep_out[USB_MAX_ENDPOINTS];
     char **own_strings;          /* private, see usb_device_set_string() */
     UsbPacket *control_packet;   /* private: SETUP or data packet that waits for an asynchronous control() */
-    uint8_t *carried;            /* private, during load */
-    uint32_t carried_len;
+    bool control_replay;         /* private: data_buf did not come with the stream */
+    /* Private: scratch of the description. */
+    uint8_t *saved;
+    uint32_t saved_len;
+    uint16_t saved_halted_in, saved_halted_out;
+    bool config_arrived;
 };
 
 #define USB_DEVICE(obj) ((UsbDevice *)(obj))
@@ -328,6 +335,7 @@ struct UsbDevice {
  * unrealize, reset and bus to it. */
 struct UsbDeviceOps {
     const char *product;               /* product name in `info usb`, if the descriptor has none */
+    const char *firmware_name;         /* "storage", "hub": its word in a boot path; NULL: the type's name */
     const UsbDesc *desc;
     /* Life cycle: realize runs before the device is attached to its port. */
     bool (*realize)(UsbDevice *dev, GError **error);
@@ -389,6 +397,8 @@ struct UsbPortOps {
     void (*device_gone)(UsbPort *port, UsbDevice *dev);
     /* Resume signalling from port->dev or from below it. */
     void (*wakeup)(UsbPort *port);
+    /* Whether transactions reach port->dev now (enabled, not suspended). */
+    bool (*enabled)(UsbPort *port);
 };
 
 struct UsbPort {
@@ -402,7 +412,7 @@ struct UsbPort {
     unsigned speed_mask;
     const UsbPortOps *ops;
     void *opaque;
-    GList link;                 /* private */
+    GList link, claim_link;     /* private */
 };
 
 struct UsbBusOps {
@@ -418,6 +428,8 @@ struct UsbBus {
     const UsbBusOps *ops;
     void *opaque;
     GQueue ports;               /* UsbPort.link, all, in order of registration */
+    GQueue free_ports;          /* UsbPort.claim_link: next to be given first */
+    GQueue used_ports;          /* UsbPort.claim_link: in order of plugging */
     QuiesceEntry *quiesce;      /* private */
 };
 
@@ -438,9 +450,11 @@ void usb_bus_remove_port(UsbPort *port);
 bool usb_bus_register_companion(const char *masterbus, UsbPort *ports[], unsigned n, unsigned first,
                                 GError **error);
 /* The device at addr behind port (the port's own or, through hubs, one below it); NULL if none answers. Only
- * devices in a port that is enabled by its hub are found; whether a root port is, its controller knows. */
+ * devices whose ports, up to this one, are enabled are found. */
 UsbDevice *usb_port_find_device(UsbPort *port, uint8_t addr);
-/* Resets dev and all below it, as a port reset does. dev may be NULL. */
+/* Reset signalling on a port; no-op without a device. */
 void usb_port_reset(UsbPort *port);
+/* Ends every packet of every device on the port and below as canceled (host controller reset). */
+void usb_port_cancel_all(UsbPort *port);
 
 #endif
