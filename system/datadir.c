@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where firmware and other data files are looked for. */
+/* The search for firmware files. */
 #include "util/osdep.h"
+
 #include "system/datadir.h"
 
-static GPtrArray *user_dirs;
-
-/* The installation's folder, then where Debian's firmware packages put their files. */
-static const char *const builtin_dirs[] = {
-    TERN_DATADIR, "/usr/share/seabios", "/usr/lib/ipxe/qemu", "/usr/share/qemu", NULL
+/* Ours, then where the distribution's firmware packages put theirs. */
+static const char *const built_in[] = {
+    TERN_DATADIR,
+    TERN_PREFIX "/share/seabios",
+    "/usr/share/seabios",
+    "/usr/share/qemu",
+    "/usr/lib/ipxe/qemu",
 };
+
+static GPtrArray *user_dirs;
 
 void datadir_add(const char *path)
 {
@@ -18,44 +23,42 @@ void datadir_add(const char *path)
     g_ptr_array_add(user_dirs, g_strdup(path));
 }
 
-void datadir_foreach(void (*func)(const char *path, void *opaque), void *opaque)
+static char *in_folder(const char *folder, const char *name)
 {
-    for (guint i = 0; user_dirs && i < user_dirs->len; i++) {
-        func(user_dirs->pdata[i], opaque);
-    }
-    for (const char *const *dir = builtin_dirs; *dir; dir++) {
-        func(*dir, opaque);
-    }
-}
+    char *path = g_build_filename(folder, name, NULL);
 
-typedef struct Search {
-    const char *name;
-    char *found;
-} Search;
-
-static void search_dir(const char *path, void *opaque)
-{
-    Search *search = opaque;
-    g_autofree char *file = NULL;
-
-    if (search->found) {
-        return;
+    if (!access(path, R_OK)) {
+        return path;
     }
-    file = g_build_filename(path, search->name, NULL);
-    if (access(file, R_OK) == 0) {
-        search->found = g_steal_pointer(&file);
-    }
+    g_free(path);
+    return NULL;
 }
 
 char *datadir_find(const char *name)
 {
-    Search search = { .name = name };
+    char *path = NULL;
 
-    if (access(name, R_OK) == 0) {
+    if (!access(name, R_OK)) {
         return g_strdup(name);
     }
-    if (!strchr(name, '/')) {
-        datadir_foreach(search_dir, &search);
+    for (unsigned i = 0; user_dirs && i < user_dirs->len && !path; i++) {
+        path = in_folder(g_ptr_array_index(user_dirs, i), name);
     }
-    return search.found;
+    for (unsigned i = 0; i < G_N_ELEMENTS(built_in) && !path; i++) {
+        path = in_folder(built_in[i], name);
+    }
+    return path;
+}
+
+char *datadir_list(void)
+{
+    GString *out = g_string_new(NULL);
+
+    for (unsigned i = 0; user_dirs && i < user_dirs->len; i++) {
+        g_string_append_printf(out, "%s\n", (char *)g_ptr_array_index(user_dirs, i));
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(built_in); i++) {
+        g_string_append_printf(out, "%s\n", built_in[i]);
+    }
+    return g_string_free(out, FALSE);
 }

@@ -19,10 +19,20 @@ VmRunState vm_state(void);
 const char *vm_state_name(VmRunState state);
 bool vm_state_parse(const char *name, VmRunState *state);
 bool vm_is_running(void);
+/* Whether the table has this transition (or from equals to). */
+bool vm_state_may_change(VmRunState from, VmRunState to);
 /* Changes the state without starting or stopping anything. */
 void vm_set_state(VmRunState state);
 /* Starts: clocks, vCPUs, handlers, RESUME event. No-op when running. */
 void vm_start(void);
+/* 'cont': takes back what a finished or failed switchover left (hooks), then starts. */
+bool vm_resume(GError **error);
+/* Whoever must agree before the machine runs again, or takes something back then (block activation, migration);
+ * called in order of registration, an error keeps the machine stopped. */
+void vm_add_resume_hook(bool (*hook)(GError **error));
+/* Whether the machine is to run when an incoming migration has arrived (-S, stop, cont meanwhile). */
+void vm_set_autostart(bool autostart);
+bool vm_autostart(void);
 /* Stops vCPUs and clocks, drains block I/O, flushes, tells handlers, STOP event. Returns 0 or -errno of the
  * flush. From device code it is deferred: use vm_stop_request(). */
 int vm_stop(VmRunState state);
@@ -43,14 +53,23 @@ typedef enum VmShutdownCause {
 } VmShutdownCause;
 void vm_request_shutdown(VmShutdownCause cause);
 void vm_request_reset(VmShutdownCause cause);
-/* ACPI power button; handlers below. */
+/* ACPI power button: event POWERDOWN, then the handler that the board set. */
 void vm_request_powerdown(void);
+void vm_set_powerdown_handler(void (*handler)(void *opaque), void *opaque);
+/* What follows when the guest reboots or shuts down (-action, set-action). */
+typedef struct VmActions {
+    int reboot;   /* RebootAction */
+    int shutdown; /* ShutdownAction */
+} VmActions;
+VmActions *vm_actions(void);
 /* Resets the machine now: registered handlers, then the device tree (leaves first). */
 void vm_reset(VmShutdownCause cause);
 
 typedef void ResetHandler(void *opaque);
 void reset_add_handler(ResetHandler *handler, void *opaque);
 void reset_del_handler(ResetHandler *handler, void *opaque);
+/* The device tree, reset after all handlers; hw/core sets it. */
+void reset_set_tree_handler(ResetHandler *handler, void *opaque);
 
 /* Until a request to leave comes; returns the exit status. Main thread. */
 int vm_main_loop(void);

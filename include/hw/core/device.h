@@ -87,13 +87,13 @@ struct Device {
     char *id;                          /* user's id, or NULL */
     Bus *bus;                          /* plugged into, or NULL */
     GQueue buses;                      /* Bus *, that hang off this device */
-    GPtrArray *gpio_in;                /* private, see irq.h functions below */
-    GPtrArray *gpio_out;
+    GPtrArray *pins;                   /* private: groups of named pins, in order of creation */
+    unsigned bus_index;                /* private: N of the bus's link child[N] */
     bool realized;
     bool hotplugged;                   /* came after the machine was ready */
     bool pending_delete;               /* unplug was asked for; the guest has not let go yet */
     VmSection *vmsection;              /* registered at realize; NULL for those without own state */
-    GHashTable *opts;                  /* private: properties given by the user, for error texts */
+    GError *global_error;              /* private: a -global that did not fit; realize reports it */
 };
 
 extern const DeviceType device_type;
@@ -123,6 +123,8 @@ Device *device_new(const DeviceType *type);
 bool device_realize(Device *dev, Bus *bus, GError **error);
 /* Takes a realized device (and all below it) away: unrealize, state, tree, bus. Drops the tree's reference. */
 void device_unrealize(Device *dev);
+/* Names a child device that its maker puts into the tree before device_realize(): /…/OWNER/NAME. */
+void device_set_tree_place(Device *dev, Object *owner, const char *name);
 /* Resets everything on its buses, then the device. */
 void device_reset(Device *dev);
 /* Whether dev is realized and everything above it too. */
@@ -139,6 +141,14 @@ Device *device_find(const char *id_or_path, GError **error);
 void devices_set_ready(void);
 bool devices_ready(void);
 
+/* Calls func for every concrete device type, by name. */
+typedef void DeviceTypeFunc(const DeviceType *type, void *opaque);
+void device_type_foreach(DeviceTypeFunc *func, void *opaque);
+/* Inherited parts of a record. */
+const BusType *device_type_bus(const DeviceType *type);
+bool device_type_user_creatable(const DeviceType *type);
+bool device_type_hotpluggable(const DeviceType *type);
+
 /* The prefix of section names ("0000:00:01.2", "0000:00:01.2/1"); new string, NULL for none. */
 char *device_section_prefix(const Device *dev);
 
@@ -154,6 +164,8 @@ struct BusType {
     void (*reset)(Bus *bus);
     /* Unplug on a hot-pluggable bus: NULL means at once. */
     bool (*unplug_request)(Bus *bus, Device *dev, GError **error);
+    /* A hot-plugged device is there, reset and working. May be NULL. */
+    void (*plugged)(Bus *bus, Device *dev);
 };
 
 struct Bus {
@@ -161,6 +173,8 @@ struct Bus {
     char *name;                        /* "pci.0", "usb.0" or ID.N */
     Device *owner;
     GQueue devices;                    /* Device *, newest first as info qtree lists them */
+    unsigned next_index;               /* private: of the link child[N] */
+    bool realized;
     bool hotpluggable;
     bool full;                         /* computed by bus_is_full() users; may be forced */
 };
@@ -182,6 +196,8 @@ const BusType *bus_get_type(const Bus *bus);
 /* First bus below the root that is_a(type), by preference one with room; NULL if there is none. */
 Bus *bus_find_by_type(const BusType *type);
 Bus *bus_find(const char *name_or_path, GError **error);
+/* The main system bus, for board devices (`.bus = &system_bus_type`); made at the first call. */
+extern const BusType system_bus_type;
 Bus *system_bus(void);
 void bus_reset(Bus *bus);
 

@@ -27,6 +27,7 @@ struct MachineType {
     const char *default_display;       /* "std", or NULL */
     bool hotpluggable_cpus;
     bool numa_mem_supported;
+    bool acpi;                         /* has ACPI tables */
     /* Builds the board; RAM exists and is in machine->ram. */
     bool (*init)(Machine *machine, GError **error);
     /* After all devices of the command line. May be NULL. */
@@ -52,7 +53,7 @@ struct Machine {
     bool dump_guest_core, mem_merge;
     bool enable_defaults;              /* no -nodefaults */
     bool suppress_vmdesc;
-    int phase;
+    bool has_cpus;                     /* the accelerator runs processors */
 };
 
 extern const ObjectType machine_type;
@@ -70,7 +71,10 @@ void machine_type_foreach(MachineTypeFunc *func, void *opaque);
 const MachineType *machine_get_type(const Machine *machine);
 /* The machine of this process, NULL before it is made. */
 Machine *machine_current(void);
+/* Puts it at /machine, with the containers that devices go to. Before memory_init(). */
 void machine_set_current(Machine *machine);
+/* Makes machine->ram: the backend that it names, or a new one of ram_size bytes. */
+bool machine_create_ram(Machine *machine, GError **error);
 /* Whether the accelerator runs processors; with qtest the machine is a board without them. */
 bool machine_has_cpus(const Machine *machine);
 

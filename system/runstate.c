@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The run state and its transitions, requests to the main loop, reset.
+ *
+ * U1  A transition that the table does not have is our own mistake: vm_set_state() asserts.
+ * U2  Requests may come from any thread; they are acted upon by the main loop only.
+ */
+#include "util/osdep.h"
+
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/main-loop.h"
+#include "qapi/events-run-state.h"
+#include "qapi/types-run-state.h"
+#include "system/runstate.h"
+#include "runstate-internal.h"
+
+/* ---- states -------------------------------------------------------------------------------------------- */
+
+G_STATIC_ASSERT((int)VM_RUN_STATES == (int)RUN_STATE_COUNT);
+
+#define TO(state) (1u << (state))
+
+/* From each state to which others, and why where it is not plain. */
+static const unsigned transitions[VM_RUN_STATES] = {
+    [VM_DEBUG] = TO(VM_RUNNING) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH),
+    /* an incoming machine starts, stays stopped, or takes the state that came with the stream */
+    [VM_INMIGRATE] = TO(VM_INTERNAL_ERROR) | TO(VM_IO_ERROR) | TO(VM_PAUSED) | TO(VM_RUNNING) |
+                     TO(VM_SHUTDOWN) | TO(VM_SUSPENDED) | TO(VM_WATCHDOG) | TO(VM_GUEST_PANICKED) |
+                     TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH) | TO(VM_POSTMIGRATE) | TO(VM_COLO),
+    [VM_INTERNAL_ERROR] = TO(VM_PAUSED) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH),
+    [VM_IO_ERROR] = TO(VM_RUNNING) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH) | TO(VM_PAUSED),
+    [VM_PAUSED] = TO(VM_RUNNING) | TO(VM_FINISH_MIGRATE) | TO(VM_POSTMIGRATE) | TO(VM_PRELAUNCH) |
+                  TO(VM_COLO),
+    /* after a migration: back to life here, or it goes again */
+    [VM_POSTMIGRATE] = TO(VM_RUNNING) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH) | TO(VM_PAUSED),
+    [VM_PRELAUNCH] = TO(VM_RUNNING) | TO(VM_FINISH_MIGRATE) | TO(VM_INMIGRATE) | TO(VM_PAUSED) |
+                     TO(VM_POSTMIGRATE),
+    /* done, or failed and back to what it was */
+    [VM_FINISH_MIGRATE] = TO(VM_RUNNING) | TO(VM_PAUSED) | TO(VM_POSTMIGRATE) | TO(VM_PRELAUNCH) |
+                          TO(VM_COLO) | TO(VM_INTERNAL_ERROR) | TO(VM_IO_ERROR) | TO(VM_SHUTDOWN) |
+                          TO(VM_SUSPENDED) | TO(VM_WATCHDOG) | TO(VM_GUEST_PANICKED),
+    [VM_RESTORE_VM] = TO(VM_RUNNING) | TO(VM_PRELAUNCH) | TO(VM_SUSPENDED),
+    [VM_RUNNING] = TO(VM_DEBUG) | TO(VM_INTERNAL_ERROR) | TO(VM_IO_ERROR) | TO(VM_PAUSED) |
+                   TO(VM_FINISH_MIGRATE) | TO(VM_RESTORE_VM) | TO(VM_SAVE_VM) | TO(VM_SHUTDOWN) |
+                   TO(VM_WATCHDOG) | TO(VM_GUEST_PANICKED) | TO(VM_COLO) | TO(VM_SUSPENDED),
+    [VM_SAVE_VM] = TO(VM_RUNNING) | TO(VM_SUSPENDED) | TO(VM_PAUSED),
+    [VM_SHUTDOWN] = TO(VM_PAUSED) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH) | TO(VM_COLO),
+    [VM_SUSPENDED] = TO(VM_RUNNING) | TO(VM_PAUSED) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH) |
+                     TO(VM_SHUTDOWN) | TO(VM_SAVE_VM),
+    [VM_WATCHDOG] = TO(VM_RUNNING) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH) | TO(VM_PAUSED),
+    [VM_GUEST_PANICKED] = TO(VM_RUNNING) | TO(VM_FINISH_MIGRATE) | TO(VM_PRELAUNCH) | TO(VM_PAUSED),
+    [VM_COLO] = TO(VM_RUNNING) | TO(VM_PRELAUNCH) | TO(VM_SHUTDOWN),
+};
+
+static VmRunState state = VM_PRELAUNCH;
+
+VmRunState vm_state(void)
+{
+    return state;
+}
+
+const char *vm_state_name(VmRunState s)
+{
+    return qapi_name_RunState(s);
+}
+
+bool vm_state_parse(const char *name, VmRunState *result)
+{
+    int value = qapi_parse_RunState(name);
+
+    if (value < 0) {
+        return false;
+    }
+    *result = value;
+    return true;
+}
+
+bool vm_is_running(void)
+{
+    return state == VM_RUNNING;
+}
+
+bool vm_state_may_change(VmRunState from, VmRunState to)
+{
+    return from == to || (transitions[from] & TO(to));
+}
+
+void vm_set_state(VmRunState new_state)
+{
+    if (!vm_state_may_change(state, new_state)) {
+        g_error("run state: no way from '%s' to '%s' (U1)", vm_state_name(state), vm_state_name(new_state));
+    }
+    state = new_state;
+}
+
+/* ---- start and stop ------------------------------------------------------------------------------------ */
+
+struct VmStateEntry {
+    VmStateHandler *handler;
+    void *opaque;
+    int priority;
+    bool deleted;
+};
+
+static GPtrArray *state_handlers; /* by priority, then age */
+static unsigned telling;
+
+static void sweep_handlers(void)
+{
+    for (unsigned i = 0; i < state_handlers->len;) {
+        VmStateEntry *entry = g_ptr_array_index(state_handlers, i);
+
+        if (entry->deleted) {
+            g_ptr_array_remove_index(state_handlers, i);
+            g_free(entry);
+        } else {
+            i++;
+        }
+    }
+}
+
+VmStateEntry *vm_state_add_handler(VmStateHandler *handler, void *opaque, int priority)
+{
+    VmStateEntry *entry = g_new0(VmStateEntry, 1);
+    unsigned at;
+
+    entry->handler = handler;
+    entry->opaque = opaque;
+    entry->priority = priority;
+    if (!state_handlers) {
+        state_handlers = g_ptr_array_new();
+    }
+    for (at = state_handlers->len; at > 0; at--) {
+        if (((VmStateEntry *)g_ptr_array_index(state_handlers, at - 1))->priority <= priority) {
+            break;
+        }
+    }
+    g_ptr_array_insert(state_handlers, at, entry);
+    return entry;
+}
+
+void vm_state_del_handler(VmStateEntry *entry)
+{
+    if (entry) {
+        entry->deleted = true; /* perhaps from inside a handler */
+        if (!telling) {
+            sweep_handlers();
+        }
+    }
+}
+
+static void tell_handlers(bool running)
+{
+    g_autoptr(GPtrArray) now = NULL;
+
+    if (!state_handlers) {
+        return;
+    }
+    now = g_ptr_array_copy(state_handlers, NULL, NULL);
+    telling++;
+    for (unsigned i = 0; i < now->len; i++) {
+        VmStateEntry *entry = g_ptr_array_index(now, running ? i : now->len - 1 - i);
+
+        if (!entry->deleted) {
+            entry->handler(entry->opaque, running, state);
+        }
+    }
+    if (--telling == 0) {
+        sweep_handlers();
+    }
+}
+
+static int (*drain_and_flush)(void);
+
+void vm_set_drain_hook(int (*hook)(void))
+{
+    drain_and_flush = hook;
+}
+
+void vm_start(void)
+{
+    if (vm_is_running()) {
+        return;
+    }
+    vm_cancel_stop_request();
+    vm_set_state(VM_RUNNING);
+    qapi_event_send_RESUME();
+    clock_virtual_enable(true);
+    tell_handlers(true);
+}
+
+static GPtrArray *resume_hooks;
+static bool autostart = true;
+
+void vm_add_resume_hook(bool (*hook)(GError **error))
+{
+    if (!resume_hooks) {
+        resume_hooks = g_ptr_array_new();
+    }
+    g_ptr_array_add(resume_hooks, (gpointer)hook);
+}
+
+bool vm_resume(GError **error)
+{
+    for (unsigned i = 0; resume_hooks && i < resume_hooks->len; i++) {
+        bool (*hook)(GError **) = (bool (*)(GError **))g_ptr_array_index(resume_hooks, i);
+
+        if (!hook(error)) {
+            return false;
+        }
+    }
+    vm_start();
+    return true;
+}
+
+void vm_set_autostart(bool value)
+{
+    autostart = value;
+}
+
+bool vm_autostart(void)
+{
+    return autostart;
+}
+
+int vm_stop(VmRunState new_state)
+{
+    if (vm_is_running()) {
+        clock_virtual_enable(false);
+        vm_set_state(new_state);
+        tell_handlers(false);
+        qapi_event_send_STOP();
+    }
+    return drain_and_flush ? drain_and_flush() : 0;
+}
+
+/* ---- reset --------------------------------------------------------------------------------------------- */
+
+typedef struct ResetEntry {
+    ResetHandler *handler;
+    void *opaque;
+} ResetEntry;
+
+static GPtrArray *reset_handlers;
+static ResetEntry tree_reset;
+
+void reset_add_handler(ResetHandler *handler, void *opaque)
+{
+    ResetEntry *entry = g_new(ResetEntry, 1);
+
+    entry->handler = handler;
+    entry->opaque = opaque;
+    if (!reset_handlers) {
+        reset_handlers = g_ptr_array_new_with_free_func(g_free);
+    }
+    g_ptr_array_add(reset_handlers, entry);
+}
+
+void reset_del_handler(ResetHandler *handler, void *opaque)
+{
+    for (unsigned i = 0; reset_handlers && i < reset_handlers->len; i++) {
+        ResetEntry *entry = g_ptr_array_index(reset_handlers, i);
+
+        if (entry->handler == handler && entry->opaque == opaque) {
+            g_ptr_array_remove_index(reset_handlers, i);
+            return;
+        }
+    }
+}
+
+void reset_set_tree_handler(ResetHandler *handler, void *opaque)
+{
+    tree_reset = (ResetEntry){ handler, opaque };
+}
+
+static ShutdownCause cause_name(VmShutdownCause cause)
+{
+    return (ShutdownCause)(cause + 1);
+}
+
+G_STATIC_ASSERT((int)VM_SHUTDOWN_HOST_ERROR + 1 == (int)SHUTDOWN_CAUSE_HOST_ERROR);
+G_STATIC_ASSERT((int)VM_SHUTDOWN_SNAPSHOT_LOAD + 1 == (int)SHUTDOWN_CAUSE_SNAPSHOT_LOAD);
+
+static bool caused_by_guest(VmShutdownCause cause)
+{
+    return cause >= VM_SHUTDOWN_GUEST_SHUTDOWN && cause <= VM_SHUTDOWN_GUEST_PANIC;
+}
+
+void vm_reset(VmShutdownCause cause)
+{
+    for (unsigned i = 0; reset_handlers && i < reset_handlers->len; i++) {
+        ResetEntry *entry = g_ptr_array_index(reset_handlers, i);
+
+        entry->handler(entry->opaque);
+    }
+    if (tree_reset.handler) {
+        tree_reset.handler(tree_reset.opaque);
+    }
+    if (cause != VM_SHUTDOWN_SUBSYSTEM_RESET && cause != VM_SHUTDOWN_SNAPSHOT_LOAD) {
+        qapi_event_send_RESET(caused_by_guest(cause), cause_name(cause));
+    }
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------ */
+
+#define NO_REQUEST (-1)
+
+static int shutdown_request = NO_REQUEST; /* VmShutdownCause; atomic, as those that follow */
+static int reset_request = NO_REQUEST;
+static int stop_request = NO_REQUEST;     /* VmRunState */
+static int powerdown_request;
+
+static VmActions actions = { .reboot = REBOOT_ACTION_RESET, .shutdown = SHUTDOWN_ACTION_POWEROFF };
+static void (*powerdown_handler)(void *opaque);
+static void *powerdown_opaque;
+
+static void request(int *slot, int value)
+{
+    __atomic_store_n(slot, value, __ATOMIC_SEQ_CST);
+    main_loop_wake();
+}
+
+static int take(int *slot, int none)
+{
+    return __atomic_exchange_n(slot, none, __ATOMIC_SEQ_CST);
+}
+
+VmActions *vm_actions(void)
+{
+    return &actions;
+}
+
+void vm_set_powerdown_handler(void (*handler)(void *opaque), void *opaque)
+{
+    powerdown_handler = handler;
+    powerdown_opaque = opaque;
+}
+
+void vm_request_shutdown(VmShutdownCause cause)
+{
+    request(&shutdown_request, cause);
+}
+
+void vm_request_reset(VmShutdownCause cause)
+{
+    if (actions.reboot == REBOOT_ACTION_SHUTDOWN && caused_by_guest(cause)) {
+        request(&shutdown_request, cause);
+    } else {
+        request(&reset_request, cause);
+    }
+}
+
+void vm_request_powerdown(void)
+{
+    request(&powerdown_request, 1);
+}
+
+void vm_stop_request(VmRunState new_state)
+{
+    request(&stop_request, new_state);
+}
+
+void vm_cancel_stop_request(void)
+{
+    take(&stop_request, NO_REQUEST);
+}
+
+/* A stopped machine that is reset begins anew, except where it waits for somebody. */
+static void do_reset(VmShutdownCause cause)
+{
+    vm_reset(cause);
+    if (!vm_is_running() && vm_state() != VM_INMIGRATE && vm_state() != VM_PRELAUNCH &&
+        vm_state() != VM_SAVE_VM && vm_state() != VM_FINISH_MIGRATE && vm_state() != VM_RESTORE_VM) {
+        vm_set_state(VM_PRELAUNCH);
+    }
+}
+
+/* Whether the program has to end. */
+static bool do_shutdown(VmShutdownCause cause)
+{
+    qapi_event_send_SHUTDOWN(caused_by_guest(cause), cause_name(cause));
+    if (actions.shutdown == SHUTDOWN_ACTION_PAUSE && cause != VM_SHUTDOWN_HOST_QMP_QUIT &&
+        cause != VM_SHUTDOWN_HOST_SIGNAL) {
+        if (vm_is_running()) {
+            vm_stop(VM_SHUTDOWN);
+        }
+        return false;
+    }
+    return true;
+}
+
+/* The requests in order of weight. True: leave the main loop. */
+static bool handle_requests(void)
+{
+    int r;
+
+    r = take(&stop_request, NO_REQUEST);
+    if (r != NO_REQUEST && vm_is_running()) {
+        vm_stop(r);
+    }
+    r = take(&shutdown_request, NO_REQUEST);
+    if (r != NO_REQUEST && do_shutdown(r)) {
+        return true;
+    }
+    r = take(&reset_request, NO_REQUEST);
+    if (r != NO_REQUEST) {
+        do_reset(r);
+    }
+    if (take(&powerdown_request, 0)) {
+        qapi_event_send_POWERDOWN();
+        if (powerdown_handler) {
+            powerdown_handler(powerdown_opaque);
+        }
+    }
+    return false;
+}
+
+int vm_main_loop(void)
+{
+    while (!handle_requests()) {
+        main_loop_iterate(true);
+    }
+    return EXIT_SUCCESS;
+}
