@@ -375,7 +375,7 @@ static GSourceFuncs watch_funcs = {
     .finalize = watch_finalize,
 };
 
-GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *func, void *opaque, GMainContext *ctx)
+GSource *io_channel_new_watch(IoChannel *ioc, GIOCondition cond)
 {
     GSource *source = g_source_new(&watch_funcs, sizeof(IoWatch));
     IoWatch *watch = (IoWatch *)source;
@@ -395,6 +395,13 @@ GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *fu
         g_source_add_unix_fd(source, ioc->wake_fd, G_IO_IN);
     }
     g_source_set_name(source, io_channel_name(ioc));
+    return source;
+}
+
+GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *func, void *opaque, GMainContext *ctx)
+{
+    GSource *source = io_channel_new_watch(ioc, cond);
+
     g_source_set_callback(source, (GSourceFunc)(void (*)(void))func, opaque, NULL);
     g_source_attach(source, ctx);
     return source;

@@ -43,6 +43,7 @@ typedef struct ChardevFe {
     GMainContext *ctx;
     unsigned mux_slot;
     bool open;
+    bool opened_sent; /* OPENED was delivered, CLOSED was not */
 } ChardevFe;
 
 /* --- life of a chardev ------------------------------------------------------------------------------------ */
@@ -61,9 +62,11 @@ bool chardev_remove(const char *id, GError **error);
 /* All, at exit: closes them, unlinks sockets, restores the terminal. Front ends must be detached before. */
 void chardev_cleanup(void);
 const char *chardev_id(const Chardev *chr);
-/* As query-chardev shows it: "unix:/tmp/x,server=on". */
-const char *chardev_filename(const Chardev *chr);
+/* As query-chardev shows it: "unix:/tmp/x,server=on". g_free() the result. */
+char *chardev_filename(Chardev *chr);
 bool chardev_is_mux(const Chardev *chr);
+/* query-chardev's "frontend-open". */
+bool chardev_fe_is_open(const Chardev *chr);
 void chardev_for_each(void (*func)(Chardev *chr, void *opaque), void *opaque);
 
 /* --- for front ends ---------------------------------------------------------------------------------------- */
@@ -89,13 +92,14 @@ GSource *chardev_add_write_watch(ChardevFe *fe, void (*func)(void *opaque), void
 
 /* Descriptors that came with the input, oldest first; each belongs to the caller. -1: none waiting. */
 int chardev_take_fd(ChardevFe *fe);
-/* Serial lines: "break" on the line, modem lines; ignored by backends without. */
-void chardev_send_break(ChardevFe *fe, bool active);
-/* Whether front end `open`s (monitor of a mux: terminal echo) */
+/* A break on a serial line of the host; ignored by backends without. */
+void chardev_send_break(ChardevFe *fe);
+/* Terminal: whether it echoes what is typed (a line editor turns that off). */
 void chardev_set_echo(ChardevFe *fe, bool echo);
+/* What query-chardev reports; set by attaching with handlers, changed by front ends whose guest opens and closes. */
 void chardev_set_fe_open(ChardevFe *fe, bool open);
-/* Waits until a client is connected (server with wait=on); called by chardev_new() itself. */
-bool chardev_backend_connected(const ChardevFe *fe);
+/* Whether the peer is there. */
+bool chardev_connected(const ChardevFe *fe);
 /* Drops the peer of a socket (protocol error); a server then waits for the next one. */
 void chardev_disconnect(ChardevFe *fe);
 

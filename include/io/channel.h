@@ -90,6 +90,8 @@ typedef gboolean IoWatchFunc(IoChannel *ioc, GIOCondition cond, void *opaque);
  * the channel. The caller owns a reference on the source: g_source_destroy() and g_source_unref(), or
  * io_watch_clear(). */
 GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *func, void *opaque, GMainContext *ctx);
+/* The same, neither attached nor with a callback yet. */
+GSource *io_channel_new_watch(IoChannel *ioc, GIOCondition cond);
 /* Destroys and forgets *source; NULL inside is allowed. */
 void io_watch_clear(GSource **source);
 

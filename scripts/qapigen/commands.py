@@ -21,7 +21,7 @@ def prototype(schema, c):
 
 
 def header(schema, module):
-    guard = 'QAPI_COMMANDS_' + c_name(module).upper() + '_H'
+    guard = 'QAPI_COMMANDS_' + module.replace('-', '_').upper() + '_H'
     lines = [BANNER.format(module=module) + f'#ifndef {guard}', f'#define {guard}', '',
              '#include "qapi/dispatch.h"', f'#include "qapi/types-{module}.h"', '']
     for c in schema.module_commands(module):
@@ -119,7 +119,7 @@ def flags(c):
 
 def source(schema, module):
     cs = schema.module_commands(module)
-    symbol = c_name(module)
+    symbol = module.replace("-", "_")
     lines = [BANNER.format(module=module) + '#include "util/osdep.h"', '',
              f'#include "qapi/commands-{module}.h"', '']
     for c in cs:

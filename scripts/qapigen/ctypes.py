@@ -151,7 +151,7 @@ def module_arrays(schema, module):
 
 
 def header(schema, module):
-    guard = 'QAPI_TYPES_' + c_name(module).upper() + '_H'
+    guard = 'QAPI_TYPES_' + module.replace('-', '_').upper() + '_H'
     aggregates = [t for t in schema.module_types(module) if t.kind != 'enum']
     arrays = module_arrays(schema, module)
     lines = [BANNER.format(module=module) + f'#ifndef {guard}', f'#define {guard}', '',

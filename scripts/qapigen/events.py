@@ -11,7 +11,7 @@ def prototype(schema, e):
 
 
 def header(schema, module):
-    guard = 'QAPI_EVENTS_' + c_name(module).upper() + '_H'
+    guard = 'QAPI_EVENTS_' + module.replace('-', '_').upper() + '_H'
     lines = [BANNER.format(module=module) + f'#ifndef {guard}', f'#define {guard}', '',
              '#include "qapi/dispatch.h"', f'#include "qapi/types-{module}.h"', '']
     for e in schema.module_events(module):
