@@ -42,7 +42,7 @@ const uint8_t *vm_writer_data(const VmWriter *w, size_t *len);
 void vm_writer_reset(VmWriter *w);
 
 /*
- * Input: pulls bytes from a source as needed. Errors are sticky: after the first one every get returns
+ * Input: pulls bytes from a source as needed, in large pieces: it may have taken more than was asked for. Errors are sticky: after the first one every get returns
  * zero and vm_reader_ok() is false, so that a run of gets is checked once.
  */
 typedef struct VmSource {
@@ -74,7 +74,10 @@ uint64_t vm_reader_tell(const VmReader *r);
 
 /* ---- descriptions ---------------------------------------------------------------------------------- */
 
-/* How one element is written and read. opaque is the element's address. */
+/*
+ * How one element is written and read; elem is its address (in the state, or behind the member if that is a
+ * pointer). A get that fails sets the error, or fails the reader; the caller adds description and field.
+ */
 struct VmKind {
     const char *name; /* "uint32", "bool", "timer", "buffer", "unused_buffer": as in the JSON description */
     bool (*put)(VmWriter *w, const void *elem, size_t size, const VmField *field, GError **error);
@@ -86,12 +89,13 @@ typedef enum VmFieldShape {
     VM_ARRAY,           /* num elements */
     VM_VARRAY,          /* count in the member at num_offset (of num_kind), at most num */
     VM_BUFFER,          /* size bytes, one element */
-    VM_VBUFFER,         /* pointer member; length in the int32/uint32 member at num_offset, at most num */
+    VM_VBUFFER,         /* pointer member; length in the member at num_offset, at most num */
+    VM_TMP,             /* derived values: vmstate describes a temporary struct, see VM_WITH_TMP */
 } VmFieldShape;
 
 enum {
     VM_POINTER = 1 << 0,   /* the member is a pointer to the element(s); must be set on load */
-    VM_ALLOC = 1 << 1,     /* with VM_POINTER: g_malloc0 it on load */
+    VM_ALLOC = 1 << 1,     /* with VM_POINTER: on load the old one is g_free'd and one of the right size made */
     VM_ARRAY_OF_POINTERS = 1 << 2,
     VM_MUST_EXIST = 1 << 3 /* always in the stream, whatever `exists` says (counts, unused space) */
 };
@@ -144,14 +148,23 @@ extern const VmKind vm_kind_bool, vm_kind_u8, vm_kind_u16, vm_kind_u32, vm_kind_
     vm_kind_i16, vm_kind_i32, vm_kind_i64, vm_kind_buffer, vm_kind_unused, vm_kind_timer,
     vm_kind_le_i32 /* "int32 le": what comes in must be in [0, the present value] unless `valid` is given */,
     vm_kind_equal_u8, vm_kind_equal_u16, vm_kind_equal_u32, vm_kind_equal_i32, vm_kind_equal_u64,
+    vm_kind_i32_at_most, /* "int32 le": 0 .. the value that the member has now */
     vm_kind_bitmap /* of num bits, as be64 words */;
 
 /*
  * Table entries. `type` is checked against the member. The _V forms add the version that brought the
  * field, the _TEST forms an `exists` function.
  */
+#define VM_MEMBER(state, member) (((state *)0)->member)
 #define VM_CHECKED_OFFSET(state, member, type) \
-    (offsetof(state, member) + 0 * sizeof((type *)0 == &((state *)0)->member))
+    (offsetof(state, member) + 0 * sizeof((type *)0 == &VM_MEMBER(state, member)))
+/* n elements of that type fit into the member. */
+#define VM_CHECKED_ARRAY_OFFSET(state, member, type, n) \
+    (offsetof(state, member) +                           \
+     0 * sizeof(char[(n) * sizeof(type) <= sizeof(VM_MEMBER(state, member)) ? 1 : -1]))
+#define VM_COUNT_KIND_OF(state, member) \
+    _Generic(VM_MEMBER(state, member), uint8_t: VM_COUNT_U8, uint16_t: VM_COUNT_U16, \
+             uint32_t: VM_COUNT_U32, int32_t: VM_COUNT_I32)
 #define VM_SCALAR_FULL(k, ctype, state, member, ver, test)                                    \
     { .name = #member, .offset = VM_CHECKED_OFFSET(state, member, ctype), .size = sizeof(ctype), \
       .kind = &vm_kind_##k, .version = (ver), .exists = (test) }
@@ -173,8 +186,8 @@ extern const VmKind vm_kind_bool, vm_kind_u8, vm_kind_u16, vm_kind_u32, vm_kind_
 #define VM_TIMER(state, member) VM_SCALAR_FULL(timer, Timer, state, member, 0, NULL)
 #define VM_TIMER_V(state, member, v) VM_SCALAR_FULL(timer, Timer, state, member, v, NULL)
 #define VM_ARRAY_OF(k, ctype, state, member, n, ver)                                           \
-    { .name = #member, .offset = offsetof(state, member), .size = sizeof(ctype), .num = (n),   \
-      .shape = VM_ARRAY, .kind = &vm_kind_##k, .version = (ver) }
+    { .name = #member, .offset = VM_CHECKED_ARRAY_OFFSET(state, member, ctype, n),             \
+      .size = sizeof(ctype), .num = (n), .shape = VM_ARRAY, .kind = &vm_kind_##k, .version = (ver) }
 #define VM_U8_ARRAY(state, member, n) VM_ARRAY_OF(u8, uint8_t, state, member, n, 0)
 #define VM_U16_ARRAY(state, member, n) VM_ARRAY_OF(u16, uint16_t, state, member, n, 0)
 #define VM_U32_ARRAY(state, member, n) VM_ARRAY_OF(u32, uint32_t, state, member, n, 0)
@@ -193,20 +206,102 @@ extern const VmKind vm_kind_bool, vm_kind_u8, vm_kind_u16, vm_kind_u32, vm_kind_
       .version = (ver), .exists = (test) }
 #define VM_STRUCT(state, member, vmsd, ctype) VM_STRUCT_FULL(state, member, vmsd, ctype, 0, NULL)
 #define VM_STRUCT_ARRAY(state, member, n, vmsd, ctype)                                         \
-    { .name = #member, .offset = offsetof(state, member), .size = sizeof(ctype), .num = (n),   \
-      .shape = VM_ARRAY, .vmstate = &(vmsd) }
+    { .name = #member, .offset = VM_CHECKED_ARRAY_OFFSET(state, member, ctype, n),             \
+      .size = sizeof(ctype), .num = (n), .shape = VM_ARRAY, .vmstate = &(vmsd) }
 #define VM_STRUCT_POINTER(state, member, vmsd, ctype)                                          \
     { .name = #member, .offset = offsetof(state, member), .size = sizeof(ctype),               \
       .vmstate = &(vmsd), .flags = VM_POINTER }
+/* An enumeration or another member of four bytes, as int32. */
+#define VM_ENUM(state, member)                                                                 \
+    { .name = #member,                                                                         \
+      .offset = offsetof(state, member) + 0 * sizeof(char[sizeof(VM_MEMBER(state, member)) == 4 ? 1 : -1]), \
+      .size = 4, .kind = &vm_kind_i32 }
+#define VM_BOOL_ARRAY(state, member, n) VM_ARRAY_OF(bool, bool, state, member, n, 0)
+#define VM_I64_ARRAY(state, member, n) VM_ARRAY_OF(i64, int64_t, state, member, n, 0)
+
+/*
+ * The same with a name on the wire that differs from the member's:
+ * VM_NAMED("num_ports_vmstate", equal_u8, uint8_t, UhciState, num_ports).
+ */
+#define VM_NAMED_FULL(wire, k, ctype, state, member, ver, test)                                \
+    { .name = (wire), .offset = VM_CHECKED_OFFSET(state, member, ctype), .size = sizeof(ctype), \
+      .kind = &vm_kind_##k, .version = (ver), .exists = (test) }
+#define VM_NAMED(wire, k, ctype, state, member) VM_NAMED_FULL(wire, k, ctype, state, member, 0, NULL)
+#define VM_NAMED_V(wire, k, ctype, state, member, v) VM_NAMED_FULL(wire, k, ctype, state, member, v, NULL)
+#define VM_NAMED_TEST(wire, k, ctype, state, member, test) \
+    VM_NAMED_FULL(wire, k, ctype, state, member, 0, test)
+#define VM_NAMED_ENUM(wire, state, member)                                                     \
+    { .name = (wire),                                                                          \
+      .offset = offsetof(state, member) + 0 * sizeof(char[sizeof(VM_MEMBER(state, member)) == 4 ? 1 : -1]), \
+      .size = 4, .kind = &vm_kind_i32 }
+#define VM_NAMED_ARRAY(wire, k, ctype, state, member, n)                                       \
+    { .name = (wire), .offset = VM_CHECKED_ARRAY_OFFSET(state, member, ctype, n),              \
+      .size = sizeof(ctype), .num = (n), .shape = VM_ARRAY, .kind = &vm_kind_##k }
+#define VM_NAMED_BYTES(wire, state, member)                                                    \
+    { .name = (wire), .offset = offsetof(state, member), .size = sizeof(VM_MEMBER(state, member)), \
+      .shape = VM_BUFFER, .kind = &vm_kind_buffer }
+#define VM_NAMED_STRUCT(wire, state, member, vmsd, ctype)                                      \
+    { .name = (wire), .offset = offsetof(state, member), .size = sizeof(ctype), .vmstate = &(vmsd) }
+#define VM_NAMED_STRUCT_ARRAY(wire, state, member, n, vmsd, ctype)                             \
+    { .name = (wire), .offset = VM_CHECKED_ARRAY_OFFSET(state, member, ctype, n),              \
+      .size = sizeof(ctype), .num = (n), .shape = VM_ARRAY, .vmstate = &(vmsd) }
+#define VM_NAMED_STRUCT_POINTER(wire, state, member, vmsd, ctype)                              \
+    { .name = (wire), .offset = offsetof(state, member), .size = sizeof(ctype), .vmstate = &(vmsd), \
+      .flags = VM_POINTER }
+/* Pointers to structs that exist on both sides. */
+#define VM_STRUCT_POINTER_ARRAY(wire, state, member, n, vmsd, ctype)                           \
+    { .name = (wire), .offset = VM_CHECKED_ARRAY_OFFSET(state, member, ctype *, n),            \
+      .size = sizeof(ctype), .num = (n), .shape = VM_ARRAY, .flags = VM_ARRAY_OF_POINTERS,     \
+      .vmstate = &(vmsd) }
+/* A kind of the device's own, for one member. */
+#define VM_CUSTOM(wire, state, member, kind_)                                                  \
+    { .name = (wire), .offset = offsetof(state, member), .size = sizeof(VM_MEMBER(state, member)), \
+      .kind = &(kind_) }
+/* A kind that gets the whole state and counts as so many bytes in the description (lists of requests: 1). */
+#define VM_CUSTOM_WHOLE(wire, bytes, kind_) { .name = (wire), .size = (bytes), .kind = &(kind_) }
+
+/*
+ * Variable counts. The count is another member, described by an earlier entry; what arrives is checked
+ * against the member's array, or `max` where the member is a pointer.
+ */
+#define VM_VARRAY_OF(wire, k, ctype, state, member, count)                                     \
+    { .name = (wire), .offset = offsetof(state, member), .size = sizeof(ctype),                \
+      .num = sizeof(VM_MEMBER(state, member)) / sizeof(ctype), .num_offset = offsetof(state, count), \
+      .num_kind = VM_COUNT_KIND_OF(state, count), .shape = VM_VARRAY, .kind = &vm_kind_##k }
+#define VM_STRUCT_VARRAY(wire, state, member, count, vmsd, ctype)                              \
+    { .name = (wire), .offset = offsetof(state, member), .size = sizeof(ctype),                \
+      .num = sizeof(VM_MEMBER(state, member)) / sizeof(ctype), .num_offset = offsetof(state, count), \
+      .num_kind = VM_COUNT_KIND_OF(state, count), .shape = VM_VARRAY, .vmstate = &(vmsd) }
+#define VM_STRUCT_VARRAY_POINTER(wire, state, member, count, max, vmsd, ctype, flags_)         \
+    { .name = (wire), .offset = offsetof(state, member), .size = sizeof(ctype), .num = (max),  \
+      .num_offset = offsetof(state, count), .num_kind = VM_COUNT_KIND_OF(state, count),        \
+      .shape = VM_VARRAY, .flags = VM_POINTER | (flags_), .vmstate = &(vmsd) }
+/* flags_: VM_ALLOC or 0. */
+#define VM_VBYTES(wire, state, member, count, max, flags_)                                     \
+    { .name = (wire), .offset = offsetof(state, member), .num = (max),                         \
+      .num_offset = offsetof(state, count), .num_kind = VM_COUNT_KIND_OF(state, count),        \
+      .shape = VM_VBUFFER, .flags = VM_POINTER | (flags_), .kind = &vm_kind_buffer }
+
+/*
+ * Derived values: `tmp_type` begins with `void *parent` (set to the state); its description's pre_save fills it
+ * from the parent, its post_load puts what arrived where it belongs.
+ */
+#define VM_WITH_TMP(tmp_type, vmsd)                                                            \
+    { .name = "tmp", .size = sizeof(tmp_type) + 0 * sizeof(((tmp_type *)0)->parent),           \
+      .shape = VM_TMP, .vmstate = &(vmsd) }
 #define VM_END { .name = NULL }
 
 /* ---- encode and decode one description --------------------------------------------------------------- */
 
-/* Appends fields and subsections (no section header). desc, if not NULL, is a JSON object that gets the
- * "vmsd_name", "version", "fields" and "subsections" of the description. */
-bool vmstate_save(VmWriter *w, const VmState *vmsd, void *opaque, json_object *desc, GError **error);
+/* Appends fields and subsections (no section header). desc, if not NULL, gets the description as JSON text: the
+ * members "vmsd_name", "version", "fields" and "subsections", without braces around them. */
+bool vmstate_save(VmWriter *w, const VmState *vmsd, void *opaque, GString *desc, GError **error);
 /* Reads what vmstate_save() of that version wrote. The error names description and field. */
 bool vmstate_load(VmReader *r, const VmState *vmsd, void *opaque, int version, GError **error);
+/* Whether the field is in the stream for this state and version (V4). */
+bool vmstate_field_exists(const VmField *field, const void *opaque, int version);
+/* Appends a JSON string with its quotes. */
+void vmstate_json_string(GString *out, const char *s);
 /* The static description as JSON (names, kinds, sizes, versions, subsections), for golden files. */
 json_object *vmstate_describe(const VmState *vmsd);
 
@@ -218,6 +313,7 @@ typedef struct VmSection {
     char *idstr;               /* "0000:00:01.2/uhci" */
     uint32_t instance_id;
     const VmState *vmsd;       /* NULL for handlers of another shape (RAM) */
+    int version;               /* of the section as we write it */
     void *opaque;
     const void *handlers;      /* migration/'s, for iterative sections */
     const char *compat_idstr;  /* an older name that also matches on load, or NULL */
