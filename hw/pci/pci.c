@@ -613,8 +613,16 @@ static json_object *devfn_get(Object *obj, const Property *prop, GError **error)
     return json_object_new_int(*(int32_t *)((char *)obj + prop->offset));
 }
 
+static char *devfn_print(Object *obj, const Property *prop)
+{
+    int32_t devfn = *(int32_t *)((char *)obj + prop->offset);
+
+    return devfn < 0 ? g_strdup("<unset>") : g_strdup_printf("%02x.%x", PCI_SLOT(devfn), PCI_FUNCTION(devfn));
+}
+
 static const PropertyKind property_devfn = {
     .name = "int32",
+    .print = devfn_print,
     .set = devfn_set,
     .parse = devfn_parse,
     .get = devfn_get,

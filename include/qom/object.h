@@ -128,6 +128,8 @@ struct PropertyKind {
     json_object *(*get)(Object *obj, const Property *prop, GError **error);
     /* Frees what the member owns; may be NULL. */
     void (*release)(Object *obj, const Property *prop);
+    /* As info qtree shows it, newly allocated. NULL: by the value that get() returns. */
+    char *(*print)(Object *obj, const Property *prop);
 };
 
 enum {
