@@ -111,13 +111,12 @@ struct ScsiRequest {
     ScsiDirection direction;     /* of the data phase as the CDB says */
     uint8_t *chunk;              /* state DATA: what .data announced */
     uint32_t chunk_len;
-    uint64_t residual;           /* of xfer, when complete */
+    uint64_t moved;              /* bytes in the chunks that the adapter is done with */
     int status;                  /* ScsiStatus, when complete */
     uint8_t sense[SCSI_SENSE_MAX];
     unsigned sense_len;
-    bool arrived;                /* came with a migration */
     bool on_list;
-    bool io_cancelled;
+    bool replaying;              /* runs again on arrival: .data_again instead of .data */
     void *hba_private;           /* the adapter's; NULL in one that has arrived until load_request sets it */
     GList link;                  /* in dev->requests */
 };
@@ -133,8 +132,9 @@ struct ScsiRequestOps {
     void (*restart)(ScsiRequest *req);
     /* Runs again without the buffer that it had; must not consume state. NULL: start. */
     void (*replay)(ScsiRequest *req);
-    /* Stops what can be stopped of block I/O in flight. The I/O's callback still comes. May be NULL. */
-    void (*cancel_io)(ScsiRequest *req);
+    /* Stops what can be stopped of the block I/O in flight. Its callback still comes and calls
+     * scsi_request_io_done(). False: there is none, nobody will call. NULL: there never is. */
+    bool (*cancel_io)(ScsiRequest *req);
     void (*free)(ScsiRequest *req);
     /* The part of a list entry behind the lun. NULL: none. */
     bool (*save)(ScsiRequest *req, VmWriter *w, GError **error);
@@ -165,8 +165,13 @@ void scsi_request_complete(ScsiRequest *req, ScsiStatus status);
 void scsi_request_check_condition(ScsiRequest *req, ScsiSense sense);
 /* Device: state STOPPED. */
 void scsi_request_stop(ScsiRequest *req);
-/* Device: the last block I/O of a request that was cancelled is over. True if req was cancelled: leave it alone. */
+/* Device: a block I/O of req is over. True if req was cancelled meanwhile; then .cancelled has been called, the reference
+ * that the I/O held is gone, and req must not be used any more. */
 bool scsi_request_io_done(ScsiRequest *req);
+/* Device, from its `load`: req arrived with its chunk (state DATA). Nobody is called. */
+void scsi_request_load_chunk(ScsiRequest *req, uint8_t *chunk, uint32_t len);
+/* "scsi-cd at 0000:00:01.2/1/0:0:0: request INQUIRY": new string, for messages. */
+char *scsi_request_describe(const ScsiRequest *req);
 
 /* ---- buses ------------------------------------------------------------------------------------------------- */
 
@@ -179,7 +184,7 @@ struct ScsiHbaOps {
     /* The same for a request that ran again on arrival: the guest may have had a part of the data already; the
      * adapter goes on from the position that it restored. NULL: data. */
     void (*data_again)(ScsiRequest *req, uint8_t *chunk, uint32_t len);
-    /* req->status, req->residual, sense. */
+    /* req->status, req->moved, sense. */
     void (*complete)(ScsiRequest *req);
     void (*cancelled)(ScsiRequest *req);
     /* Medium, capacity or mode of a device has changed: for adapters that report events. May be NULL. */
@@ -225,6 +230,8 @@ struct ScsiDeviceOps {
     const ScsiRequestOps *(*request_ops)(ScsiDevice *dev, const uint8_t *cdb);
     /* The unit attention was delivered; the device may queue another with scsi_device_set_unit_attention(). */
     void (*unit_attention_reported)(ScsiDevice *dev);
+    /* Waits for block I/O (quiesce). May be NULL. */
+    void (*drain)(ScsiDevice *dev);
 };
 
 struct ScsiDevice {
@@ -243,6 +250,7 @@ struct ScsiDevice {
     uint32_t sense_len;
     GQueue requests;             /* ScsiRequest.link, oldest first */
     /* Derived. */
+    bool carries_answers;        /* requests that are not DMA may leave with their buffer (set at realize) */
     VmStateEntry *vm_state;
     QuiesceEntry *quiesce;
     char *description;           /* "scsi-cd at 0000:00:01.2/1/0:0:0", for messages */
@@ -256,9 +264,8 @@ const ScsiDeviceOps *scsi_device_ops(const ScsiDevice *dev);
 void scsi_device_set_unit_attention(ScsiDevice *dev, ScsiSense sense);
 /* The same and tells the adapter (ScsiHbaOps.changed). */
 void scsi_device_report_change(ScsiDevice *dev, ScsiSense sense);
-/* Cancels all requests; then a unit attention waits (reset, or medium removal). */
+/* Cancels all requests. */
 void scsi_device_cancel_all(ScsiDevice *dev);
-void scsi_device_purge(ScsiDevice *dev, ScsiSense sense);
 
 /*
  * First field of every SCSI device's vmstate: VM_SCSI_DEVICE(ScsiDisk, scsi). Version 1: unit attention key, asc, ascq;
