@@ -80,6 +80,13 @@ void device_init_gpio_out(Device *dev, const char *name, Irq **pins, int n)
     }
 }
 
+unsigned device_gpio_in_count(Device *dev, const char *name)
+{
+    PinGroup *group = find_group(dev, name);
+
+    return group ? group->in->len : 0;
+}
+
 Irq *device_get_gpio_in(Device *dev, const char *name, int n)
 {
     PinGroup *group = find_group(dev, name);

@@ -209,6 +209,8 @@ void device_init_gpio_in(Device *dev, const char *name, IrqHandler *handler, int
 void device_init_gpio_out(Device *dev, const char *name, Irq **pins, int n);
 Irq *device_get_gpio_in(Device *dev, const char *name, int n);
 void device_connect_gpio_out(Device *dev, const char *name, int n, Irq *target);
+/* How many inputs of that name the device has. */
+unsigned device_gpio_in_count(Device *dev, const char *name);
 /* For qtest: calls back at each change of the device's (named) inputs / outputs; inputs still arrive
  * unless swallow. */
 typedef void GpioWatch(void *opaque, int n, int level);
