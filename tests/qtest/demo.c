@@ -142,13 +142,9 @@ static bool report(Demo *d, const char *guest_sum)
     uint64_t len = (uint64_t)d->sectors * SECTOR;
     g_autofree char *sum = file_sum(d->disc, len);
     double seconds = (g_get_monotonic_time() - d->started) / 1e6;
-    double downtime_ms = 0;
     bool same = g_str_equal(sum, guest_sum);
 
     g_array_sort(d->downtimes, compare_double);
-    for (guint i = 0; i < d->downtimes->len; i++) {
-        downtime_ms += g_array_index(d->downtimes, double, i);
-    }
     printf("disc                      %s, %" PRIu64 " bytes\n", d->disc, len);
     printf("SHA-256 of the file       %s\n", sum);
     printf("SHA-256 as the guest read %s  %s\n", guest_sum, same ? "(the same)" : "(DIFFERENT)");
