@@ -396,12 +396,8 @@ static const VmKind vm_kind_pci_pins = { .name = "pci irq state", .put = put_pin
 
 #define PCI_SAVED_VERSION 2
 
-static bool saved_version_valid(const void *opaque, int64_t value)
-{
-    return value >= 0 && value <= PCI_SAVED_VERSION;
-}
-
-static bool pci_device_pre_save(void *opaque, GError **error)
+/* What is sent, and the most that is taken. */
+static bool pci_device_set_version(void *opaque, GError **error)
 {
     PciDevice *dev = opaque;
 
@@ -422,11 +418,11 @@ const VmState vmstate_pci_device = {
     .name = "PCIDevice",
     .version = 2,
     .minimum_version = 1,
-    .pre_save = pci_device_pre_save,
+    .pre_save = pci_device_set_version,
+    .pre_load = pci_device_set_version,
     .post_load = pci_device_post_load,
     .fields = (const VmField[]){
-        { .name = "version_id", .offset = offsetof(PciDevice, saved_version), .size = sizeof(int32_t),
-          .kind = &vm_kind_le_i32, .valid = saved_version_valid },
+        VM_NAMED("version_id", i32_at_most, int32_t, PciDevice, saved_version),
         { .name = "config[0]", .offset = offsetof(PciDevice, config), .size = PCI_CONFIG_SIZE,
           .kind = &vm_kind_pci_config },
         { .name = "irq_state", .offset = offsetof(PciDevice, irq_state), .size = 4 * PCI_NUM_PINS,

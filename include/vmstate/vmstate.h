@@ -146,7 +146,6 @@ struct VmState {
 
 extern const VmKind vm_kind_bool, vm_kind_u8, vm_kind_u16, vm_kind_u32, vm_kind_u64, vm_kind_i8,
     vm_kind_i16, vm_kind_i32, vm_kind_i64, vm_kind_buffer, vm_kind_unused, vm_kind_timer,
-    vm_kind_le_i32 /* "int32 le": what comes in must be in [0, the present value] unless `valid` is given */,
     vm_kind_equal_u8, vm_kind_equal_u16, vm_kind_equal_u32, vm_kind_equal_i32, vm_kind_equal_u64,
     vm_kind_i32_at_most, /* "int32 le": 0 .. the value that the member has now */
     vm_kind_bitmap /* of num bits, as be64 words */;
