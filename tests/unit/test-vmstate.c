@@ -6,6 +6,7 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/main-loop.h"
+#include "vmstate/blocker.h"
 #include "vmstate/vmstate.h"
 
 /* ---- a state with one field of every shape ---- */
@@ -659,6 +660,40 @@ static void test_registry(void)
     vmstate_unregister(NULL);
 }
 
+static void add_reason(const char *reason, void *opaque)
+{
+    g_string_append_printf(opaque, "%s; ", reason);
+}
+
+static void test_blockers(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) reasons = g_string_new(NULL);
+    VmBlocker *a = vmstate_block(&error, "the %s is on fire", "disk");
+    VmSection *bad = vmstate_register("toaster", 0, &vm_port, NULL);
+    bad->unmigratable = true;
+    bad->reason = "bread inside";
+    vmstate_foreach_reason(add_reason, reasons);
+    g_assert_cmpstr(reasons->str, ==,
+                    "the disk is on fire; State blocked by non-migratable device 'toaster': bread inside; ");
+    vmstate_unblock(a);
+    vmstate_unblock(NULL);
+    vmstate_unregister(bad);
+    g_string_truncate(reasons, 0);
+    vmstate_foreach_reason(add_reason, reasons);
+    g_assert_cmpstr(reasons->str, ==, "");
+    vmstate_set_only_migratable(true);
+    g_assert_null(vmstate_block(&error, "x"));
+    g_assert_cmpstr(error->message, ==, "disallowing migration blocker (--only-migratable) for: x");
+    g_clear_error(&error);
+    vmstate_set_only_migratable(false);
+    vmstate_freeze();
+    g_assert_true(vmstate_frozen());
+    g_assert_null(vmstate_block(&error, "x"));
+    vmstate_thaw();
+    g_assert_false(vmstate_frozen());
+}
+
 static void test_speed(void)
 {
     State a;
@@ -696,6 +731,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmstate/save-errors", test_save_errors);
     g_test_add_func("/vmstate/reader", test_reader);
     g_test_add_func("/vmstate/registry", test_registry);
+    g_test_add_func("/vmstate/blockers", test_blockers);
     g_test_add_func("/vmstate/speed", test_speed);
     return g_test_run();
 }
