@@ -4,6 +4,7 @@
  *
  * The argument specification is a list of NAME:TYPE, separated by ','. Types:
  *     s  a word or a "quoted string"         S  the rest of the line
+ *     F  as s, a file name                   B  as s, a block device's name
  *     i  an integer expression (decimal, 0x) l  as i, counts in MiB when it has no suffix (bytes result)
  *     o  a size with suffix                  b  on|off
  *     -x a flag: NAME is present if "-x" is given
@@ -55,7 +56,11 @@ bool hmp_arg_bool(const HmpArgs *args, const char *name, bool dflt);
 /* A '/' argument: count (1 if not given), format letter ('x' if not given), unit letter b h w g (0 if not given). */
 void hmp_arg_format(const HmpArgs *args, const char *name, unsigned *count, char *format, char *unit);
 
-/* Runs one line; the output appended to out. For human-monitor-command and tests. */
-void hmp_run_line(const char *line, GString *out);
+/* The CPU that commands look at (human-monitor-command's cpu-index, "cpu N"). */
+int64_t hmp_cpu_index(const Hmp *hmp);
+void hmp_set_cpu_index(Hmp *hmp, int64_t index);
+
+/* Runs one line; the output, with "\r\n", appended to out. For human-monitor-command and tests. */
+void hmp_run_line(const char *line, int64_t cpu_index, GString *out);
 
 #endif

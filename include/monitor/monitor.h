@@ -43,6 +43,8 @@ typedef struct MonitorHooks {
     void (*quit)(void);
     /* Whether the machine exists yet; before, only QMP_ALLOW_PRECONFIG commands run. */
     bool (*machine_ready)(void);
+    /* Whether there is a CPU of that number (human-monitor-command's cpu-index). */
+    bool (*cpu_exists)(int64_t index);
 } MonitorHooks;
 void monitor_set_hooks(const MonitorHooks *hooks);
 
