@@ -86,7 +86,7 @@ static void print_help(Hmp *hmp, json_object *args, const char *text)
 
 static void hmp_device_add(Hmp *hmp, const HmpArgs *hmp_args)
 {
-    const char *text = hmp_arg_str(hmp_args, "device");
+    const char *text = hmp_arg_has(hmp_args, "device") ? hmp_arg_str(hmp_args, "device") : "";
     GError *error = NULL;
     bool help = false;
     json_object *args = keyval_parse(text, "driver", true, &help, &error);
@@ -273,7 +273,7 @@ static void hmp_info_qdm(Hmp *hmp, const HmpArgs *args)
 }
 
 static const HmpCommand device_commands[] = {
-    { "device_add", "device:S", "driver[,prop=value][,...]", "add device, like -device on the command line",
+    { "device_add", "device:S?", "driver[,prop=value][,...]", "add device, like -device on the command line",
       hmp_device_add, .complete = complete_type },
     { "device_del", "id:s", "device", "remove device", hmp_device_del, .complete = complete_device },
     { "info qtree", "", "", "show device tree", hmp_info_qtree },
