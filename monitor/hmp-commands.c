@@ -140,6 +140,33 @@ static void complete_chardev(unsigned n, const char *prefix, GPtrArray *words)
     }
 }
 
+/* print /FMT VALUE; the unit is ignored, as in stock. */
+static void hmp_print(Hmp *hmp, const HmpArgs *args)
+{
+    int64_t value = hmp_arg_int(args, "value", 0);
+    char format, unit;
+    unsigned count;
+
+    hmp_arg_format(args, "fmt", &count, &format, &unit);
+    switch (format) {
+    case 'o':
+        hmp_printf(hmp, "%#" PRIo64 "\n", (uint64_t)value);
+        break;
+    case 'u':
+        hmp_printf(hmp, "%" PRIu64 "\n", (uint64_t)value);
+        break;
+    case 'd':
+        hmp_printf(hmp, "%" PRId64 "\n", value);
+        break;
+    case 'c':
+        hmp_printf(hmp, g_ascii_isprint((char)value) ? "'%c'\n" : "'\\x%02x'\n", (int)(value & 0xff));
+        break;
+    default:
+        hmp_printf(hmp, "%#" PRIx64 "\n", (uint64_t)value);
+        break;
+    }
+}
+
 static void hmp_ringbuf_write(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;
@@ -179,6 +206,8 @@ static const HmpCommand commands[] = {
     { "chardev-remove", "id:s", "id", "remove chardev", hmp_chardev_remove, false, complete_chardev },
     { "chardev-send-break", "id:s", "id", "send a break on chardev", hmp_chardev_send_break, false,
       complete_chardev },
+    { "print|p", "fmt:/,value:i", "/fmt expr", "print expression value",
+      hmp_print, true },
     { "ringbuf_write", "device:s,data:s", "device data", "Write to a ring buffer character device",
       hmp_ringbuf_write, false, complete_chardev },
     { "ringbuf_read", "device:s,size:i", "device size", "Read from a ring buffer character device",

@@ -25,6 +25,7 @@ void qmp_parser_reset(QmpParser *parser)
     parser->quote = 0;
     parser->escape = false;
     parser->bare = false;
+    parser->number = 0;
 }
 
 void qmp_parser_destroy(QmpParser *parser)
@@ -112,11 +113,45 @@ static void bracket_byte(QmpParser *parser, char c)
     }
 }
 
+/*
+ * json-c turns an integer beyond 64 bits silently into the largest one that fits. Written with a fraction it is a double,
+ * which nobody mistakes for an integer.
+ */
+static void end_number(QmpParser *parser)
+{
+    const char *digits = parser->text->str + parser->number - 1;
+    bool negative = *digits == '-';
+    size_t n;
+
+    parser->number = 0;
+    digits += negative;
+    n = strspn(digits, "0123456789");
+    if (digits[n]) {
+        return; /* has a fraction or exponent */
+    }
+    errno = 0;
+    if (n > 20 || (strtoull(digits, NULL, 10) > (uint64_t)INT64_MAX + 1 && negative) || errno == ERANGE) {
+        g_string_append(parser->text, ".0");
+    }
+}
+
+static void note_number(QmpParser *parser, char c)
+{
+    bool part = g_ascii_isdigit(c) || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+
+    if (parser->number && !part) {
+        end_number(parser);
+    } else if (!parser->number && (g_ascii_isdigit(c) || c == '-')) {
+        parser->number = parser->text->len + 1;
+    }
+}
+
 /* Outside of strings. */
 static void plain_byte(QmpParser *parser, char c)
 {
     bool space = g_ascii_isspace(c);
 
+    note_number(parser, c);
     if (parser->bare && (space || strchr("{}[],:\"'", c))) {
         finish(parser); /* "foo", "12": one message */
     }

@@ -28,6 +28,7 @@ typedef struct QmpParser {
     char quote;    /* of the string that we are in, 0 outside */
     bool escape;   /* after a backslash */
     bool bare;     /* in a number or keyword outside of objects and arrays */
+    size_t number; /* where in text the number that we are in begins, + 1; 0: none */
 } QmpParser;
 
 void qmp_parser_init(QmpParser *parser, QmpMessageFunc *message, void *opaque);
