@@ -11,7 +11,7 @@
 static GPtrArray *buses; /* UsbBus *, in order of creation */
 static int next_busnr;
 
-/* ---- buses and ports ---------------------------------------------------------------------------------------- */
+/* ---- buses and ports ------------------------------------------------------------------------- */
 
 /* Devices that may not send what stock does not know must have none of it at switchover. */
 static QuiesceResult bus_quiesce(void *opaque, GError **error)
@@ -60,8 +60,8 @@ void usb_bus_free(UsbBus *bus)
     bus_destroy(&bus->bus);
 }
 
-static void add_port(UsbBus *bus, UsbPort *port, unsigned index, unsigned speed_mask, const UsbPortOps *ops,
-                     void *opaque)
+static void add_port(UsbBus *bus, UsbPort *port, unsigned index, unsigned speed_mask,
+                     const UsbPortOps *ops, void *opaque)
 {
     port->bus = bus;
     port->index = index;
@@ -74,15 +74,15 @@ static void add_port(UsbBus *bus, UsbPort *port, unsigned index, unsigned speed_
     g_queue_push_tail_link(&bus->free_ports, &port->claim_link);
 }
 
-void usb_bus_add_port(UsbBus *bus, UsbPort *port, unsigned index, unsigned speed_mask, const UsbPortOps *ops,
-                      void *opaque)
+void usb_bus_add_port(UsbBus *bus, UsbPort *port, unsigned index, unsigned speed_mask,
+                      const UsbPortOps *ops, void *opaque)
 {
     add_port(bus, port, index, speed_mask, ops, opaque);
     g_snprintf(port->path, sizeof(port->path), "%u", index + 1);
 }
 
-void usb_bus_add_hub_port(UsbBus *bus, UsbPort *port, UsbPort *upstream, unsigned index, unsigned speed_mask,
-                          const UsbPortOps *ops, void *opaque)
+void usb_bus_add_hub_port(UsbBus *bus, UsbPort *port, UsbPort *upstream, unsigned index,
+                          unsigned speed_mask, const UsbPortOps *ops, void *opaque)
 {
     add_port(bus, port, index, speed_mask, ops, opaque);
     port->upstream = upstream;
@@ -108,8 +108,9 @@ bool usb_bus_register_companion(const char *masterbus, UsbPort *ports[], unsigne
             continue;
         }
         if (!bus->ops || !bus->ops->register_companion) {
-            return error_set(error, "Can't use USB bus '%s' as masterbus, it doesn't support companion"
-                                    " controllers",
+            return error_set(error,
+                             "Can't use USB bus '%s' as masterbus, it doesn't support companion"
+                             " controllers",
                              masterbus);
         }
         return bus->ops->register_companion(bus, ports, n, first, error);
@@ -117,7 +118,7 @@ bool usb_bus_register_companion(const char *masterbus, UsbPort *ports[], unsigne
     return error_set(error, "USB bus '%s' not found", masterbus);
 }
 
-/* ---- taking a port ---------------------------------------------------------------------------------------------- */
+/* ---- taking a port --------------------------------------------------------------------------- */
 
 static UsbPort *free_port_by_path(UsbBus *bus, const char *path)
 {
@@ -131,7 +132,8 @@ static UsbPort *free_port_by_path(UsbBus *bus, const char *path)
     return NULL;
 }
 
-/* The last free port gets a hub when something else than a hub wants it, so that the bus never runs full. */
+/* The last free port gets a hub when something else than a hub wants it, so that the bus never runs
+ * full. */
 static bool add_hub(UsbBus *bus, GError **error)
 {
     const DeviceType *type = device_type_by_name("usb-hub");
@@ -192,7 +194,7 @@ void usb_bus_release_port(UsbDevice *dev)
     g_queue_push_tail_link(&port->bus->free_ports, &port->claim_link);
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static bool port_enabled(UsbPort *port)
 {
@@ -250,7 +252,7 @@ void usb_port_cancel_all(UsbPort *port)
     }
 }
 
-/* ---- the bus as devices and users see it ---------------------------------------------------------------------------- */
+/* ---- the bus as devices and users see it ----------------------------------------------------- */
 
 static char *bus_section_prefix(const Device *device)
 {
@@ -289,9 +291,10 @@ static void bus_print_device(const Device *device, GString *out, int indent)
     const UsbDevice *dev = USB_DEVICE(device);
     const UsbBus *bus = USB_BUS(device->bus);
 
-    g_string_append_printf(out, "%*saddr %d.%d, port %s, speed %s, name %s%s\n", indent, "", bus->busnr,
-                           dev->addr, dev->port ? dev->port->path : "-", usb_speed_name(dev->speed),
-                           usb_desc_product(dev), dev->attached ? ", attached" : "");
+    g_string_append_printf(out, "%*saddr %d.%d, port %s, speed %s, name %s%s\n", indent, "",
+                           bus->busnr, dev->addr, dev->port ? dev->port->path : "-",
+                           usb_speed_name(dev->speed), usb_desc_product(dev),
+                           dev->attached ? ", attached" : "");
 }
 
 const BusType usb_bus_type = {
@@ -306,7 +309,7 @@ const BusType usb_bus_type = {
 };
 BUS_REGISTER(usb_bus_type)
 
-/* ---- info usb ------------------------------------------------------------------------------------------------------- */
+/* ---- info usb -------------------------------------------------------------------------------- */
 
 static void info_usb(Hmp *hmp, const HmpArgs *args)
 {
@@ -321,15 +324,20 @@ static void info_usb(Hmp *hmp, const HmpArgs *args)
             const UsbDevice *dev = ((UsbPort *)l->data)->dev;
 
             if (dev) {
-                hmp_printf(hmp, "  Device %d.%d, Port %s, Speed %s Mb/s, Product %s%s%s\n", bus->busnr,
-                           dev->addr, dev->port->path, usb_speed_name(dev->speed), usb_desc_product(dev),
-                           dev->device.id ? ", ID: " : "", dev->device.id ? dev->device.id : "");
+                hmp_printf(hmp, "  Device %d.%d, Port %s, Speed %s Mb/s, Product %s%s%s\n",
+                           bus->busnr, dev->addr, dev->port->path, usb_speed_name(dev->speed),
+                           usb_desc_product(dev), dev->device.id ? ", ID: " : "",
+                           dev->device.id ? dev->device.id : "");
             }
         }
     }
 }
 
 static const HmpCommand usb_commands[] = {
-    { .name = "info usb", .args = "", .params = "", .help = "show guest USB devices", .run = info_usb },
+    { .name = "info usb",
+      .args = "",
+      .params = "",
+      .help = "show guest USB devices",
+      .run = info_usb },
 };
 HMP_REGISTER(usb_commands)

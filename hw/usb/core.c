@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * USB packets: their life cycle, the queues of endpoints, and the control transfer (USB 2.0, chapter 8.5, 9.3).
+ * USB packets: their life cycle, the queues of endpoints, and the control transfer (USB 2.0,
+ * chapter 8.5, 9.3).
  *
  * The numbers of the invariants (U1…) are those of the header.
  */
@@ -8,7 +9,7 @@
 #include "hw/usb/usb.h"
 #include "usb-internal.h"
 
-/* ---- packets ------------------------------------------------------------------------------------------------ */
+/* ---- packets --------------------------------------------------------------------------------- */
 
 void usb_packet_init(UsbPacket *p, void (*done)(UsbPacket *p, void *opaque), void *opaque)
 {
@@ -25,7 +26,8 @@ void usb_packet_destroy(UsbPacket *p)
     iovec_destroy(&p->data);
 }
 
-void usb_packet_setup(UsbPacket *p, UsbPid pid, UsbEndpoint *ep, uint64_t id, bool short_not_ok, bool int_req)
+void usb_packet_setup(UsbPacket *p, UsbPid pid, UsbEndpoint *ep, uint64_t id, bool short_not_ok,
+                      bool int_req)
 {
     g_assert(!usb_packet_in_flight(p)); /* U2 */
     p->pid = pid;
@@ -74,7 +76,8 @@ void usb_packet_skip(UsbPacket *p, size_t len)
     p->actual_length += len;
 }
 
-/* Takes p out of its endpoint's queue with that status; reports it, unless its submission does (U2). */
+/* Takes p out of its endpoint's queue with that status; reports it, unless its submission does
+ * (U2). */
 static void packet_end(UsbPacket *p, UsbStatus status)
 {
     g_assert(status != USB_ASYNC);
@@ -110,7 +113,7 @@ static void packet_take_carried(UsbPacket *p)
     usb_endpoint_drop_carried(ep);
 }
 
-/* ---- control transfers -------------------------------------------------------------------------------------- */
+/* ---- control transfers ----------------------------------------------------------------------- */
 
 static unsigned setup_field(const UsbDevice *dev, unsigned offset)
 {
@@ -198,9 +201,9 @@ static void control_setup(UsbDevice *dev, UsbPacket *p)
 }
 
 /*
- * The data stage came without its bytes: from a peer that does not send them. A device-to-host request is asked
- * again; if the answer is another one in length, and where bytes went the other way, the transfer ends in STALL,
- * after which a host repeats it.
+ * The data stage came without its bytes: from a peer that does not send them. A device-to-host
+ * request is asked again; if the answer is another one in length, and where bytes went the other
+ * way, the transfer ends in STALL, after which a host repeats it.
  */
 static void control_replay(UsbDevice *dev)
 {
@@ -211,7 +214,8 @@ static void control_replay(UsbDevice *dev)
         usb_packet_init(&p, NULL, NULL);
         usb_packet_setup(&p, USB_PID_SETUP, &dev->ep0, 0, false, false);
         control_execute(dev, &p, MIN(setup_length(dev), USB_CONTROL_BUFFER_SIZE));
-        if (p.status == USB_OK && MIN(p.actual_length, setup_length(dev)) == (size_t)dev->setup_len) {
+        if (p.status == USB_OK &&
+            MIN(p.actual_length, setup_length(dev)) == (size_t)dev->setup_len) {
             usb_packet_destroy(&p);
             return;
         }
@@ -237,7 +241,8 @@ static void control_token_in(UsbDevice *dev, UsbPacket *p)
     if (setup_is_in(dev) && dev->setup_state == USB_SETUP_DATA) {
         control_data(dev, p);
     } else if (setup_is_in(dev) && dev->setup_state == USB_SETUP_STATUS) {
-        p->status = USB_OK; /* the zero-length packet behind an answer that ends on a packet's boundary (5.5.3) */
+        /* The zero-length packet behind an answer that ends on a packet's boundary (5.5.3). */
+        p->status = USB_OK;
     } else if (!setup_is_in(dev) && dev->setup_state == USB_SETUP_STATUS) {
         control_execute(dev, p, dev->setup_len);
         if (p->status != USB_ASYNC) {
@@ -294,9 +299,10 @@ static void control_answered(UsbDevice *dev, UsbPacket *p)
     }
 }
 
-/* ---- submission and queues ------------------------------------------------------------------------------------- */
+/* ---- submission and queues ------------------------------------------------------------------- */
 
-/* Hands p to its device; the packet is at the head of its queue. Returns the status, USB_ASYNC if it is kept. */
+/* Hands p to its device; the packet is at the head of its queue. Returns the status, USB_ASYNC if
+ * it is kept. */
 static UsbStatus packet_process(UsbPacket *p)
 {
     UsbEndpoint *ep = p->ep;
@@ -419,7 +425,7 @@ void usb_packet_cancel(UsbPacket *p)
     }
 }
 
-/* ---- endpoints ---------------------------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------- */
 
 void usb_endpoint_init(UsbEndpoint *ep, UsbDevice *dev, unsigned nr, UsbPid pid)
 {

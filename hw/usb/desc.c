@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * USB descriptors built from tables, and the standard requests answered from them (USB 2.0, chapter 9.4-9.6;
- * BOS and companions: USB 3.0, 9.6; Microsoft OS descriptors 1.0).
+ * USB descriptors built from tables, and the standard requests answered from them (USB 2.0, chapter
+ * 9.4-9.6; BOS and companions: USB 3.0, 9.6; Microsoft OS descriptors 1.0).
  */
 #include "util/osdep.h"
 #include "hw/usb/usb.h"
@@ -12,7 +12,7 @@
 #define MSOS_STRING_INDEX 0xee
 #define MSOS_VENDOR_CODE 'Q'
 
-/* ---- bytes -------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void put8(GByteArray *b, unsigned v)
 {
@@ -44,7 +44,7 @@ static void put_text(GByteArray *b, const char *text, glong max_units)
     g_free(utf16);
 }
 
-/* ---- which tables apply -------------------------------------------------------------------------------------- */
+/* ---- which tables apply ---------------------------------------------------------------------- */
 
 static const UsbDesc *device_desc(const UsbDevice *dev)
 {
@@ -97,7 +97,7 @@ static const UsbDescInterface *find_interface(const UsbDescConfig *config, unsig
     return NULL;
 }
 
-/* ---- descriptors ----------------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static void build_device(GByteArray *b, const UsbDesc *desc, const UsbDescDevice *d)
 {
@@ -223,7 +223,8 @@ static bool build_string(GByteArray *b, UsbDevice *dev, unsigned index)
     put8(b, USB_DESC_STRING);
     if (index == 0) {
         put16(b, LANGUAGE_US_ENGLISH);
-    } else if (index == MSOS_STRING_INDEX && dev->msos_desc && device_desc(dev)->msos_selective_suspend) {
+    } else if (index == MSOS_STRING_INDEX && dev->msos_desc &&
+               device_desc(dev)->msos_selective_suspend) {
         put_text(b, "MSFT100", 7);
         put16(b, MSOS_VENDOR_CODE);
     } else {
@@ -240,7 +241,9 @@ static bool build_string(GByteArray *b, UsbDevice *dev, unsigned index)
 /* The other of full and high speed. */
 static const UsbDescDevice *other_speed(UsbDevice *dev, const UsbDesc *desc)
 {
-    return dev->speed == USB_SPEED_HIGH ? desc->full : dev->speed == USB_SPEED_FULL ? desc->high : NULL;
+    return dev->speed == USB_SPEED_HIGH   ? desc->full
+           : dev->speed == USB_SPEED_FULL ? desc->high
+                                          : NULL;
 }
 
 GByteArray *usb_desc_build(UsbDevice *dev, uint8_t type, uint8_t index, uint16_t language)
@@ -288,7 +291,7 @@ GByteArray *usb_desc_build(UsbDevice *dev, uint8_t type, uint8_t index, uint16_t
     return b;
 }
 
-/* ---- Microsoft OS descriptors ------------------------------------------------------------------------------- */
+/* ---- Microsoft OS descriptors ---------------------------------------------------------------- */
 
 /* "Extended compat ID" (index 4) and "extended properties" (5); other indexes are empty. */
 static void build_msos(GByteArray *b, unsigned index)
@@ -320,7 +323,7 @@ static void build_msos(GByteArray *b, unsigned index)
     }
 }
 
-/* ---- strings ---------------------------------------------------------------------------------------------------- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 void usb_device_set_string(UsbDevice *dev, unsigned index, const char *text)
 {
@@ -372,7 +375,7 @@ const char *usb_desc_product(const UsbDevice *dev)
     return name ? name : usb_device_ops(dev)->product ? usb_device_ops(dev)->product : "";
 }
 
-/* ---- configuration ----------------------------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 static void endpoint_clear(UsbEndpoint *ep)
 {
@@ -413,8 +416,8 @@ static void setup_endpoints(UsbDevice *dev)
 }
 
 /*
- * A device without a configuration keeps the endpoints of its first one: stock answers there as well, and small
- * drivers (firmware, tests) rely on it.
+ * A device without a configuration keeps the endpoints of its first one: stock answers there as
+ * well, and small drivers (firmware, tests) rely on it.
  */
 static void apply_configuration(UsbDevice *dev, unsigned value)
 {
@@ -430,8 +433,9 @@ void usb_desc_select(UsbDevice *dev)
 {
     dev->desc_device = desc_at_speed(device_desc(dev), dev->speed);
     g_assert(dev->desc_device);
-    dev->ep0.max_packet_size = dev->speed == USB_SPEED_SUPER ? 1u << dev->desc_device->max_packet_size0
-                                                             : dev->desc_device->max_packet_size0;
+    dev->ep0.max_packet_size = dev->speed == USB_SPEED_SUPER
+                                   ? 1u << dev->desc_device->max_packet_size0
+                                   : dev->desc_device->max_packet_size0;
     apply_configuration(dev, 0);
 }
 
@@ -457,7 +461,8 @@ bool usb_desc_set_interface(UsbDevice *dev, unsigned interface, unsigned alterna
 {
     unsigned old;
 
-    if (interface >= USB_MAX_INTERFACES || !find_interface(dev->desc_config, interface, alternate)) {
+    if (interface >= USB_MAX_INTERFACES ||
+        !find_interface(dev->desc_config, interface, alternate)) {
         return false;
     }
     old = dev->alternate[interface];
@@ -477,7 +482,8 @@ bool usb_desc_set_interface(UsbDevice *dev, unsigned interface, unsigned alterna
     return true;
 }
 
-bool usb_desc_restore(UsbDevice *dev, unsigned configuration, const uint8_t *alternate, GError **error)
+bool usb_desc_restore(UsbDevice *dev, unsigned configuration, const uint8_t *alternate,
+                      GError **error)
 {
     uint8_t settings[USB_MAX_INTERFACES];
 
@@ -499,7 +505,7 @@ bool usb_desc_restore(UsbDevice *dev, unsigned configuration, const uint8_t *alt
     return true;
 }
 
-/* ---- standard requests --------------------------------------------------------------------------------------------- */
+/* ---- standard requests ----------------------------------------------------------------------- */
 
 static void answer(UsbPacket *p, uint8_t *data, unsigned length, const void *bytes, size_t n)
 {
@@ -553,8 +559,8 @@ static void device_feature(UsbDevice *dev, UsbPacket *p, unsigned value, bool se
     dev->remote_wakeup = set;
 }
 
-static void get_status(UsbDevice *dev, UsbPacket *p, unsigned recipient, unsigned index, unsigned length,
-                       uint8_t *data)
+static void get_status(UsbDevice *dev, UsbPacket *p, unsigned recipient, unsigned index,
+                       unsigned length, uint8_t *data)
 {
     uint8_t status[2] = { 0, 0 };
     const UsbEndpoint *ep;
@@ -578,9 +584,11 @@ static void get_status(UsbDevice *dev, UsbPacket *p, unsigned recipient, unsigne
     answer(p, data, length, status, 2);
 }
 
-static void get_interface(UsbDevice *dev, UsbPacket *p, unsigned index, unsigned length, uint8_t *data)
+static void get_interface(UsbDevice *dev, UsbPacket *p, unsigned index, unsigned length,
+                          uint8_t *data)
 {
-    if (!dev->desc_config || index >= dev->desc_config->num_interfaces || index >= USB_MAX_INTERFACES) {
+    if (!dev->desc_config || index >= dev->desc_config->num_interfaces ||
+        index >= USB_MAX_INTERFACES) {
         p->status = USB_STALL;
         return;
     }
@@ -597,8 +605,8 @@ static void set_address(UsbDevice *dev, UsbPacket *p, unsigned value)
 }
 
 /* The vendor request behind the string 0xee. */
-static bool msos_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned index, unsigned length,
-                         uint8_t *data)
+static bool msos_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned index,
+                         unsigned length, uint8_t *data)
 {
     GByteArray *b;
 
@@ -606,7 +614,8 @@ static bool msos_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigne
         return false;
     }
     if (request != USB_REQUEST(USB_DIR_IN | USB_TYPE_VENDOR | USB_RECIP_DEVICE, MSOS_VENDOR_CODE) &&
-        request != USB_REQUEST(USB_DIR_IN | USB_TYPE_VENDOR | USB_RECIP_INTERFACE, MSOS_VENDOR_CODE)) {
+        request !=
+            USB_REQUEST(USB_DIR_IN | USB_TYPE_VENDOR | USB_RECIP_INTERFACE, MSOS_VENDOR_CODE)) {
         return false;
     }
     b = g_byte_array_new();
@@ -615,8 +624,8 @@ static bool msos_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigne
     return true;
 }
 
-bool usb_standard_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value, unsigned index,
-                          unsigned length, uint8_t *data)
+bool usb_standard_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value,
+                          unsigned index, unsigned length, uint8_t *data)
 {
     switch (request) {
     case USB_REQUEST(USB_DIR_IN | USB_RECIP_DEVICE, USB_REQ_GET_DESCRIPTOR):

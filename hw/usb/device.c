@@ -6,13 +6,16 @@
  *   - the bytes of a control transfer's data stage,
  *   - which configuration and settings are active, and which endpoints are halted,
  *   - how much of a packet that the device keeps has been moved (U4).
- * Each of these is a subsection that is there only when its absence would be read as something else:
- *   - without "usb-device/control", data in a device-to-host transfer is produced again from the SETUP packet, and a
- *     host-to-device transfer that has begun is stalled;
- *   - without "usb-device/config", a device with an address is in its first configuration, one without is in none, settings
- *     are 0 and nothing is halted; a device that no transaction can reach needs none, because it will be reset first;
+ * Each of these is a subsection that is there only when its absence would be read as something
+ * else:
+ *   - without "usb-device/control", data in a device-to-host transfer is produced again from the
+ *     SETUP packet, and a host-to-device transfer that has begun is stalled;
+ *   - without "usb-device/config", a device with an address is in its first configuration, one
+ *     without is in none, settings are 0 and nothing is halted; a device that no transaction can
+ *     reach needs none, because it will be reset first;
  *   - without "usb-device/transfers", no packet has moved anything.
- * Data toggles are not modelled: both ends of the bus are in this process and no packet is lost between them.
+ * Data toggles are not modelled: both ends of the bus are in this process and no packet is lost
+ * between them.
  */
 #include "util/osdep.h"
 #include "hw/usb/usb.h"
@@ -31,7 +34,7 @@ const char *usb_speed_name(UsbSpeed speed)
     return names[speed];
 }
 
-/* ---- plugging and reset ----------------------------------------------------------------------------------------- */
+/* ---- plugging and reset ---------------------------------------------------------------------- */
 
 static const char *speeds_text(unsigned mask, GString *out)
 {
@@ -56,8 +59,9 @@ static bool choose_speed(UsbDevice *dev, GError **error)
     if (!common) {
         GString *a = g_string_new(NULL), *b = g_string_new(NULL);
 
-        error_set(error, "speed mismatch trying to attach usb device \"%s\" (%s speed) to bus \"%s\", port"
-                         " \"%s\" (%s speed)",
+        error_set(error,
+                  "speed mismatch trying to attach usb device \"%s\" (%s speed) to bus \"%s\", port"
+                  " \"%s\" (%s speed)",
                   usb_desc_product(dev), speeds_text(dev->speed_mask, a), dev->port->bus->bus.name,
                   dev->port->path, speeds_text(dev->port->speed_mask, b));
         g_string_free(a, true);
@@ -136,14 +140,15 @@ void usb_device_detach(UsbDevice *dev)
     port->dev = NULL;
 }
 
-/* ---- property "attached" ----------------------------------------------------------------------------------------- */
+/* ---- property "attached" --------------------------------------------------------------------- */
 
 static json_object *get_attached(Object *obj, const char *name, void *opaque, GError **error)
 {
     return json_object_new_boolean(USB_DEVICE(obj)->attached);
 }
 
-static bool set_attached(Object *obj, const char *name, void *opaque, json_object *value, GError **error)
+static bool set_attached(Object *obj, const char *name, void *opaque, json_object *value,
+                         GError **error)
 {
     UsbDevice *dev = USB_DEVICE(obj);
 
@@ -164,7 +169,7 @@ static bool set_attached(Object *obj, const char *name, void *opaque, json_objec
     return true;
 }
 
-/* ---- realize ---------------------------------------------------------------------------------------------------- */
+/* ---- realize --------------------------------------------------------------------------------- */
 
 static void usb_device_init(Object *obj)
 {
@@ -230,7 +235,7 @@ static void usb_device_reset(Device *device)
     usb_device_bus_reset(USB_DEVICE(device));
 }
 
-/* ---- saved state -------------------------------------------------------------------------------------------------- */
+/* ---- saved state ----------------------------------------------------------------------------- */
 
 static bool valid_addr(const void *opaque, int64_t value)
 {
@@ -315,12 +320,16 @@ static bool control_post_load(void *opaque, int version, GError **error)
     return true;
 }
 
-#define SAVED_BYTES(limit)                                                                                \
-    { .name = "length", .offset = VM_CHECKED_OFFSET(UsbDevice, saved_len, uint32_t), .size = 4,           \
-      .kind = &vm_kind_u32 },                                                                             \
-    { .name = "data", .offset = offsetof(UsbDevice, saved), .size = 1, .num = (limit),                    \
-      .num_offset = offsetof(UsbDevice, saved_len), .num_kind = VM_COUNT_U32, .shape = VM_VBUFFER,        \
-      .flags = VM_POINTER | VM_ALLOC, .kind = &vm_kind_buffer }
+#define SAVED_BYTES(limit)                                                               \
+    { .name = "length",                                                                  \
+      .offset = VM_CHECKED_OFFSET(UsbDevice, saved_len, uint32_t),                       \
+      .size = 4,                                                                         \
+      .kind = &vm_kind_u32 },                                                            \
+    {                                                                                    \
+        .name = "data", .offset = offsetof(UsbDevice, saved), .size = 1, .num = (limit), \
+        .num_offset = offsetof(UsbDevice, saved_len), .num_kind = VM_COUNT_U32,          \
+        .shape = VM_VBUFFER, .flags = VM_POINTER | VM_ALLOC, .kind = &vm_kind_buffer     \
+    }
 
 static const VmState control_vmstate = {
     .name = "usb-device/control",
@@ -404,19 +413,21 @@ static const VmState config_vmstate = {
     .needed = config_needed,
     .pre_save = config_pre_save,
     .post_load = config_post_load,
-    .fields = (const VmField[]){
-        VM_U8(UsbDevice, configuration),
-        VM_U8_ARRAY(UsbDevice, alternate, USB_MAX_INTERFACES),
-        VM_U16(UsbDevice, saved_halted_in),
-        VM_U16(UsbDevice, saved_halted_out),
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            VM_U8(UsbDevice, configuration),
+            VM_U8_ARRAY(UsbDevice, alternate, USB_MAX_INTERFACES),
+            VM_U16(UsbDevice, saved_halted_in),
+            VM_U16(UsbDevice, saved_halted_out),
+            VM_END,
+        },
 };
 
-/* ---- bytes of packets that devices keep ------------------------------------------------------------------------- */
+/* ---- bytes of packets that devices keep ------------------------------------------------------ */
 
 /* What the endpoint's next packet must start with: id and progress; NULL if nothing was moved. */
-static bool endpoint_progress(const UsbEndpoint *ep, uint64_t *id, size_t *len, const UsbPacket **packet)
+static bool endpoint_progress(const UsbEndpoint *ep, uint64_t *id, size_t *len,
+                              const UsbPacket **packet)
 {
     const UsbPacket *p = g_queue_peek_head((GQueue *)&ep->queue);
 
@@ -564,7 +575,7 @@ bool usb_device_has_carried_state(UsbDevice *dev, const char **what)
     return *what != NULL;
 }
 
-/* ---- the description ------------------------------------------------------------------------------------------------ */
+/* ---- the description ------------------------------------------------------------------------- */
 
 static bool usb_device_pre_load(void *opaque, GError **error)
 {
@@ -605,7 +616,8 @@ static bool usb_device_post_load(void *opaque, int version, GError **error)
 
     if (dev->setup_state != USB_SETUP_IDLE &&
         (dev->setup_len > USB_CONTROL_BUFFER_SIZE || dev->setup_index > dev->setup_len)) {
-        return error_set(error, "control transfer at byte %d of %d", dev->setup_index, dev->setup_len);
+        return error_set(error, "control transfer at byte %d of %d", dev->setup_index,
+                         dev->setup_len);
     }
     if (!restore_attached(dev, error)) {
         return false;
@@ -626,37 +638,57 @@ const VmState usb_device_vmstate = {
     .minimum_version = 1,
     .pre_load = usb_device_pre_load,
     .post_load = usb_device_post_load,
-    .fields = (const VmField[]){
-        { .name = "addr", .offset = offsetof(UsbDevice, addr), .size = 1, .kind = &vm_kind_u8,
-          .valid = valid_addr },
-        { .name = "state", .offset = offsetof(UsbDevice, state), .size = 4, .kind = &vm_kind_i32,
-          .valid = valid_state },
-        VM_I32(UsbDevice, remote_wakeup),
-        { .name = "setup_state", .offset = offsetof(UsbDevice, setup_state), .size = 4,
-          .kind = &vm_kind_i32, .valid = valid_setup_state },
-        { .name = "setup_len", .offset = offsetof(UsbDevice, setup_len), .size = 4, .kind = &vm_kind_i32,
-          .valid = valid_setup_count },
-        { .name = "setup_index", .offset = offsetof(UsbDevice, setup_index), .size = 4,
-          .kind = &vm_kind_i32, .valid = valid_setup_count },
-        VM_U8_ARRAY(UsbDevice, setup_buf, 8),
-        VM_END,
-    },
-    .subsections = (const VmState *const[]){
-        &control_vmstate,
-        &config_vmstate,
-        &transfers_vmstate,
-        NULL,
-    },
+    .fields =
+        (const VmField[]){
+            { .name = "addr",
+              .offset = offsetof(UsbDevice, addr),
+              .size = 1,
+              .kind = &vm_kind_u8,
+              .valid = valid_addr },
+            { .name = "state",
+              .offset = offsetof(UsbDevice, state),
+              .size = 4,
+              .kind = &vm_kind_i32,
+              .valid = valid_state },
+            VM_I32(UsbDevice, remote_wakeup),
+            { .name = "setup_state",
+              .offset = offsetof(UsbDevice, setup_state),
+              .size = 4,
+              .kind = &vm_kind_i32,
+              .valid = valid_setup_state },
+            { .name = "setup_len",
+              .offset = offsetof(UsbDevice, setup_len),
+              .size = 4,
+              .kind = &vm_kind_i32,
+              .valid = valid_setup_count },
+            { .name = "setup_index",
+              .offset = offsetof(UsbDevice, setup_index),
+              .size = 4,
+              .kind = &vm_kind_i32,
+              .valid = valid_setup_count },
+            VM_U8_ARRAY(UsbDevice, setup_buf, 8),
+            VM_END,
+        },
+    .subsections =
+        (const VmState *const[]){
+            &control_vmstate,
+            &config_vmstate,
+            &transfers_vmstate,
+            NULL,
+        },
 };
 
-/* ---- registration ----------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 static const Property usb_device_properties[] = {
     PROPERTY_STRING("port", UsbDevice, port_path, NULL),
     PROPERTY_STRING("serial", UsbDevice, serial, NULL),
     PROPERTY_BOOL("msos-desc", UsbDevice, msos_desc, "on", NULL),
-    { .name = "x-carry-transfers", .kind = &property_bool, .offset = offsetof(UsbDevice, carry_transfers),
-      .default_text = "on", .flags = PROPERTY_HIDDEN,
+    { .name = "x-carry-transfers",
+      .kind = &property_bool,
+      .offset = offsetof(UsbDevice, carry_transfers),
+      .default_text = "on",
+      .flags = PROPERTY_HIDDEN,
       .description = "send state that stock QEMU cannot load; off: wait until there is none" },
     { .name = NULL },
 };

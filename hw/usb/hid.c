@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The queue of human interface devices, and the reports made of it (HID 1.11; HID Usage Tables, keyboard page). */
+/* The queue of human interface devices, and the reports made of it (HID 1.11; HID Usage Tables,
+ * keyboard page). */
 #include "util/osdep.h"
 #include "hw/usb/hid.h"
 
@@ -17,6 +18,7 @@ enum {
     REPORT_KEYS = 6,
 };
 
+/* clang-format off */
 /* Scan code of set 1 → usage; those after E0 in the second half. */
 static const uint8_t usages[256] = {
     0x00, 0x29, 0x1e, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x2d, 0x2e, 0x2a, 0x2b, /* 00 */
@@ -34,6 +36,7 @@ static const uint8_t usages[256] = {
     [0x80 + 0x50] = 0x51, [0x80 + 0x51] = 0x4e, [0x80 + 0x52] = 0x49, [0x80 + 0x53] = 0x4c,
     [0x80 + 0x5b] = 0xe3, [0x80 + 0x5c] = 0xe7, [0x80 + 0x5d] = 0x65, [0x80 + 0x5e] = 0x66,
 };
+/* clang-format on */
 
 void hid_init(HidState *hs, HidKind kind, void (*event)(HidState *hs))
 {
@@ -65,7 +68,7 @@ static void hid_dequeue(HidState *hs)
     hs->n--;
 }
 
-/* ---- keyboard ------------------------------------------------------------------------------------------------- */
+/* ---- keyboard -------------------------------------------------------------------------------- */
 
 bool hid_put_scancodes(HidState *hs, const uint8_t *codes, unsigned n)
 {
@@ -152,7 +155,7 @@ static size_t keyboard_report(HidState *hs, uint8_t report[8])
     return 2 + REPORT_KEYS;
 }
 
-/* ---- pointers ---------------------------------------------------------------------------------------------------- */
+/* ---- pointers -------------------------------------------------------------------------------- */
 
 static HidPointerEvent *ptr_event(HidState *hs, unsigned i)
 {
@@ -228,7 +231,8 @@ void hid_pointer_sync(HidState *hs)
             return;
         }
     }
-    if (hs->n < HID_QUEUE_LENGTH - 1) { /* one place is for the event being made, which grows meanwhile */
+    if (hs->n <
+        HID_QUEUE_LENGTH - 1) { /* one place is for the event being made, which grows meanwhile */
         pointer_queue(hs);
     }
 }
@@ -262,7 +266,7 @@ static size_t pointer_report(HidState *hs, uint8_t report[8])
     return len;
 }
 
-/* ---- both ---------------------------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 size_t hid_take_report(HidState *hs, uint8_t *report, size_t len)
 {
@@ -288,7 +292,7 @@ void hid_repeat(HidState *hs)
     }
 }
 
-/* ---- migration ------------------------------------------------------------------------------------------------------- */
+/* ---- migration ------------------------------------------------------------------------------- */
 
 static bool valid_count(const void *opaque, int64_t value)
 {
@@ -305,54 +309,69 @@ static bool valid_protocol(const void *opaque, int64_t value)
     return value >= 0 && value <= 255;
 }
 
-#define HID_QUEUE_FIELDS                                                                                   \
-    { .name = "head", .offset = VM_CHECKED_OFFSET(HidState, head, uint32_t), .size = 4,                    \
-      .kind = &vm_kind_u32, .valid = valid_index },                                                        \
-    { .name = "n", .offset = VM_CHECKED_OFFSET(HidState, n, uint32_t), .size = 4, .kind = &vm_kind_u32,    \
-      .valid = valid_count }
-#define HID_COMMON_FIELDS                                                                                  \
-    { .name = "protocol", .offset = VM_CHECKED_OFFSET(HidState, protocol, int32_t), .size = 4,             \
-      .kind = &vm_kind_i32, .valid = valid_protocol },                                                     \
-    VM_U8(HidState, idle)
+#define HID_QUEUE_FIELDS                                                            \
+    { .name = "head",                                                               \
+      .offset = VM_CHECKED_OFFSET(HidState, head, uint32_t),                        \
+      .size = 4,                                                                    \
+      .kind = &vm_kind_u32,                                                         \
+      .valid = valid_index },                                                       \
+    {                                                                               \
+        .name = "n", .offset = VM_CHECKED_OFFSET(HidState, n, uint32_t), .size = 4, \
+        .kind = &vm_kind_u32, .valid = valid_count                                  \
+    }
+#define HID_COMMON_FIELDS                                       \
+    { .name = "protocol",                                       \
+      .offset = VM_CHECKED_OFFSET(HidState, protocol, int32_t), \
+      .size = 4,                                                \
+      .kind = &vm_kind_i32,                                     \
+      .valid = valid_protocol },                                \
+        VM_U8(HidState, idle)
 
 const VmState hid_keyboard_vmstate = {
     .name = "HIDKeyboardDevice",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_U32_ARRAY(HidState, kbd.keycodes, HID_QUEUE_LENGTH),
-        HID_QUEUE_FIELDS,
-        VM_U16(HidState, kbd.modifiers),
-        VM_U8(HidState, kbd.leds),
-        VM_U8_ARRAY(HidState, kbd.key, HID_QUEUE_LENGTH),
-        { .name = "kbd.keys", .offset = offsetof(HidState, kbd.keys), .size = 4, .kind = &vm_kind_i32,
-          .valid = valid_count },
-        HID_COMMON_FIELDS,
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            VM_U32_ARRAY(HidState, kbd.keycodes, HID_QUEUE_LENGTH),
+            HID_QUEUE_FIELDS,
+            VM_U16(HidState, kbd.modifiers),
+            VM_U8(HidState, kbd.leds),
+            VM_U8_ARRAY(HidState, kbd.key, HID_QUEUE_LENGTH),
+            { .name = "kbd.keys",
+              .offset = offsetof(HidState, kbd.keys),
+              .size = 4,
+              .kind = &vm_kind_i32,
+              .valid = valid_count },
+            HID_COMMON_FIELDS,
+            VM_END,
+        },
 };
 
 static const VmState pointer_event_vmstate = {
     .name = "HIDPointerEventQueue",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_I32(HidPointerEvent, xdx),
-        VM_I32(HidPointerEvent, ydy),
-        VM_I32(HidPointerEvent, dz),
-        VM_I32(HidPointerEvent, buttons_state),
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            VM_I32(HidPointerEvent, xdx),
+            VM_I32(HidPointerEvent, ydy),
+            VM_I32(HidPointerEvent, dz),
+            VM_I32(HidPointerEvent, buttons_state),
+            VM_END,
+        },
 };
 
 const VmState hid_pointer_vmstate = {
     .name = "HIDPointerDevice",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_STRUCT_ARRAY(HidState, ptr.queue, HID_QUEUE_LENGTH, pointer_event_vmstate, HidPointerEvent),
-        HID_QUEUE_FIELDS,
-        HID_COMMON_FIELDS,
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            VM_STRUCT_ARRAY(HidState, ptr.queue, HID_QUEUE_LENGTH, pointer_event_vmstate,
+                            HidPointerEvent),
+            HID_QUEUE_FIELDS,
+            HID_COMMON_FIELDS,
+            VM_END,
+        },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A USB 1.1 hub with up to eight ports, each of which has its own power switch if port-power is on (USB 2.0, chapter 11).
+ * A USB 1.1 hub with up to eight ports, each of which has its own power switch if port-power is on
+ * (USB 2.0, chapter 11).
  *
  * Without port-power the ports are always powered: PORT_POWER is accepted and changes nothing.
  */
@@ -49,7 +50,7 @@ typedef struct UsbHub {
     HubPort ports[HUB_MAX_PORTS];
 } UsbHub;
 
-/* ---- descriptors --------------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static const UsbDescEndpoint hub_endpoint = {
     .address = USB_DIR_IN | 1,
@@ -94,7 +95,7 @@ static const UsbDesc hub_desc = {
     .num_strings = G_N_ELEMENTS(hub_strings),
 };
 
-/* ---- ports ----------------------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 static UsbHub *port_hub(const UsbPort *port)
 {
@@ -170,7 +171,8 @@ static bool hub_port_enabled(UsbPort *port)
 {
     const HubPort *p = hub_port(port);
 
-    return (p->wPortStatus & (PORT_ENABLE | PORT_SUSPEND | PORT_POWER)) == (PORT_ENABLE | PORT_POWER);
+    return (p->wPortStatus & (PORT_ENABLE | PORT_SUSPEND | PORT_POWER)) ==
+           (PORT_ENABLE | PORT_POWER);
 }
 
 static const UsbPortOps hub_port_ops = {
@@ -194,9 +196,10 @@ static UsbDevice *hub_find_device(UsbDevice *dev, uint8_t addr)
     return NULL;
 }
 
-/* ---- requests of the hub class (11.24.2) ------------------------------------------------------------------------- */
+/* ---- requests of the hub class (11.24.2) ----------------------------------------------------- */
 
-static void put_status(UsbPacket *p, uint8_t *data, unsigned length, uint16_t status, uint16_t change)
+static void put_status(UsbPacket *p, uint8_t *data, unsigned length, uint16_t status,
+                       uint16_t change)
 {
     const uint8_t bytes[4] = { status & 0xff, status >> 8, change & 0xff, change >> 8 };
 
@@ -207,12 +210,13 @@ static void put_status(UsbPacket *p, uint8_t *data, unsigned length, uint16_t st
 /* 11.23.2.1 */
 static void put_descriptor(UsbHub *hub, UsbPacket *p, uint8_t *data, unsigned length)
 {
-    uint8_t d[16] = { 0, USB_DESC_HUB, hub->num_ports, hub->port_power ? 0x09 : 0x0a, 0x00, 0x01, 0x00 };
+    uint8_t d[16] = { 0,    USB_DESC_HUB, hub->num_ports, hub->port_power ? 0x09 : 0x0a, 0x00,
+                      0x01, 0x00 };
     unsigned bitmap = (hub->num_ports + 1 + 7) / 8, len = 7;
 
-    len += bitmap;                               /* no device is built in */
+    len += bitmap; /* no device is built in */
     for (unsigned i = 0; i < hub->num_ports; i += 8) {
-        d[len++] = 0xff;                         /* as the text demands */
+        d[len++] = 0xff; /* as the text demands */
     }
     d[0] = len;
     p->actual_length = MIN(length, len);
@@ -297,8 +301,8 @@ static bool clear_port_feature(UsbHub *hub, HubPort *p, unsigned feature)
     }
 }
 
-static void hub_control(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value, unsigned index,
-                        unsigned length, uint8_t *data)
+static void hub_control(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value,
+                        unsigned index, unsigned length, uint8_t *data)
 {
     UsbHub *hub = (UsbHub *)dev;
     HubPort *port = index >= 1 && index <= hub->num_ports ? &hub->ports[index - 1] : NULL;
@@ -363,10 +367,12 @@ static void hub_data(UsbDevice *dev, UsbPacket *p)
     }
     bytes[0] = bits & 0xff;
     bytes[1] = bits >> 8;
-    usb_packet_copy(p, bytes, MIN(len, usb_packet_room(p))); /* bits that do not fit are of ports not asked for */
+    usb_packet_copy(
+        p, bytes,
+        MIN(len, usb_packet_room(p))); /* bits that do not fit are of ports not asked for */
 }
 
-/* ---- reset and realize --------------------------------------------------------------------------------------- */
+/* ---- reset and realize ----------------------------------------------------------------------- */
 
 static void hub_bus_reset(UsbDevice *dev)
 {
@@ -389,7 +395,8 @@ static bool hub_realize(UsbDevice *dev, GError **error)
     UsbBus *bus = USB_BUS(dev->device.bus);
 
     if (hub->num_ports < 1 || hub->num_ports > HUB_MAX_PORTS) {
-        return error_set(error, "num_ports (%u) out of range (1..%d)", hub->num_ports, HUB_MAX_PORTS);
+        return error_set(error, "num_ports (%u) out of range (1..%d)", hub->num_ports,
+                         HUB_MAX_PORTS);
     }
     if (dev->port->hub_count == HUB_MAX_DEPTH) {
         return error_set(error, "usb hub chain too deep");
@@ -417,29 +424,31 @@ static void hub_unrealize(UsbDevice *dev)
     }
 }
 
-/* ---- migration ----------------------------------------------------------------------------------------------------- */
+/* ---- migration ------------------------------------------------------------------------------- */
 
-/* Migration notes. Nothing is in flight: the status change endpoint answers at once. Status and change of all ports are
- * sent; what is plugged in says so itself. */
+/* Migration notes. Nothing is in flight: the status change endpoint answers at once. Status and
+ * change of all ports are sent; what is plugged in says so itself. */
 static const VmState hub_port_vmstate = {
     .name = "usb-hub-port",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){ VM_U16(HubPort, wPortStatus), VM_U16(HubPort, wPortChange), VM_END },
+    .fields =
+        (const VmField[]){ VM_U16(HubPort, wPortStatus), VM_U16(HubPort, wPortChange), VM_END },
 };
 
 static const VmState hub_vmstate = {
     .name = "usb-hub",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_USB_DEVICE(UsbHub, usb),
-        VM_STRUCT_ARRAY(UsbHub, ports, HUB_MAX_PORTS, hub_port_vmstate, HubPort),
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            VM_USB_DEVICE(UsbHub, usb),
+            VM_STRUCT_ARRAY(UsbHub, ports, HUB_MAX_PORTS, hub_port_vmstate, HubPort),
+            VM_END,
+        },
 };
 
-/* ---- registration ------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 static const Property hub_properties[] = {
     PROPERTY_UINT32("ports", UsbHub, num_ports, "8", NULL),

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * UHCI: walking the frame list, queue heads and transfer descriptors (UHCI Design Guide 1.1, chapters 1.3, 3 and 4).
+ * UHCI: walking the frame list, queue heads and transfer descriptors (UHCI Design Guide 1.1,
+ * chapters 1.3, 3 and 4).
  *
- * S1  Guest memory is written only while the walk stands at the TD or QH in question, reached through the present
- *     schedule. A TD that the driver has taken out of the schedule is therefore never touched again.
- * S2  A frame ends: each round over the queues must have retired a TD, each retired TD uses up bandwidth, and
- *     the number of steps is limited.
- * S3  A transfer whose packet a device keeps is found again by its TD's address and words. It is taken back when the
- *     schedule no longer leads to it, or its TD has become another one.
+ * S1  Guest memory is written only while the walk stands at the TD or QH in question, reached
+ *     through the present schedule. A TD that the driver has taken out of the schedule is therefore
+ *     never touched again.
+ * S2  A frame ends: each round over the queues must have retired a TD, each retired TD uses up
+ *     bandwidth, and the number of steps is limited.
+ * S3  A transfer whose packet a device keeps is found again by its TD's address and words. It is
+ *     taken back when the schedule no longer leads to it, or its TD has become another one.
  */
 #include "util/osdep.h"
 #include "uhci.h"
@@ -35,7 +37,7 @@
 #define TD_SPD (1u << 29)
 #define TD_STATUS (TD_BITSTUFF | TD_TIMEOUT | TD_NAK | TD_BABBLE | TD_BUFFER_ERROR | TD_STALLED)
 
-#define MIN_TD_COST 8  /* bytes of bandwidth that a TD uses up at least (S2) */
+#define MIN_TD_COST 8 /* bytes of bandwidth that a TD uses up at least (S2) */
 #define VISITED_SIZE 1024
 #define MAX_STEPS 8192 /* queue heads and TDs looked at in a frame (S2) */
 
@@ -47,12 +49,12 @@ typedef struct Td {
 typedef struct UhciTransfer {
     UsbPacket packet;
     UhciState *s;
-    UsbDevice *dev;      /* NULL: came with a migration, finished */
+    UsbDevice *dev; /* NULL: came with a migration, finished */
     uint32_t td_addr, token, buffer;
     bool finished;
-    uint64_t last_seen;  /* frame_count when the walk last stood at the TD */
-    uint16_t slot;       /* frame list index of that */
-    bool every_frame;    /* was seen in consecutive frames */
+    uint64_t last_seen; /* frame_count when the walk last stood at the TD */
+    uint16_t slot;      /* frame list index of that */
+    bool every_frame;   /* was seen in consecutive frames */
     uint8_t data[UHCI_MAX_PACKET];
     GList link;
 } UhciTransfer;
@@ -67,15 +69,15 @@ typedef enum TdResult {
 typedef struct Walk {
     UhciState *s;
     bool retire_only;
-    uint32_t used;       /* bytes of bandwidth */
-    bool complete;       /* ended by the schedule, not by bandwidth or an error */
-    bool progress;       /* a TD was retired since the round began */
+    uint32_t used; /* bytes of bandwidth */
+    bool complete; /* ended by the schedule, not by bandwidth or an error */
+    bool progress; /* a TD was retired since the round began */
     unsigned steps;
     unsigned visited_count;
     uint32_t visited[VISITED_SIZE]; /* open hash of addresses + 1 */
 } Walk;
 
-/* ---- transfers ---------------------------------------------------------------------------------------------------- */
+/* ---- transfers ------------------------------------------------------------------------------- */
 
 static void transfer_done(UsbPacket *p, void *opaque);
 
@@ -114,7 +116,8 @@ static void transfer_drop(UhciTransfer *t)
     transfer_recycle(t);
 }
 
-/* A device ends a packet: the result waits for the walk. One that was not processed is submitted again by it. */
+/* A device ends a packet: the result waits for the walk. One that was not processed is submitted
+ * again by it. */
 static void transfer_done(UsbPacket *p, void *opaque)
 {
     UhciTransfer *t = opaque;
@@ -176,7 +179,7 @@ void uhci_free_transfers(UhciState *s)
     }
 }
 
-/* ---- guest memory ------------------------------------------------------------------------------------------------- */
+/* ---- guest memory ---------------------------------------------------------------------------- */
 
 static bool read_words(Walk *w, uint32_t addr, uint32_t *words, unsigned n)
 {
@@ -205,7 +208,7 @@ static bool write_word(Walk *w, uint32_t addr, uint32_t value)
     return true;
 }
 
-/* ---- ending a TD ------------------------------------------------------------------------------------------------- */
+/* ---- ending a TD ----------------------------------------------------------------------------- */
 
 static unsigned td_max_length(const Td *td)
 {
@@ -234,7 +237,8 @@ static TdResult td_success(Walk *w, uint32_t td_addr, Td *td, bool in_queue, con
         return TD_STOP;
     }
     if (!td_write_status(w, td_addr, td,
-                         (td->ctrl & ~(TD_STATUS | TD_ACTIVE | TD_ACTUAL)) | ((len - 1) & TD_ACTUAL))) {
+                         (td->ctrl & ~(TD_STATUS | TD_ACTIVE | TD_ACTUAL)) |
+                             ((len - 1) & TD_ACTUAL))) {
         return TD_STOP;
     }
     w->used += MAX(len, MIN_TD_COST);
@@ -265,7 +269,8 @@ static TdResult td_failure(Walk *w, uint32_t td_addr, Td *td, uint32_t bits)
     return TD_HOLD;
 }
 
-/* No valid answer: counts down C_ERR, whose end stalls the TD; 0 from the beginning means for ever (3.2.2). */
+/* No valid answer: counts down C_ERR, whose end stalls the TD; 0 from the beginning means for ever
+ * (3.2.2). */
 static TdResult td_no_answer(Walk *w, uint32_t td_addr, Td *td)
 {
     unsigned left = (td->ctrl & TD_ERRORS) >> TD_ERRORS_SHIFT;
@@ -294,7 +299,8 @@ static TdResult td_finish(Walk *w, uint32_t td_addr, Td *td, bool in_queue, cons
         if (td->ctrl & TD_ISO) {
             return td_no_answer(w, td_addr, td);
         }
-        return td_write_status(w, td_addr, td, (td->ctrl & ~TD_STATUS) | TD_NAK) ? TD_HOLD : TD_STOP;
+        return td_write_status(w, td_addr, td, (td->ctrl & ~TD_STATUS) | TD_NAK) ? TD_HOLD
+                                                                                 : TD_STOP;
     case USB_STALL:
         return td_failure(w, td_addr, td, TD_STALLED);
     case USB_BABBLE:
@@ -309,7 +315,7 @@ static TdResult td_finish(Walk *w, uint32_t td_addr, Td *td, bool in_queue, cons
     return TD_HOLD;
 }
 
-/* ---- executing a TD ------------------------------------------------------------------------------------------------ */
+/* ---- executing a TD -------------------------------------------------------------------------- */
 
 static UsbDevice *find_device(UhciState *s, uint8_t addr)
 {
@@ -331,7 +337,8 @@ static bool td_is_valid(const Td *td)
            td_max_length(td) <= UHCI_MAX_PACKET;
 }
 
-/* Whether another TD of this endpoint holds it. One that the schedule has not led to lately was unlinked (S3). */
+/* Whether another TD of this endpoint holds it. One that the schedule has not led to lately was
+ * unlinked (S3). */
 static bool endpoint_is_held(UhciState *s, const UsbEndpoint *ep)
 {
     for (GList *l = s->transfers.head, *next; l; l = next) {
@@ -433,7 +440,8 @@ static TdResult td_execute(Walk *w, uint32_t td_addr, Td *td, bool in_queue)
     }
     if (!(td->ctrl & TD_ACTIVE)) {
         if (td->ctrl & TD_IOC && !w->retire_only) {
-            s->pending_int_mask |= UHCI_CAUSE_IOC; /* also for TDs that are not executed (3.2.2, bit 24) */
+            s->pending_int_mask |=
+                UHCI_CAUSE_IOC; /* also for TDs that are not executed (3.2.2, bit 24) */
         }
         return TD_HOLD;
     }
@@ -450,9 +458,10 @@ static TdResult td_execute(Walk *w, uint32_t td_addr, Td *td, bool in_queue)
     return td_debug_stop(w, td_submit(w, td_addr, td, in_queue));
 }
 
-/* ---- walking -------------------------------------------------------------------------------------------------------- */
+/* ---- walking --------------------------------------------------------------------------------- */
 
-/* Notes that the walk stands at addr. false: it has been there in this round, or there are too many (S2). */
+/* Notes that the walk stands at addr. false: it has been there in this round, or there are too many
+ * (S2). */
 static bool walk_visit(Walk *w, uint32_t addr)
 {
     uint32_t i = (addr >> 4) * 2654435761u;
@@ -474,8 +483,8 @@ static bool walk_visit(Walk *w, uint32_t addr)
     }
 }
 
-/* At a queue head or a TD outside of queues. Coming round again is bandwidth reclamation: worth it as long as TDs were
- * retired on the way. false: the frame is over. */
+/* At a queue head or a TD outside of queues. Coming round again is bandwidth reclamation: worth it
+ * as long as TDs were retired on the way. false: the frame is over. */
 static bool walk_enter(Walk *w, uint32_t addr)
 {
     if (walk_visit(w, addr)) {
@@ -496,7 +505,8 @@ static bool walk_has_bandwidth(const Walk *w)
     return w->used < w->s->bandwidth;
 }
 
-/* Works on a queue while its TDs retire and ask for depth first (3.2.1, Vf). false: the frame is over. */
+/* Works on a queue while its TDs retire and ask for depth first (3.2.1, Vf). false: the frame is
+ * over. */
 static bool walk_queue(Walk *w, uint32_t qh_addr, uint32_t element)
 {
     for (;;) {
@@ -517,7 +527,8 @@ static bool walk_queue(Walk *w, uint32_t qh_addr, uint32_t element)
             return false;
         }
         element = td.link;
-        if (result == TD_HOLD || element & LINK_TERMINATE || element & LINK_QH || !(element & LINK_DEPTH)) {
+        if (result == TD_HOLD || element & LINK_TERMINATE || element & LINK_QH ||
+            !(element & LINK_DEPTH)) {
             return true;
         }
     }
@@ -614,7 +625,7 @@ void uhci_retire_frame(UhciState *s)
     uhci_update_irq(s);
 }
 
-/* ---- saved state ------------------------------------------------------------------------------------------------------ */
+/* ---- saved state ----------------------------------------------------------------------------- */
 
 bool uhci_has_finished_transfers(const UhciState *s)
 {

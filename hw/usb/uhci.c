@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * UHCI host controllers: PIIX3, PIIX4 and the companions of ICH9 (Universal Host Controller Interface Design Guide,
- * revision 1.1; 82371SB and I/O Controller Hub 9 datasheets for the PCI side).
+ * UHCI host controllers: PIIX3, PIIX4 and the companions of ICH9 (Universal Host Controller
+ * Interface Design Guide, revision 1.1; 82371SB and I/O Controller Hub 9 datasheets for the PCI
+ * side).
  *
- * The companions have the register model of a full controller. With masterbus they hand their ports to the EHCI
- * controller on that bus, which routes each port; without, they are controllers of their own.
+ * The companions have the register model of a full controller. With masterbus they hand their ports
+ * to the EHCI controller on that bus, which routes each port; without, they are controllers of
+ * their own.
  *
- * Where the text and what guests know from QEMU differ: the port's line status reads 0, the registers behind PORTSC2 read
- * 0xff7f, and INTx does not depend on the legacy register's PIRQ enable.
+ * Where the text and what guests know from QEMU differ: the port's line status reads 0, the
+ * registers behind PORTSC2 read 0xff7f, and INTx does not depend on the legacy register's PIRQ
+ * enable.
  */
 #include "util/osdep.h"
 #include "uhci.h"
@@ -16,7 +19,7 @@
 
 /* PCI configuration space. */
 enum {
-    UHCI_PCI_SBRN = 0x60,    /* serial bus release number: 1.0 */
+    UHCI_PCI_SBRN = 0x60, /* serial bus release number: 1.0 */
     UHCI_PCI_MISC = 0x6a,
     UHCI_PCI_LEGSUP = 0xc0,
 };
@@ -41,7 +44,7 @@ enum {
 #define SOF_DEFAULT 64
 #define UNUSED_REGISTER 0xff7f
 
-/* ---- interrupts and halting ----------------------------------------------------------------------------------- */
+/* ---- interrupts and halting ------------------------------------------------------------------ */
 
 void uhci_update_irq(UhciState *s)
 {
@@ -78,7 +81,7 @@ static void uhci_resume_event(UhciState *s)
     }
 }
 
-/* ---- frames ----------------------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 /* Length of a frame: 11936 + SOFMOD bit times at 12 MHz (2.1.6). */
 static int64_t frame_ns(const UhciState *s)
@@ -142,7 +145,7 @@ static void uhci_start(UhciState *s)
     timer_mod(&s->frame_timer, s->expire_time);
 }
 
-/* ---- ports -------------------------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 static UhciPort *uhci_port(UsbPort *port)
 {
@@ -213,7 +216,8 @@ static const UsbPortOps port_ops = {
 
 static void portsc_write(UhciState *s, unsigned n, uint16_t value)
 {
-    const uint16_t writable = UHCI_PORT_ENABLE | UHCI_PORT_RESUME | UHCI_PORT_RESET | UHCI_PORT_SUSPEND;
+    const uint16_t writable =
+        UHCI_PORT_ENABLE | UHCI_PORT_RESUME | UHCI_PORT_RESET | UHCI_PORT_SUSPEND;
     UhciPort *p = &s->ports[n];
     uint16_t old = p->ctrl;
 
@@ -223,7 +227,8 @@ static void portsc_write(UhciState *s, unsigned n, uint16_t value)
         p->ctrl &= ~UHCI_PORT_ENABLE;
     }
     if (old & UHCI_PORT_RESUME && !(value & UHCI_PORT_RESUME)) {
-        p->ctrl &= ~UHCI_PORT_SUSPEND; /* the low-speed EOP ends resume and suspend (2.1.7, bit 6) */
+        p->ctrl &=
+            ~UHCI_PORT_SUSPEND; /* the low-speed EOP ends resume and suspend (2.1.7, bit 6) */
     }
     if (value & UHCI_PORT_RESET && !(old & UHCI_PORT_RESET)) {
         p->ctrl &= ~(UHCI_PORT_SUSPEND | UHCI_PORT_RESUME);
@@ -231,10 +236,10 @@ static void portsc_write(UhciState *s, unsigned n, uint16_t value)
     }
 }
 
-/* ---- reset ---------------------------------------------------------------------------------------------------------- */
+/* ---- reset ----------------------------------------------------------------------------------- */
 
-/* HCRESET, and the part of GRESET and system reset that is the controller's: registers to their defaults, ports as if
- * everything had just been plugged in. */
+/* HCRESET, and the part of GRESET and system reset that is the controller's: registers to their
+ * defaults, ports as if everything had just been plugged in. */
 static void uhci_reset_controller(UhciState *s)
 {
     uhci_cancel_transfers(s);
@@ -277,7 +282,7 @@ static void uhci_reset(PciDevice *dev)
     uhci_reset_ports(s);
 }
 
-/* ---- registers ---------------------------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------- */
 
 static void cmd_write(UhciState *s, uint16_t value)
 {
@@ -411,7 +416,8 @@ static void uhci_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
             unsigned shift = ((addr + i) & 1) * 8;
             uint16_t byte = value >> i * 8 & 0xff;
 
-            word_write(opaque, offset, (word_kept(opaque, offset) & ~(0xff << shift)) | byte << shift);
+            word_write(opaque, offset,
+                       (word_kept(opaque, offset) & ~(0xff << shift)) | byte << shift);
         }
         i += n;
     }
@@ -425,11 +431,12 @@ static const MemoryOps uhci_io_ops = {
     .impl = { .min_size = 1, .max_size = 4, .unaligned = true },
 };
 
-/* ---- quiesce --------------------------------------------------------------------------------------------------------- */
+/* ---- quiesce --------------------------------------------------------------------------------- */
 
 /*
- * The controller writes guest memory from its frame timer only, which stands still with the virtual clock. What devices
- * have finished since the last frame is written now, so that the stream need not carry it.
+ * The controller writes guest memory from its frame timer only, which stands still with the virtual
+ * clock. What devices have finished since the last frame is written now, so that the stream need
+ * not carry it.
  */
 static QuiesceResult uhci_quiesce(void *opaque, GError **error)
 {
@@ -443,7 +450,7 @@ static QuiesceResult uhci_quiesce(void *opaque, GError **error)
 
 static const QuiesceOps uhci_quiesce_ops = { .name = "uhci", .quiesce = uhci_quiesce };
 
-/* ---- realize ------------------------------------------------------------------------------------------------------- */
+/* ---- realize --------------------------------------------------------------------------------- */
 
 static const UsbBusOps uhci_bus_ops = { 0 };
 
@@ -516,14 +523,15 @@ static void uhci_finalize(Object *obj)
     g_free(s->saved);
 }
 
-/* ---- migration ------------------------------------------------------------------------------------------------------ */
+/* ---- migration ------------------------------------------------------------------------------- */
 
 /*
- * Migration notes. Registers, the time of the next frame, and causes of interrupts that wait for the frame's end. The schedule is
- * in guest memory. In flight are TDs whose packet a device keeps: their TDs are still active, and the arriving
- * controller submits them again when its first frame comes to them (U4 in usb.h). Packets that were finished, but
- * whose results no frame has written yet, are written in quiesce; those that the present frame does not lead to
- * (interrupt queues of other frames) travel in "uhci/completions" and are written by the frame that comes to them.
+ * Migration notes. Registers, the time of the next frame, and causes of interrupts that wait for
+ * the frame's end. The schedule is in guest memory. In flight are TDs whose packet a device keeps:
+ * their TDs are still active, and the arriving controller submits them again when its first frame
+ * comes to them (U4 in usb.h). Packets that were finished, but whose results no frame has written
+ * yet, are written in quiesce; those that the present frame does not lead to (interrupt queues of
+ * other frames) travel in "uhci/completions" and are written by the frame that comes to them.
  */
 static bool completions_needed(const void *opaque)
 {
@@ -581,14 +589,23 @@ static const VmState completions_vmstate = {
     .post_save = completions_done,
     .pre_load = completions_pre_load,
     .post_load = completions_post_load,
-    .fields = (const VmField[]){
-        { .name = "length", .offset = VM_CHECKED_OFFSET(UhciState, saved_len, uint32_t), .size = 4,
-          .kind = &vm_kind_u32 },
-        { .name = "data", .offset = offsetof(UhciState, saved), .size = 1, .num = 1u << 20,
-          .num_offset = offsetof(UhciState, saved_len), .num_kind = VM_COUNT_U32,
-          .shape = VM_VBUFFER, .flags = VM_POINTER | VM_ALLOC, .kind = &vm_kind_buffer },
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            { .name = "length",
+              .offset = VM_CHECKED_OFFSET(UhciState, saved_len, uint32_t),
+              .size = 4,
+              .kind = &vm_kind_u32 },
+            { .name = "data",
+              .offset = offsetof(UhciState, saved),
+              .size = 1,
+              .num = 1u << 20,
+              .num_offset = offsetof(UhciState, saved_len),
+              .num_kind = VM_COUNT_U32,
+              .shape = VM_VBUFFER,
+              .flags = VM_POINTER | VM_ALLOC,
+              .kind = &vm_kind_buffer },
+            VM_END,
+        },
 };
 
 static const VmState port_vmstate = {
@@ -604,7 +621,8 @@ static bool uhci_pre_load(void *opaque, GError **error)
     return true;
 }
 
-/* Every use of a register masks it, so any value of the stream is safe; only a frame that never comes is not. */
+/* Every use of a register masks it, so any value of the stream is safe; only a frame that never
+ * comes is not. */
 static bool uhci_post_load(void *opaque, int version, GError **error)
 {
     UhciState *s = opaque;
@@ -624,27 +642,30 @@ static const VmState uhci_vmstate = {
     .minimum_version = 1,
     .pre_load = uhci_pre_load,
     .post_load = uhci_post_load,
-    .fields = (const VmField[]){
-        VM_PCI_DEVICE(UhciState, dev),
-        { .name = "num_ports_vmstate", .offset = offsetof(UhciState, num_ports_vmstate), .size = 1,
-          .kind = &vm_kind_equal_u8 },
-        VM_STRUCT_ARRAY(UhciState, ports, UHCI_NUM_PORTS, port_vmstate, UhciPort),
-        VM_U16(UhciState, cmd),
-        VM_U16(UhciState, status),
-        VM_U16(UhciState, intr),
-        VM_U16(UhciState, frnum),
-        VM_U32(UhciState, fl_base_addr),
-        VM_U8(UhciState, sof_timing),
-        VM_U8(UhciState, status2),
-        VM_TIMER(UhciState, frame_timer),
-        VM_I64_V(UhciState, expire_time, 2),
-        VM_U32_V(UhciState, pending_int_mask, 3),
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            VM_PCI_DEVICE(UhciState, dev),
+            { .name = "num_ports_vmstate",
+              .offset = offsetof(UhciState, num_ports_vmstate),
+              .size = 1,
+              .kind = &vm_kind_equal_u8 },
+            VM_STRUCT_ARRAY(UhciState, ports, UHCI_NUM_PORTS, port_vmstate, UhciPort),
+            VM_U16(UhciState, cmd),
+            VM_U16(UhciState, status),
+            VM_U16(UhciState, intr),
+            VM_U16(UhciState, frnum),
+            VM_U32(UhciState, fl_base_addr),
+            VM_U8(UhciState, sof_timing),
+            VM_U8(UhciState, status2),
+            VM_TIMER(UhciState, frame_timer),
+            VM_I64_V(UhciState, expire_time, 2),
+            VM_U32_V(UhciState, pending_int_mask, 3),
+            VM_END,
+        },
     .subsections = (const VmState *const[]){ &completions_vmstate, NULL },
 };
 
-/* ---- registration ------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 static const Property uhci_properties[] = {
     PROPERTY_UINT32("bandwidth", UhciState, bandwidth, "1280", NULL),
@@ -674,22 +695,22 @@ static const DeviceType uhci_type = {
 };
 DEVICE_REGISTER(uhci_type)
 
-#define UHCI_CONTROLLER(ident, type_name, device, rev, pin, props)                                        \
-    static const PciDeviceOps ident##_ops = {                                                              \
-        .realize = uhci_realize,                                                                           \
-        .unrealize = uhci_unrealize,                                                                       \
-        .reset = uhci_reset,                                                                               \
-        .vendor_id = PCI_VENDOR_INTEL,                                                                     \
-        .device_id = (device),                                                                             \
-        .class_id = 0x0c03,                                                                                \
-        .revision = (rev),                                                                                 \
-        .interrupt_pin = (pin),                                                                            \
-    };                                                                                                     \
-    static const DeviceType ident##_type = {                                                               \
-        .object = { .name = (type_name), .parent = &uhci_type.object, .properties = (props) },             \
-        .not_hotpluggable = true,                                                                          \
-        .ops = &ident##_ops,                                                                               \
-    };                                                                                                     \
+#define UHCI_CONTROLLER(ident, type_name, device, rev, pin, props)                             \
+    static const PciDeviceOps ident##_ops = {                                                  \
+        .realize = uhci_realize,                                                               \
+        .unrealize = uhci_unrealize,                                                           \
+        .reset = uhci_reset,                                                                   \
+        .vendor_id = PCI_VENDOR_INTEL,                                                         \
+        .device_id = (device),                                                                 \
+        .class_id = 0x0c03,                                                                    \
+        .revision = (rev),                                                                     \
+        .interrupt_pin = (pin),                                                                \
+    };                                                                                         \
+    static const DeviceType ident##_type = {                                                   \
+        .object = { .name = (type_name), .parent = &uhci_type.object, .properties = (props) }, \
+        .not_hotpluggable = true,                                                              \
+        .ops = &ident##_ops,                                                                   \
+    };                                                                                         \
     DEVICE_REGISTER(ident##_type)
 
 UHCI_CONTROLLER(piix3, "piix3-usb-uhci", 0x7020, 0x01, 4, NULL)

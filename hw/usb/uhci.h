@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* UHCI: what registers (uhci.c) and schedule (uhci-schedule.c) share. Sections: UHCI Design Guide 1.1. */
+/* UHCI: what registers (uhci.c) and schedule (uhci-schedule.c) share. Sections: UHCI Design Guide
+ * 1.1. */
 #ifndef HW_USB_UHCI_H
 #define HW_USB_UHCI_H
 
@@ -69,11 +70,11 @@ typedef struct UhciPort {
 
 struct UhciState {
     PciDevice dev;
-    UsbBus *bus;                /* NULL for a companion */
+    UsbBus *bus; /* NULL for a companion */
     UhciPort ports[UHCI_NUM_PORTS];
     /* Properties. */
-    uint32_t bandwidth;         /* bytes of data that a frame may move */
-    uint32_t maxframes;         /* frames that a late timer catches up with */
+    uint32_t bandwidth; /* bytes of data that a frame may move */
+    uint32_t maxframes; /* frames that a late timer catches up with */
     char *masterbus;
     uint32_t firstport;
     /* Registers. */
@@ -81,16 +82,17 @@ struct UhciState {
     uint16_t cmd, status, intr, frnum;
     uint32_t fl_base_addr;
     uint8_t sof_timing;
-    uint8_t status2;            /* UHCI_CAUSE_…, for the interrupt */
+    uint8_t status2; /* UHCI_CAUSE_…, for the interrupt */
     Timer frame_timer;
-    int64_t expire_time;        /* when the next frame is executed */
-    uint32_t pending_int_mask;  /* UHCI_CAUSE_… that become visible at the frame's end */
+    int64_t expire_time;       /* when the next frame is executed */
+    uint32_t pending_int_mask; /* UHCI_CAUSE_… that become visible at the frame's end */
     /* Not registers. */
-    GQueue transfers;           /* UhciTransfer.link: TDs whose packet a device keeps, or has finished since */
+    GQueue
+        transfers; /* UhciTransfer.link: TDs whose packet a device keeps, or has finished since */
     struct UhciTransfer *spare; /* one that is not in use */
     uint64_t frame_count;       /* frames executed here, for aging of transfers */
     QuiesceEntry *quiesce;
-    uint8_t *saved;             /* scratch of the description */
+    uint8_t *saved; /* scratch of the description */
     uint32_t saved_len;
 };
 
@@ -103,7 +105,8 @@ void uhci_halt(UhciState *s, uint16_t error);
 /* uhci-schedule.c */
 /* Executes the frame list entry of frnum, up to the end-of-frame interrupts' causes. */
 void uhci_run_frame(UhciState *s);
-/* Writes the results of finished transfers that the present frame's schedule leads to, and starts nothing. */
+/* Writes the results of finished transfers that the present frame's schedule leads to, and starts
+ * nothing. */
 void uhci_retire_frame(UhciState *s);
 /* Takes every transfer back from the devices. Their TDs stay active. */
 void uhci_cancel_transfers(UhciState *s);

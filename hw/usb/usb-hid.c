@@ -2,9 +2,9 @@
 /*
  * usb-kbd, usb-mouse and usb-tablet (Device Class Definition for HID 1.11).
  *
- * The idle rate's periods are counted from time 0 of the virtual clock instead of from the last report: so the next one follows
- * from the time alone and needs no field in the stream. A period that ends with nothing queued queues a repeated
- * report.
+ * The idle rate's periods are counted from time 0 of the virtual clock instead of from the last
+ * report: so the next one follows from the time alone and needs no field in the stream. A period
+ * that ends with nothing queued queues a repeated report.
  */
 #include "util/osdep.h"
 #include <stdio.h>
@@ -29,10 +29,11 @@ enum {
     HID_SET_PROTOCOL = 11,
 };
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------ */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 enum { STRING_COUNT = 12 };
 
+/* clang-format off */
 static const char *const hid_strings[STRING_COUNT] = {
     NULL,        "QEMU",       "QEMU USB Mouse", "QEMU USB Tablet", "QEMU USB Keyboard", "42",
     "HID Mouse", "HID Tablet", "HID Keyboard",   "89126",           "28754",             "68284",
@@ -110,6 +111,7 @@ static const uint8_t tablet_reports[] = {
 HID_DESCRIPTORS(keyboard, 0x11, 0x01, sizeof(keyboard_reports), 1, 1, 8, 7, 8, 4, 11)
 HID_DESCRIPTORS(mouse, 0x01, 0x00, sizeof(mouse_reports), 1, 2, 4, 7, 6, 2, 9)
 HID_DESCRIPTORS(tablet, 0x01, 0x00, sizeof(tablet_reports), 0, 0, 8, 4, 7, 3, 10)
+/* clang-format on */
 
 /* By HidKind. */
 static const struct {
@@ -117,12 +119,15 @@ static const struct {
     const uint8_t *hid, *reports;
     size_t reports_len;
 } hid_kinds[] = {
-    { { &keyboard_desc1, &keyboard_desc2 }, keyboard_hid, keyboard_reports, sizeof(keyboard_reports) },
+    { { &keyboard_desc1, &keyboard_desc2 },
+      keyboard_hid,
+      keyboard_reports,
+      sizeof(keyboard_reports) },
     { { &mouse_desc1, &mouse_desc2 }, mouse_hid, mouse_reports, sizeof(mouse_reports) },
     { { &tablet_desc1, &tablet_desc2 }, tablet_hid, tablet_reports, sizeof(tablet_reports) },
 };
 
-/* ---- idle rate ---------------------------------------------------------------------------------------------------- */
+/* ---- idle rate ------------------------------------------------------------------------------- */
 
 static void idle_arm(UsbHid *u)
 {
@@ -150,7 +155,7 @@ static void hid_event(HidState *hs)
     usb_endpoint_wakeup(usb_endpoint_get(&u->usb, USB_PID_IN, 1));
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void answer(UsbPacket *p, uint8_t *data, unsigned length, const void *bytes, size_t n)
 {
@@ -194,8 +199,8 @@ static void set_protocol(UsbHid *u, UsbPacket *p, unsigned value)
     u->hid.protocol = value;
 }
 
-static void hid_control(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value, unsigned index,
-                        unsigned length, uint8_t *data)
+static void hid_control(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value,
+                        unsigned index, unsigned length, uint8_t *data)
 {
     UsbHid *u = (UsbHid *)dev;
     const unsigned in = USB_DIR_IN | USB_TYPE_CLASS | USB_RECIP_INTERFACE;
@@ -239,7 +244,7 @@ static void hid_data(UsbDevice *dev, UsbPacket *p)
     }
 }
 
-/* ---- reset and realize ----------------------------------------------------------------------------------------------- */
+/* ---- reset and realize ----------------------------------------------------------------------- */
 
 static void usb_hid_bus_reset(UsbDevice *dev)
 {
@@ -284,11 +289,12 @@ static void usb_hid_unrealize(UsbDevice *dev)
     timer_del(&u->idle_timer);
 }
 
-/* ---- injection for tests ----------------------------------------------------------------------------------------------- */
+/* ---- injection for tests --------------------------------------------------------------------- */
 
 /*
- * Under a clock that a client steps (qtest), "x-input" takes a text: for a keyboard the scan codes of one event in hexadecimal
- * ("e0 1d"), for a pointer numbers "x y wheel buttons"; "x-leds" reads a keyboard's LEDs.
+ * Under a clock that a client steps (qtest), "x-input" takes a text: for a keyboard the scan codes
+ * of one event in hexadecimal ("e0 1d"), for a pointer numbers "x y wheel buttons"; "x-leds" reads
+ * a keyboard's LEDs.
  */
 static bool put_key_text(HidState *hs, const char *text)
 {
@@ -324,12 +330,14 @@ static bool put_pointer_text(HidState *hs, const char *text)
     return true;
 }
 
-static bool set_input(Object *obj, const char *name, void *opaque, json_object *value, GError **error)
+static bool set_input(Object *obj, const char *name, void *opaque, json_object *value,
+                      GError **error)
 {
     HidState *hs = &((UsbHid *)obj)->hid;
     const char *text = json_object_get_string(value);
 
-    if (!text || !(hs->kind == HID_KEYBOARD ? put_key_text(hs, text) : put_pointer_text(hs, text))) {
+    if (!text ||
+        !(hs->kind == HID_KEYBOARD ? put_key_text(hs, text) : put_pointer_text(hs, text))) {
         return error_set(error, "Invalid value for property '%s', or the queue is full", name);
     }
     return true;
@@ -348,19 +356,22 @@ static void usb_hid_init(Object *obj)
     }
 }
 
-/* ---- migration ----------------------------------------------------------------------------------------------------------- */
+/* ---- migration ------------------------------------------------------------------------------- */
 
-/* Migration notes. Reports that the guest has not fetched are in the queue, which is sent whole. The idle period follows from
- * the time. An interrupt transaction is answered at once, none is in flight. */
+/* Migration notes. Reports that the guest has not fetched are in the queue, which is sent whole.
+ * The idle period follows from the time. An interrupt transaction is answered at once, none is in
+ * flight. */
 static bool usb_hid_post_load(void *opaque, int version, GError **error)
 {
     idle_arm(opaque);
     return true;
 }
 
-#define VM_HID(description)                                                                      \
-    { .name = "hid", .offset = VM_CHECKED_OFFSET(UsbHid, hid, HidState), .size = sizeof(HidState), \
-      .vmstate = &(description) }
+#define VM_HID(description)                                                \
+    {                                                                      \
+        .name = "hid", .offset = VM_CHECKED_OFFSET(UsbHid, hid, HidState), \
+        .size = sizeof(HidState), .vmstate = &(description)                \
+    }
 
 static const VmState usb_keyboard_vmstate = {
     .name = "usb-kbd",
@@ -378,7 +389,7 @@ static const VmState usb_pointer_vmstate = {
     .fields = (const VmField[]){ VM_USB_DEVICE(UsbHid, usb), VM_HID(hid_pointer_vmstate), VM_END },
 };
 
-/* ---- registration ---------------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 static const Property usb_hid_properties[] = {
     PROPERTY_UINT32("usb_version", UsbHid, usb_version, "2", NULL),

@@ -21,22 +21,25 @@ void usb_device_flush(UsbDevice *dev, UsbStatus status);
 
 /* desc.c */
 /* Handles a standard request (9.4) into data / p; false if it is the device's to answer. */
-bool usb_standard_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value, unsigned index,
-                          unsigned length, uint8_t *data);
+bool usb_standard_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value,
+                          unsigned index, unsigned length, uint8_t *data);
 /* Chooses the description for dev->speed and sets up endpoints as configuration `value` has them. */
 void usb_desc_select(UsbDevice *dev);
 /* false: there is no such configuration. */
 bool usb_desc_set_configuration(UsbDevice *dev, unsigned value);
 bool usb_desc_set_interface(UsbDevice *dev, unsigned interface, unsigned alternate);
-/* Activates configuration and settings as a stream has them, without telling the device, whose own state knows. */
-bool usb_desc_restore(UsbDevice *dev, unsigned configuration, const uint8_t *alternate, GError **error);
+/* Activates configuration and settings as a stream has them, without telling the device, whose own
+ * state knows. */
+bool usb_desc_restore(UsbDevice *dev, unsigned configuration, const uint8_t *alternate,
+                      GError **error);
 unsigned usb_desc_speed_mask(const UsbDesc *desc);
 /* Gives the serial number string its text: property, or descriptor's and place. */
 void usb_desc_init_serial(UsbDevice *dev);
 const char *usb_desc_product(const UsbDevice *dev);
 
 /* bus.c */
-/* Takes the port that dev asks for or the next free one (behind a new hub, if it is the last); releases it. */
+/* Takes the port that dev asks for or the next free one (behind a new hub, if it is the last);
+ * releases it. */
 bool usb_bus_claim_port(UsbDevice *dev, GError **error);
 void usb_bus_release_port(UsbDevice *dev);
 /* Whether transactions can reach dev now: all ports on the way are enabled. */
