@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Start an emulator and talk to it: QMP on one socket, the qtest protocol on another.
 
-Works with every program that speaks both protocols.  Two ways to use it:
-
-  Machine(binary, args)                 the processor runs a ROM that halts at once, virtual time
-                                        is real time (a program without the qtest accelerator)
-  Machine(binary, args, accel='qtest')  virtual time moves only by clock_step
+Works with every program that speaks both protocols.  With the accelerator 'qtest' virtual time
+moves only by clock_step; a program without it runs a ROM that halts at once, and virtual time is
+real time.
 
 All calls raise TestError when the other side closes, times out or answers FAIL.
 """
 
+import functools
 import json
 import os
 import select
-import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -89,6 +88,15 @@ class Qmp:
             raise TestError('%s: %s' % (name, answer['error'].get('desc')))
         return answer['return']
 
+    def poll_events(self, seconds=0.0):
+        """Take in what has arrived, or arrives within that time, without a command."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(deadline - time.monotonic(), 0)
+            if b'\n' not in self.line.buffer and not select.select([self.line.sock], [], [], left)[0]:
+                return self.events
+            self.events.append(json.loads(self.line.readline()))
+
     def hmp(self, text):
         return self.command('human-monitor-command', {'command-line': text})
 
@@ -156,66 +164,132 @@ class Qtest:
         self.port_out(0xcfc + (offset & 3), width, value)
 
 
-def halting_rom(path):
-    """Write a 64 KiB ROM whose reset vector is cli; hlt; jmp to the hlt."""
+def halting_rom():
+    """A 64 KiB ROM whose reset vector is cli; hlt; jmp to the hlt."""
     image = bytearray(b'\xf4' * 65536)
     image[0xfff0:0xfff4] = b'\xfa\xf4\xeb\xfd'
-    with open(path, 'wb') as rom:
-        rom.write(image)
+    return bytes(image)
+
+
+def memory_file(name, data):
+    """A descriptor of a file without a name that holds these bytes."""
+    handle = os.memfd_create(name)
+    os.write(handle, data)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
+
+
+@functools.lru_cache(None)
+def accelerator(command):
+    """'qtest' where the program has it, else 'tcg'; command is a tuple of words."""
+    done = subprocess.run(list(command) + ['-accel', 'help'], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+                          timeout=TIMEOUT)
+    return 'qtest' if b'qtest' in done.stdout.split() else 'tcg'
+
+
+def words(command):
+    """A command as a tuple of words."""
+    return tuple(command) if isinstance(command, (list, tuple)) else (command,)
+
+
+def exit_text(status):
+    if status is None:
+        return 'still running'
+    if status < 0:
+        return 'killed by ' + signal.Signals(-status).name
+    return 'exit status %d' % status
 
 
 class Machine:
-    """One running emulator.  Use as a context manager, or call close()."""
+    """One running emulator.  Use as a context manager, or call close().
 
-    def __init__(self, command, args, accel='tcg', nodefaults=True, folder=None, env=None):
-        self.folder = tempfile.mkdtemp(prefix='machine-', dir=folder)
+    QMP and qtest run over socket pairs that the program inherits, so nothing of it is on
+    disk.  Without an accel given it is 'qtest' where the program has that, else 'tcg' with
+    a processor that halts at once.  pass_fds: more descriptors that it inherits.
+    """
+
+    def __init__(self, command, args, accel=None, nodefaults=True, env=None, qtest=True,
+                 pass_fds=(), folder=None):
         self.process = None
+        self.qmp = None
+        self.qtest = None
         self.lines = []
-        rom = os.path.join(self.folder, 'halt.rom')
-        halting_rom(rom)
-        listeners = {}
-        for name in ('qmp', 'qtest'):
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.bind(os.path.join(self.folder, name))
-            sock.listen(1)
-            listeners[name] = sock
-        full = list(command) if isinstance(command, (list, tuple)) else [command]
-        full += ['-display', 'none', '-accel', accel, '-bios', rom]
+        self.last_words = ''
+        self.errors = tempfile.TemporaryFile(dir=folder)
+        command = words(command)
+        accel = accel or accelerator(command)
+        full = list(command) + ['-display', 'none', '-accel', accel]
         full += ['-nodefaults'] if nodefaults else []
-        full += ['-qmp', 'unix:' + os.path.join(self.folder, 'qmp')]
-        full += ['-qtest', 'unix:' + os.path.join(self.folder, 'qtest')]
-        full += ['-qtest-log', '/dev/null']
-        self.errors = open(os.path.join(self.folder, 'stderr'), 'w+b')
+        keep = list(pass_fds)
+        mine = []
         try:
-            self.process = subprocess.Popen(full + list(args), stdin=subprocess.DEVNULL,
-                                            stdout=self.errors, stderr=self.errors, env=env)
-            # A program may wait for one of the two before it opens the other.
-            pending = dict(listeners)
-            found = {}
-            deadline = time.monotonic() + TIMEOUT
-            while pending:
-                ready = select.select(list(pending.values()), [], [], 0.1)[0]
-                for name in [key for key, sock in pending.items() if sock in ready]:
-                    found[name] = Line(pending.pop(name).accept()[0], name)
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise TestError('did not start: ' + self.stderr())
-            self.lines = list(found.values())
-            self.qtest = Qtest(found['qtest'])
-            self.qmp = Qmp(found['qmp'])
-        except (OSError, TestError):
+            if accel == 'tcg':
+                mine.append(memory_file('rom', halting_rom()))
+                full += ['-bios', '/dev/fd/%d' % mine[-1]]
+            sockets = {}
+            for name in ('qmp', 'qtest') if qtest else ('qmp',):
+                here, there = socket.socketpair()
+                sockets[name] = here
+                mine.append(there.detach())
+                full += ['-chardev', 'socket,id=%s,fd=%d' % (name, mine[-1])]
+                self.lines.append(Line(here, name))
+            full += ['-mon', 'chardev=qmp,mode=control']
+            full += ['-qtest', 'chardev:qtest', '-qtest-log', '/dev/null'] if qtest else []
+            self.command = full + list(args)
+            self.started = time.monotonic()
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+                                            stdout=self.errors, stderr=self.errors, env=env,
+                                            pass_fds=keep + mine)
+            while mine:
+                os.close(mine.pop())
+            self.connect()
+        except BaseException:
             self.close()
             raise
         finally:
-            for sock in listeners.values():
-                sock.close()
+            for handle in mine:
+                os.close(handle)
+
+    def connect(self):
+        """Shake hands; what the program said when it went away instead is the error."""
+        try:
+            self.qmp = Qmp(self.lines[0])
+        except TestError as err:
+            self.process.poll()
+            try:
+                self.process.wait(2)
+            except subprocess.TimeoutExpired:
+                pass
+            raise TestError('did not start (%s): %s %s' % (
+                exit_text(self.process.poll()), err, self.stderr().strip())) from err
+        if len(self.lines) > 1:
+            self.qtest = Qtest(self.lines[1])
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def cpu_seconds(self):
+        """Processor time of all its threads so far, ended ones included."""
+        return time.clock_gettime((~self.pid << 3) | 2)
 
     def stderr(self):
-        self.errors.flush()
+        """What it wrote to standard output and standard error (also after close())."""
+        if self.errors.closed:
+            return self.last_words
         self.errors.seek(0)
         return self.errors.read().decode('utf-8', 'replace')
 
+    def wait(self, timeout=TIMEOUT):
+        """Wait for its end; returns the exit status, negative for a signal."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired as err:
+            raise TestError('did not end in %.1f s' % timeout) from err
+
     def close(self):
-        """End the program and remove its folder; returns its exit status."""
+        """End the program; returns its exit status."""
         status = None
         if self.process is not None:
             if self.process.poll() is None:
@@ -229,8 +303,8 @@ class Machine:
         for line in self.lines:
             line.close()
         self.lines = []
+        self.last_words = self.stderr()
         self.errors.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
         return status
 
     def __enter__(self):
