@@ -175,8 +175,8 @@ struct BlockNode {
     uint64_t write_gen, flushed_gen;
     bool flush_running;
     CoQueue flush_queue;
-    CoQueue idle;
     unsigned drain_count;
+    int64_t length; /* as the driver said; -1: ask */
     uint64_t wr_highest_offset;
 };
 
@@ -200,7 +200,7 @@ struct BlockDriver {
     size_t state_size;
     const char *protocol; /* "null-co": what stands before the ':' in filenames; NULL: none */
 
-    /* Turns "protocol:rest" into options (keys added to the object). */
+    /* Turns "protocol:rest" into options (keys added to the object, nested, scalars as strings). */
     bool (*parse_filename)(const char *filename, json_object *options, GError **error);
     /* How sure it is that the first len bytes are its format: 0...100. */
     int (*probe)(const uint8_t *buf, size_t len, const char *filename);
@@ -208,7 +208,7 @@ struct BlockDriver {
     int (*probe_device)(const char *filename);
 
     /* Opens children (block_open_child()), fills limits and flags. On failure it leaves nothing; children are closed
-     * by the caller. node->read_only may be set by it where auto_read_only allows. */
+     * by the caller. */
     bool (*open)(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error);
     /* Children are still there; the node is flushed and idle. */
     void (*close)(BlockNode *node);
@@ -254,7 +254,8 @@ struct BlockDriver {
     int (*debug_resume)(BlockNode *node, const char *tag);
     bool (*debug_is_suspended)(BlockNode *node, const char *tag);
 
-    /* The plain filename that would open the same node, if there is one: new string or NULL. */
+    /* The plain filename that would open the same node (of a format: but for the format), if there is one: new
+     * string or NULL. */
     char *(*filename)(BlockNode *node);
     /* Driver-specific parts of answers; the QAPI types are in block/qapi.c. New values or NULL. */
     struct ImageInfoSpecific *(*image_info)(BlockNode *node);
@@ -305,7 +306,7 @@ bool block_edge_set_perm(BlockEdge *edge, unsigned perm, unsigned shared, GError
 /* Recomputes after a driver changed its mind; on failure nothing has changed. */
 bool block_node_refresh_perms(BlockNode *node, GError **error);
 
-/* Plain name or json: text; never NULL; valid until the node goes. */
+/* Plain name or json: text; never NULL; valid until the next call for the same node. */
 const char *block_node_filename(BlockNode *node);
 /* Bytes that users can address (whole sectors of 512), or -errno. */
 int64_t block_node_length(BlockNode *node);
