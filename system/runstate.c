@@ -235,6 +235,18 @@ int vm_stop(VmRunState new_state)
     return drain_and_flush ? drain_and_flush() : 0;
 }
 
+void vm_shut_down(void)
+{
+    if (vm_is_running()) {
+        clock_virtual_enable(false);
+        vm_set_state(VM_SHUTDOWN);
+        tell_handlers(false);
+    }
+    if (drain_and_flush) {
+        drain_and_flush();
+    }
+}
+
 /* ---- reset --------------------------------------------------------------------------------------------- */
 
 typedef struct ResetEntry {

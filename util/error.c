@@ -20,6 +20,8 @@ static const char *const class_names[] = {
 static pthread_mutex_t report_lock = PTHREAD_MUTEX_INITIALIZER;
 static char *program_name;
 static char *location;
+static char *guest_name;
+static bool timestamps;
 
 const char *tern_error_class_name(const GError *error)
 {
@@ -97,11 +99,35 @@ void error_location_set(const char *option)
     pthread_mutex_unlock(&report_lock);
 }
 
+void error_set_timestamps(bool on)
+{
+    timestamps = on;
+}
+
+void error_set_guest(const char *name)
+{
+    pthread_mutex_lock(&report_lock);
+    g_free(guest_name);
+    guest_name = g_strdup(name);
+    pthread_mutex_unlock(&report_lock);
+}
+
+/* "2026-01-31T12:00:00.000000Z " */
+static char *timestamp(void)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *seconds = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S");
+    return g_strdup_printf("%s.%06dZ ", seconds, g_date_time_get_microsecond(now));
+}
+
 /* One write per line, so that lines of several threads do not mix. */
 static void report(const char *level, const char *text)
 {
     pthread_mutex_lock(&report_lock);
-    g_autofree char *line = g_strconcat(program_name ? program_name : "qemu-system-x86_64", ": ",
+    g_autofree char *when = timestamps ? timestamp() : NULL;
+    g_autofree char *line = g_strconcat(when ? when : "", guest_name ? guest_name : "",
+                                        guest_name ? " " : "",
+                                        program_name ? program_name : "qemu-system-x86_64", ": ",
                                         location ? location : "", location ? ": " : "", level,
                                         text, "\n", NULL);
     pthread_mutex_unlock(&report_lock);

@@ -178,8 +178,7 @@ bool bus_attach(Bus *bus, Device *dev, GError **error)
         if (wanted) {
             return error_set(error, "Device '%s' needs a bus of type '%s'", name, wanted->object.name);
         }
-        bus = NULL;
-    } else if (!wanted || !object_is_a(bus, &wanted->object)) {
+    } else if (!object_is_a(bus, wanted ? &wanted->object : &system_bus_type.object)) {
         return error_set(error, "Device '%s' can't go on %s bus", name, bus->object.type->name);
     } else if (bus_is_full(bus)) {
         return error_set(error, "Bus '%s' is full", bus->name);

@@ -80,12 +80,17 @@ bool machine_has_cpus(const Machine *machine)
 static MemoryBackend *default_backend(Machine *machine, GError **error)
 {
     const char *id = machine_get_type(machine)->default_ram_id;
+    const char *type = machine->mem_path ? "memory-backend-file" : memory_backend_ram_type.name;
     json_object *props = json_object_new_object();
     bool ok;
 
     json_object_object_add(props, "size", json_object_new_uint64(machine->ram_size));
     json_object_object_add(props, "reserve", json_object_new_boolean(false));
-    ok = user_creatable_add(memory_backend_ram_type.name, id, props, error);
+    json_object_object_add(props, "prealloc", json_object_new_boolean(machine->mem_prealloc));
+    if (machine->mem_path) {
+        json_object_object_add(props, "mem-path", json_object_new_string(machine->mem_path));
+    }
+    ok = user_creatable_add(type, id, props, error);
     json_object_put(props);
     return ok ? memory_backend_find(id, error) : NULL;
 }

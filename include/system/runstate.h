@@ -36,6 +36,8 @@ bool vm_autostart(void);
 /* Stops vCPUs and clocks, drains block I/O, flushes, tells handlers, STOP event. Returns 0 or -errno of the
  * flush. From device code it is deferred: use vm_stop_request(). */
 int vm_stop(VmRunState state);
+/* At exit: stops without a word to clients. */
+void vm_shut_down(void);
 /* Asks the main loop to stop (any context, e.g. werror=stop). */
 void vm_stop_request(VmRunState state);
 

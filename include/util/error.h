@@ -51,5 +51,8 @@ void error_report_gerror(GError *error);
 /* The program name and the "-option argument" that error_report() names; the strings are copied. */
 void error_set_program(const char *name);
 void error_location_set(const char *option);
+/* -msg: the time (UTC) and the guest's name (copied, NULL: none) in front of every line. */
+void error_set_timestamps(bool on);
+void error_set_guest(const char *name);
 
 #endif

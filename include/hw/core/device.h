@@ -70,7 +70,7 @@ typedef enum DeviceCategory {
 
 struct DeviceType {
     ObjectType object;                 /* first: a DeviceType is an ObjectType */
-    const BusType *bus;                /* the kind of bus it plugs into; NULL: none */
+    const BusType *bus;                /* the kind of bus it plugs into; NULL: none, or the system bus */
     DeviceCategory category;
     bool not_user_creatable;           /* refused by -device / device_add */
     bool not_hotpluggable;

@@ -53,6 +53,8 @@ struct Machine {
     bool dump_guest_core, mem_merge;
     bool enable_defaults;              /* no -nodefaults */
     bool suppress_vmdesc;
+    const char *mem_path;              /* -mem-path, -mem-prealloc */
+    bool mem_prealloc;
     bool has_cpus;                     /* the accelerator runs processors */
 };
 
