@@ -2,8 +2,8 @@
 /*
  * Reading and writing guest memory: RAM is copied, I/O regions see accesses of sizes that they take.
  *
- * A guest access becomes in turn: pieces that lie in one range; for I/O, pieces that the region accepts
- * (`valid`); and calls that its callbacks implement (`impl`).
+ * A guest access becomes in turn: pieces that lie in one range (RAM) or that the region accepts (I/O, `valid`);
+ * and calls that its callbacks implement (`impl`).
  */
 #include "util/osdep.h"
 
@@ -30,11 +30,16 @@ static bool io_accepts(MemoryRegion *mr, hwaddr offset, unsigned size, bool is_w
     return size >= ops->valid.min_size && size <= max && (ops->valid.unaligned || offset % size == 0);
 }
 
-/* The largest piece of [offset, offset + len) to ask for: a power of two that is aligned. */
+/*
+ * The largest piece of [offset, offset + len) to ask for: a power of two that is aligned. A neighbour that decodes the
+ * next addresses does not make it smaller: a register takes the width of the access from its first address alone (a
+ * double word at port 0xcf8 is one access, although another device has 0xcf9).
+ */
 static unsigned io_piece(MemoryRegion *mr, hwaddr offset, uint64_t len)
 {
     unsigned size = mr->ops->valid.max_size ? mr->ops->valid.max_size : 4;
 
+    len = MIN(len, mr->size - offset);
     if (!mr->ops->valid.unaligned && offset) {
         uint64_t alignment = offset & -offset;
 
@@ -136,30 +141,24 @@ static void value_to_bytes(const MemoryOps *ops, uint64_t value, uint8_t *buf, u
     }
 }
 
-/* Reads or writes len bytes of one I/O region. Big lock. */
-static MemResult io_access(MemoryRegion *mr, hwaddr offset, uint8_t *rd, const uint8_t *wr, uint64_t len)
+/* One access to an I/O region, of *len bytes at most; *len becomes its size. Big lock. */
+static MemResult io_access(MemoryRegion *mr, hwaddr offset, uint8_t *rd, const uint8_t *wr, uint64_t *len)
 {
-    MemResult result = MEM_OK;
+    unsigned size = io_piece(mr, offset, *len);
 
-    while (len) {
-        unsigned size = io_piece(mr, offset, len);
-
-        if (!io_accepts(mr, offset, size, wr)) {
-            result |= MEM_DECODE_ERROR;
-            if (rd) {
-                memset(rd, 0xff, size);
-            }
-        } else if (wr) {
-            io_write(mr, offset, value_from_bytes(mr->ops, wr, size), size);
-        } else {
-            value_to_bytes(mr->ops, io_read(mr, offset, size), rd, size);
+    *len = size;
+    if (!io_accepts(mr, offset, size, wr)) {
+        if (rd) {
+            memset(rd, 0xff, size);
         }
-        offset += size;
-        len -= size;
-        rd += rd ? size : 0;
-        wr += wr ? size : 0;
+        return MEM_DECODE_ERROR;
     }
-    return result;
+    if (wr) {
+        io_write(mr, offset, value_from_bytes(mr->ops, wr, size), size);
+    } else {
+        value_to_bytes(mr->ops, io_read(mr, offset, size), rd, size);
+    }
+    return MEM_OK;
 }
 
 /* ---- spaces -------------------------------------------------------------------------------------------- */
@@ -216,10 +215,10 @@ static MemResult access_piece(AddressSpace *as, hwaddr addr, const Access *a, ui
         return hole_access(a, *len);
     }
     offset = r->offset + (addr - r->first);
-    if (r->last - addr < *len) {
-        *len = r->last - addr + 1 ? MIN(*len, r->last - addr + 1) : *len;
-    }
     if (r->mr->kind == MEMORY_REGION_RAM) {
+        if (r->last - addr < *len - 1) {
+            *len = r->last - addr + 1;
+        }
         return ram_access(r->mr, r->readonly, offset, a, *len);
     }
     if (!bql_locked()) {
@@ -227,7 +226,7 @@ static MemResult access_piece(AddressSpace *as, hwaddr addr, const Access *a, ui
         *len = 0;
         return MEM_OK;
     }
-    return io_access(r->mr, offset, a->rd, a->wr, *len);
+    return io_access(r->mr, offset, a->rd, a->wr, len);
 }
 
 static MemResult access_space(AddressSpace *as, hwaddr addr, Access a, uint64_t len)
