@@ -33,6 +33,13 @@ static void put32(GByteArray *b, uint32_t v)
     put16(b, v >> 16);
 }
 
+static void put_zeros(GByteArray *b, unsigned n)
+{
+    while (n-- > 0) {
+        put8(b, 0);
+    }
+}
+
 static void put_text(GByteArray *b, const char *text, glong max_units)
 {
     glong units = 0;
@@ -304,9 +311,9 @@ static void build_msos(GByteArray *b, unsigned index)
         put16(b, 0x0100);
         put16(b, 4);
         put8(b, 1);
-        g_byte_array_set_size(b, 0x28);
-        memset(b->data + 9, 0, 0x28 - 9);
-        b->data[17] = 1;
+        put_zeros(b, 8);
+        put8(b, 1);
+        put_zeros(b, 0x28 - 18);
     } else if (index == 5) {
         put32(b, 10 + 24 + name_size);
         put16(b, 0x0100);
@@ -319,7 +326,7 @@ static void build_msos(GByteArray *b, unsigned index)
         put16(b, 0);
         put32(b, 4);
         put32(b, 1);
-        g_byte_array_set_size(b, 10 + 24 + name_size);
+        put_zeros(b, 6);
     }
 }
 

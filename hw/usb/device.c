@@ -8,12 +8,12 @@
  *   - how much of a packet that the device keeps has been moved (U4).
  * Each of these is a subsection that is there only when its absence would be read as something
  * else:
- *   - without "usb-device/control", data in a device-to-host transfer is produced again from the
+ *   - without "USBDevice/control", data in a device-to-host transfer is produced again from the
  *     SETUP packet, and a host-to-device transfer that has begun is stalled;
- *   - without "usb-device/config", a device with an address is in its first configuration, one
+ *   - without "USBDevice/config", a device with an address is in its first configuration, one
  *     without is in none, settings are 0 and nothing is halted; a device that no transaction can
  *     reach needs none, because it will be reset first;
- *   - without "usb-device/transfers", no packet has moved anything.
+ *   - without "USBDevice/transfers", no packet has moved anything.
  * Data toggles are not modelled: both ends of the bus are in this process and no packet is lost
  * between them.
  */
@@ -142,25 +142,24 @@ void usb_device_detach(UsbDevice *dev)
 
 /* ---- property "attached" --------------------------------------------------------------------- */
 
-static json_object *get_attached(Object *obj, const char *name, void *opaque, GError **error)
+static json_object *get_attached(Object *obj, const Property *prop, GError **error)
 {
     return json_object_new_boolean(USB_DEVICE(obj)->attached);
 }
 
-static bool set_attached(Object *obj, const char *name, void *opaque, json_object *value,
-                         GError **error)
+static bool set_attached(Object *obj, const Property *prop, json_object *value, GError **error)
 {
     UsbDevice *dev = USB_DEVICE(obj);
 
     if (!dev->attached_writable) {
-        return error_set(error, "Property '%s.%s' is not writable", obj->type->name, name);
+        return error_set(error, "Property '%s.%s' is not writable", obj->type->name, prop->name);
     }
     if (!json_object_is_type(value, json_type_boolean)) {
-        return error_set(error, "Invalid parameter type for '%s', expected: boolean", name);
+        return error_set(error, "Invalid parameter type for '%s', expected: boolean", prop->name);
     }
     if (!dev->port) {
         return error_set(error, "Property '%s.%s' cannot be set before the device is plugged in",
-                         obj->type->name, name);
+                         obj->type->name, prop->name);
     }
     if (json_object_get_boolean(value)) {
         return usb_device_attach(dev, error);
@@ -168,6 +167,22 @@ static bool set_attached(Object *obj, const char *name, void *opaque, json_objec
     usb_device_detach(dev);
     return true;
 }
+
+static bool parse_attached(Object *obj, const Property *prop, const char *text, GError **error)
+{
+    json_object *value = json_object_new_boolean(strcmp(text, "on") == 0);
+    bool ok = set_attached(obj, prop, value, error);
+
+    json_object_put(value);
+    return ok;
+}
+
+static const PropertyKind property_attached = {
+    .name = "bool",
+    .set = set_attached,
+    .parse = parse_attached,
+    .get = get_attached,
+};
 
 /* ---- realize --------------------------------------------------------------------------------- */
 
@@ -181,7 +196,6 @@ static void usb_device_init(Object *obj)
         usb_endpoint_init(&dev->ep_in[i], dev, i + 1, USB_PID_IN);
         usb_endpoint_init(&dev->ep_out[i], dev, i + 1, USB_PID_OUT);
     }
-    object_add_property(obj, "attached", "bool", get_attached, set_attached, NULL, NULL);
 }
 
 static void usb_device_finalize(Object *obj)
@@ -332,7 +346,7 @@ static bool control_post_load(void *opaque, int version, GError **error)
     }
 
 static const VmState control_vmstate = {
-    .name = "usb-device/control",
+    .name = "USBDevice/control",
     .version = 1,
     .minimum_version = 1,
     .needed = control_needed,
@@ -343,7 +357,7 @@ static const VmState control_vmstate = {
     .fields = (const VmField[]){ SAVED_BYTES(USB_CONTROL_BUFFER_SIZE), VM_END },
 };
 
-/* What a stream without "usb-device/config" means. */
+/* What a stream without "USBDevice/config" means. */
 static unsigned default_configuration(const UsbDevice *dev)
 {
     const UsbDescDevice *d = dev->desc_device;
@@ -407,7 +421,7 @@ static bool config_post_load(void *opaque, int version, GError **error)
 }
 
 static const VmState config_vmstate = {
-    .name = "usb-device/config",
+    .name = "USBDevice/config",
     .version = 1,
     .minimum_version = 1,
     .needed = config_needed,
@@ -555,7 +569,7 @@ static bool transfers_post_load(void *opaque, int version, GError **error)
 }
 
 static const VmState transfers_vmstate = {
-    .name = "usb-device/transfers",
+    .name = "USBDevice/transfers",
     .version = 1,
     .minimum_version = 1,
     .needed = transfers_needed,
@@ -681,6 +695,7 @@ const VmState usb_device_vmstate = {
 /* ---- registration ---------------------------------------------------------------------------- */
 
 static const Property usb_device_properties[] = {
+    { .name = "attached", .kind = &property_attached, .flags = PROPERTY_ANY_TIME },
     PROPERTY_STRING("port", UsbDevice, port_path, NULL),
     PROPERTY_STRING("serial", UsbDevice, serial, NULL),
     PROPERTY_BOOL("msos-desc", UsbDevice, msos_desc, "on", NULL),
