@@ -270,7 +270,6 @@ static void file_finalize(Object *obj)
     if (file->discard_data && file->backend.share && file->backend.region) {
         madvise(memory_region_ram_ptr(file->backend.region), file->backend.size, MADV_REMOVE);
     }
-    g_free(file->mem_path);
 }
 
 static const Property file_properties[] = {

@@ -167,6 +167,17 @@ bool bus_is_full(const Bus *bus)
     return bus->full || (max && bus->devices.length >= max);
 }
 
+/* The bus's own say, while dev is not in its list yet. */
+static bool check_address(Bus *bus, Device *dev, GError **error)
+{
+    const BusType *t = bus_get_type(bus);
+
+    while (t && !t->check_address) {
+        t = bus_type_parent(t);
+    }
+    return !t || t->check_address(bus, dev, error);
+}
+
 bool bus_attach(Bus *bus, Device *dev, GError **error)
 {
     const BusType *wanted = device_type_bus(device_get_type(dev));
@@ -187,6 +198,10 @@ bool bus_attach(Bus *bus, Device *dev, GError **error)
         return error_set(error, "Bus '%s' does not support hotplugging", bus->name);
     }
     dev->bus = bus;
+    if (bus && !check_address(bus, dev, error)) {
+        dev->bus = NULL;
+        return false;
+    }
     if (bus) {
         component = g_strdup_printf("child[%u]", bus->next_index);
         link = g_strdup_printf("link<%s>", name);

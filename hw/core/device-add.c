@@ -4,6 +4,7 @@
 
 #include "util/error.h"
 #include "util/keyval.h"
+#include "vmstate/blocker.h"
 #include "hw/core/device.h"
 #include "qapi/events-qdev.h"
 #include "device-internal.h"
@@ -100,16 +101,22 @@ static bool set_properties(Device *dev, json_object *args, bool values_are_text,
     return true;
 }
 
-static bool place(Device *dev, const char *id, GError **error)
+/* Text comes from people: they get a hint, and stock's other words for a double id. */
+static bool place(Device *dev, const char *id, bool from_text, GError **error)
 {
     if (!id) {
         return object_add_child(object_container(PERIPHERAL_ANON), "device[*]", &dev->object, error);
     }
     if (!id_wellformed(id)) {
-        return error_set(error, "Parameter 'id' expects an identifier");
+        return error_set(error, "Parameter 'id' expects an identifier%s",
+                         from_text ? "\nIdentifiers consist of letters, digits, '-', '.', '_', starting with "
+                                     "a letter."
+                                   : "");
     }
     if (!object_add_child(object_container(PERIPHERAL), id, &dev->object, NULL)) {
-        return error_set(error, "Duplicate device ID '%s'", id);
+        return error_set(error, from_text && !devices_ready() ? "Duplicate ID '%s' for device"
+                                                              : "Duplicate device ID '%s'",
+                         id);
     }
     dev->id = g_strdup(id);
     return true;
@@ -117,15 +124,20 @@ static bool place(Device *dev, const char *id, GError **error)
 
 Device *device_add_from_json(json_object *args, bool values_are_text, GError **error)
 {
-    const DeviceType *type = get_type(args, error);
+    const DeviceType *type;
     Device *dev;
     Bus *bus;
 
+    if (vmstate_frozen()) {
+        error_set(error, "device_add not allowed while migrating");
+        return NULL;
+    }
+    type = get_type(args, error);
     if (!type || !get_bus(args, type, &bus, error)) {
         return NULL;
     }
     dev = device_new(type);
-    if (!place(dev, get_text(args, "id"), error) || !set_properties(dev, args, values_are_text, error) ||
+    if (!place(dev, get_text(args, "id"), values_are_text, error) || !set_properties(dev, args, values_are_text, error) ||
         !device_realize(dev, bus, error)) {
         object_unparent(&dev->object);
         object_unref(dev);
@@ -165,6 +177,9 @@ bool device_del(const char *id_or_path, GError **error)
 
     if (!dev) {
         return false;
+    }
+    if (vmstate_frozen()) {
+        return error_set(error, "device_del not allowed while migrating");
     }
     if (dev->pending_delete) {
         return error_set(error, "Device %s is already in the process of unplug", id_or_path);

@@ -14,7 +14,7 @@ typedef struct PinGroup {
 
 void device_free_pins(Device *dev);
 
-/* bus.c: the two ends of plugging. bus_attach() checks kind, hot-plug and room. */
+/* bus.c: the two ends of plugging. bus_attach() checks kind, hot-plug, room and address. */
 bool bus_attach(Bus *bus, Device *dev, GError **error);
 void bus_detach(Bus *bus, Device *dev);
 bool bus_is_full(const Bus *bus);

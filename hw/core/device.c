@@ -3,8 +3,8 @@
 #include "util/osdep.h"
 
 #include "util/error.h"
-#include "util/main-loop.h"
 #include "system/runstate.h"
+#include "vmstate/blocker.h"
 #include "hw/core/device.h"
 #include "device-internal.h"
 
@@ -177,18 +177,11 @@ static void destroy_buses(Device *dev)
     }
 }
 
-/* The three steps that can be refused, in order; each leaves nothing behind when it fails. */
-static bool realize_on_bus(Device *dev, GError **error)
+/* Leaves nothing behind when it fails. */
+static bool realize_type(Device *dev, GError **error)
 {
     bool (*realize)(Device *, GError **) = INHERITED(device_get_type(dev), realize);
-    const BusType *t = dev->bus ? bus_get_type(dev->bus) : NULL;
 
-    while (t && !t->check_address) {
-        t = bus_type_parent(t);
-    }
-    if (t && !t->check_address(dev->bus, dev, error)) {
-        return false;
-    }
     if (realize && !realize(dev, error)) {
         remove_children(dev);
         destroy_buses(dev);
@@ -218,6 +211,11 @@ bool device_realize(Device *dev, Bus *bus, GError **error)
         g_propagate_error(error, g_steal_pointer(&dev->global_error));
         return false;
     }
+    if (vmstate_only_migratable() &&
+        device_migration(device_get_type(dev))->kind == DEVICE_MIGRATION_UNMIGRATABLE) {
+        return error_set(error, "Device %s is not migratable, but --only-migratable was specified",
+                         dev->object.type->name);
+    }
     dev->hotplugged = ready;
     if (!bus_attach(bus, dev, error)) {
         return false;
@@ -226,7 +224,7 @@ bool device_realize(Device *dev, Bus *bus, GError **error)
         object_add_child(object_container("/machine/unattached"), "device[*]", &dev->object, NULL);
         placed = true;
     }
-    if (!realize_on_bus(dev, error)) {
+    if (!realize_type(dev, error)) {
         bus_detach(bus, dev);
         if (placed) {
             object_unparent(&dev->object);

@@ -118,12 +118,10 @@ static void machine_finalize(Object *obj)
 {
     Machine *machine = (Machine *)obj;
 
-    g_free(machine->ram_backend_id);
     g_free(machine->cpu_type);
     g_free(machine->kernel);
     g_free(machine->initrd);
     g_free(machine->append);
-    g_free(machine->firmware);
 }
 
 /* kernel, initrd and append wait for a board that loads them; until then they are not offered. */

@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
@@ -240,6 +241,8 @@ static bool add_fd(const char *arg, GError **error)
         ok = error_set(error, "fd cannot be used for stdin, stdout or stderr");
     } else if (ok && set < 0) {
         ok = error_set(error, "set is not a valid number");
+    } else if (ok && fcntl(fd, F_GETFD) != 0) { /* not open, or one of ours, which are close-on-exec */
+        ok = error_set(error, "fd is not valid or already in use");
     } else if (ok) {
         ok = io_fdset_add(fd, true, set, text_of(props, "opaque"), &info, error);
         qapi_free_AddfdInfo(info);
@@ -366,12 +369,15 @@ static bool add_global(const char *arg, GError **error)
 static bool add_object(const char *arg, GError **error)
 {
     ObjectOptions *object = qapi_decode_option(&qapi_type_ObjectOptions, arg, "qom-type", error);
+    g_autofree char *path = NULL;
     bool ok;
 
     if (!object) {
         return false;
     }
-    ok = qmp_object_add(object, error);
+    path = g_strdup_printf("/objects/%s", object->id);
+    ok = object_resolve(path, NULL) ? error_set(error, "Duplicate ID '%s' for object", object->id)
+                                    : qmp_object_add(object, error);
     qapi_free_ObjectOptions(object);
     return ok;
 }
@@ -501,9 +507,18 @@ static bool add_usb_device(const char *arg, GError **error)
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (!strcmp(arg, names[i][0])) {
-            return add_device(names[i][1], error);
+        const DeviceType *type = device_type_by_name(names[i][1]);
+
+        if (strcmp(arg, names[i][0])) {
+            continue;
         }
+        if (!type || !bus_find_by_type(device_type_bus(type))) {
+            return error_set(error,
+                             "no usb bus to attach usbdevice %s, please try -machine usb=on and check that the "
+                             "machine model supports USB",
+                             arg);
+        }
+        return add_device(names[i][1], error);
     }
     return error_set(error, "could not add USB device '%s'", arg);
 }

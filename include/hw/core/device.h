@@ -157,7 +157,7 @@ char *device_section_prefix(const Device *dev);
 struct BusType {
     ObjectType object;
     unsigned max_devices;              /* 0: no limit */
-    bool (*check_address)(Bus *bus, Device *dev, GError **error); /* before realize; picks one if none given */
+    bool (*check_address)(Bus *bus, Device *dev, GError **error); /* before it is plugged; picks one if none given */
     char *(*section_prefix)(const Device *dev);                   /* for device_section_prefix() */
     char *(*firmware_path)(const Device *dev);
     void (*print_device)(const Device *dev, GString *out, int indent); /* extra lines of info qtree */
