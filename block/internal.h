@@ -107,6 +107,13 @@ void front_restart_all(void);
 /* All fronts, listed or not. */
 BlockFront *front_next_any(const BlockFront *front);
 
+/* ---- medium.c ---- */
+
+bool front_is_removable(const BlockFront *front);
+/* Whether there is a tray, and whether it is open. */
+bool front_tray_is_open(const BlockFront *front, bool *open);
+bool front_medium_locked(const BlockFront *front);
+
 /* ---- drive.c ---- */
 
 /* blockdev-add, -blockdev */

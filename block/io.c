@@ -649,8 +649,12 @@ int coroutine_fn block_co_discard(BlockEdge *edge, uint64_t offset, uint64_t byt
 static int coroutine_fn flush_down(BlockNode *node)
 {
     int ret = 0;
+    block_debug_event(node->file, BLKDEBUG_EVENT_FLUSH_TO_OS);
     if (node->driver->flush_metadata) {
         ret = node->driver->flush_metadata(node);
+    }
+    if (ret == 0) {
+        block_debug_event(node->file, BLKDEBUG_EVENT_FLUSH_TO_DISK);
     }
     for (GList *l = node->children.head; ret == 0 && l; l = l->next) {
         BlockEdge *child = l->data;

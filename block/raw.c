@@ -92,7 +92,11 @@ static int raw_map(const BlockNode *node, uint64_t *offset, uint64_t bytes, bool
 static int coroutine_fn raw_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset)
 {
     int ret = raw_map(node, &offset, bytes, false);
-    return ret < 0 ? ret : block_co_read(node->file, offset, bytes, vec, vec_offset, 0);
+    if (ret < 0) {
+        return ret;
+    }
+    block_debug_event(node->file, BLKDEBUG_EVENT_READ_AIO);
+    return block_co_read(node->file, offset, bytes, vec, vec_offset, 0);
 }
 
 typedef struct ProbeBlock {
@@ -123,7 +127,11 @@ static int coroutine_fn raw_write(BlockNode *node, uint64_t offset, uint64_t byt
         return -EPERM;
     }
     int ret = raw_map(node, &offset, bytes, true);
-    return ret < 0 ? ret : block_co_write(node->file, offset, bytes, vec, vec_offset, flags);
+    if (ret < 0) {
+        return ret;
+    }
+    block_debug_event(node->file, BLKDEBUG_EVENT_WRITE_AIO);
+    return block_co_write(node->file, offset, bytes, vec, vec_offset, flags);
 }
 
 static int coroutine_fn raw_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
