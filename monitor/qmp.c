@@ -6,6 +6,8 @@
  *     half of the main loop, one request per turn, sessions in rotation; never one inside another.
  * S2  Input stops while QUEUE_MAX requests wait or OUT_STOP bytes of output, and goes on when there is room again.
  * S3  `generation` counts connections; a response is written only to the connection that asked.
+ * S4  Requests that came before the end of the input are run all the same (`printf ... | program -qmp stdio`), unless
+ *     another client comes first.
  *
  * Everything in a session is under its lock, except what belongs to the monitor thread (parser).
  */
@@ -28,6 +30,8 @@ typedef struct QmpSession {
     QmpParser parser;
     GMutex lock;
     bool connected;
+    bool busy;   /* one of its requests runs in the main thread */
+    bool ending; /* the input has ended, requests wait or one runs (S4) */
     bool negotiated;
     bool oob;
     unsigned generation;
@@ -278,12 +282,43 @@ static Request *next_request(QmpSession **session)
         }
         g_mutex_lock(&s->lock);
         r = g_queue_pop_head(&s->requests);
+        s->busy = r != NULL;
         maybe_wake_locked(s);
         g_mutex_unlock(&s->lock);
         *session = s;
     }
     g_mutex_unlock(&sessions_lock);
     return r;
+}
+
+/* Ends one connection's state, begins the next. */
+static void session_reset_locked(QmpSession *s, bool connected)
+{
+    Request *r;
+
+    s->generation++;
+    s->connected = connected;
+    s->ending = false;
+    s->negotiated = false;
+    s->oob = false;
+    s->stopped = false;
+    while ((r = g_queue_pop_head(&s->requests))) {
+        request_free(r);
+    }
+    io_watch_clear(&s->watch);
+    g_string_truncate(s->out, 0);
+    s->out_pos = 0;
+}
+
+/* After a request: was it the last one of a client that has gone? */
+static void session_end_if_idle(QmpSession *s)
+{
+    g_mutex_lock(&s->lock);
+    s->busy = false;
+    if (s->ending && g_queue_is_empty(&s->requests)) {
+        session_reset_locked(s, false);
+    }
+    g_mutex_unlock(&s->lock);
 }
 
 static void dispatch(void *opaque)
@@ -302,6 +337,7 @@ static void dispatch(void *opaque)
     run_request(s, r);
     dispatching = false;
     request_free(r);
+    session_end_if_idle(s);
     bh_schedule(dispatcher);
 }
 
@@ -417,24 +453,6 @@ static bool offers_oob(const QmpSession *s)
     return s->base.fe.ctx != NULL; /* has the monitor thread */
 }
 
-/* Ends one connection's state, begins the next. */
-static void session_reset_locked(QmpSession *s, bool connected)
-{
-    Request *r;
-
-    s->generation++;
-    s->connected = connected;
-    s->negotiated = false;
-    s->oob = false;
-    s->stopped = false;
-    while ((r = g_queue_pop_head(&s->requests))) {
-        request_free(r);
-    }
-    io_watch_clear(&s->watch);
-    g_string_truncate(s->out, 0);
-    s->out_pos = 0;
-}
-
 static void session_event(void *opaque, ChardevEvent event)
 {
     QmpSession *s = opaque;
@@ -445,7 +463,11 @@ static void session_event(void *opaque, ChardevEvent event)
     }
     qmp_parser_reset(&s->parser);
     g_mutex_lock(&s->lock);
-    session_reset_locked(s, event == CHARDEV_EVENT_OPENED);
+    if (event == CHARDEV_EVENT_CLOSED && (s->busy || !g_queue_is_empty(&s->requests))) {
+        s->ending = true;
+    } else {
+        session_reset_locked(s, event == CHARDEV_EVENT_OPENED);
+    }
     if (event == CHARDEV_EVENT_OPENED) {
         hello = greeting(offers_oob(s));
         send_locked(s, hello);

@@ -8,10 +8,22 @@
 
 #include "util/error.h"
 
+/* Every object says what it is: "type" is the name of its type. */
+static json_object *get_type_name(Object *obj, const Property *prop, GError **error)
+{
+    return json_object_new_string(obj->type->name);
+}
+
+static const PropertyKind property_own_type = { .name = "string", .get = get_type_name };
+
 const ObjectType object_type = {
     .name = "object",
     .size = sizeof(Object),
     .abstract = true,
+    .properties = (const Property[]){
+        { .name = "type", .kind = &property_own_type, .flags = PROPERTY_READ_ONLY | PROPERTY_HIDDEN },
+        {}
+    },
 };
 OBJECT_TYPE_REGISTER(object_type)
 

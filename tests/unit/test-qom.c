@@ -411,7 +411,7 @@ static void test_dynamic(void)
     g_autoptr(GString) list = g_string_new(NULL);
     object_foreach_property(obj, list_property, list);
     g_assert_cmpstr(list->str, ==,
-                    "legs:uint8 weight:uint32 mood:int32 genes:uint64 food:size wild:bool name:str "
+                    "type:string legs:uint8 weight:uint32 mood:int32 genes:uint64 food:size wild:bool name:str "
                     "tail:OnOffAuto striped:bool friend:link<animal> inits:uint32 age:int secret:string ");
     object_install_set_guard(&cat_type, guard);
     ((Animal *)obj)->marks |= 1;
