@@ -4,6 +4,8 @@
  *
  * U1  A transition that the table does not have is our own mistake: vm_set_state() asserts.
  * U2  Requests may come from any thread; they are acted upon by the main loop only.
+ * U3  In finish-migrate, requests that would change the guest wait. Those that came before are acted upon before
+ *     the machine stops for it (vm_requests_pending()).
  */
 #include "util/osdep.h"
 
@@ -322,6 +324,7 @@ static int shutdown_request = NO_REQUEST; /* VmShutdownCause; atomic, as those t
 static int reset_request = NO_REQUEST;
 static int stop_request = NO_REQUEST;     /* VmRunState */
 static int powerdown_request;
+static int exit_status = EXIT_SUCCESS;
 
 static VmActions actions = { .reboot = REBOOT_ACTION_RESET, .shutdown = SHUTDOWN_ACTION_POWEROFF };
 static void (*powerdown_handler)(void *opaque);
@@ -373,6 +376,14 @@ void vm_stop_request(VmRunState new_state)
     request(&stop_request, new_state);
 }
 
+bool vm_requests_pending(void)
+{
+    return __atomic_load_n(&stop_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
+           __atomic_load_n(&shutdown_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
+           __atomic_load_n(&reset_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
+           __atomic_load_n(&powerdown_request, __ATOMIC_SEQ_CST);
+}
+
 void vm_cancel_stop_request(void)
 {
     take(&stop_request, NO_REQUEST);
@@ -413,7 +424,12 @@ static bool handle_requests(void)
     }
     r = take(&shutdown_request, NO_REQUEST);
     if (r != NO_REQUEST && do_shutdown(r)) {
+        exit_status = r == VM_SHUTDOWN_HOST_ERROR ? EXIT_FAILURE : EXIT_SUCCESS;
         return true;
+    }
+    /* U3: what goes to another process must not change any more. */
+    if (state == VM_FINISH_MIGRATE) {
+        return false;
     }
     r = take(&reset_request, NO_REQUEST);
     if (r != NO_REQUEST) {
@@ -433,5 +449,5 @@ int vm_main_loop(void)
     while (!handle_requests()) {
         main_loop_iterate(true);
     }
-    return EXIT_SUCCESS;
+    return exit_status;
 }

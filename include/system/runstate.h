@@ -64,6 +64,8 @@ typedef struct VmActions {
     int shutdown; /* ShutdownAction */
 } VmActions;
 VmActions *vm_actions(void);
+/* Whether there are requests that the main loop has not acted upon yet. */
+bool vm_requests_pending(void);
 /* Resets the machine now: registered handlers, then the device tree (leaves first). */
 void vm_reset(VmShutdownCause cause);
 
@@ -73,7 +75,8 @@ void reset_del_handler(ResetHandler *handler, void *opaque);
 /* The device tree, reset after all handlers; hw/core sets it. */
 void reset_set_tree_handler(ResetHandler *handler, void *opaque);
 
-/* Until a request to leave comes; returns the exit status. Main thread. */
+/* Until a request to leave comes; returns the exit status: a failure if the cause is VM_SHUTDOWN_HOST_ERROR. Main
+ * thread. */
 int vm_main_loop(void);
 
 #endif

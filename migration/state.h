@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The two directions, as the commands see them. Main thread, big lock, unless it says otherwise. */
+#ifndef MIGRATION_STATE_H
+#define MIGRATION_STATE_H
+
+#include "io/channel.h"
+#include "qapi/types-migration.h"
+
+/* Sends the event, if the capability is on. Any thread. */
+void migration_announce(MigrationStatus status);
+
+/* ---- outgoing ---- */
+
+bool outgoing_active(void);
+bool outgoing_start(const MigrationAddress *addr, GError **error);
+void outgoing_cancel(void);
+bool outgoing_continue(MigrationStatus expected, GError **error);
+/* False if there never was one. */
+bool outgoing_query(MigrationInfo *info);
+/* Wakes the migration out of its wait for bandwidth. */
+void outgoing_parameters_changed(void);
+/* 'cont' after a migration. */
+bool outgoing_resume_hook(GError **error);
+void outgoing_shutdown(void);
+
+/* ---- incoming ---- */
+
+bool incoming_active(void);
+bool incoming_start(const MigrationAddress *addr, bool exit_on_error, GError **error);
+bool incoming_query(MigrationInfo *info);
+void incoming_shutdown(void);
+
+#endif
