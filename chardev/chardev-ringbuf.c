@@ -158,7 +158,7 @@ bool qmp_ringbuf_read(const char *device, int64_t size, bool has_format, DataFor
         *ret = bytes->len ? g_base64_encode(bytes->data, bytes->len) : g_strdup("");
     } else {
         /* what is not UTF-8 becomes U+FFFD; so do NULs, which text cannot hold */
-        *ret = g_utf8_make_valid((const char *)bytes->data, (gssize)bytes->len);
+        *ret = bytes->len ? g_utf8_make_valid((const char *)bytes->data, (gssize)bytes->len) : g_strdup("");
     }
     g_byte_array_unref(bytes);
     return true;

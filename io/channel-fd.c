@@ -147,10 +147,10 @@ static int reap(IoFdChannel *fc, GError **error)
             return io_channel_fail(&fc->base, errno, "cannot wait for the command", error);
         }
         if (g_atomic_int_get(&fc->base.shut) && !deadline) {
-            kill(fc->pid, SIGTERM);
+            kill(-fc->pid, SIGTERM);
             deadline = g_get_monotonic_time() + G_TIME_SPAN_SECOND;
         } else if (deadline && !killed && g_get_monotonic_time() > deadline) {
-            kill(fc->pid, SIGKILL);
+            kill(-fc->pid, SIGKILL);
             killed = true;
         }
         g_usleep(delay);
@@ -271,6 +271,7 @@ IoChannel *io_channel_new_file(const char *path, int flags, int mode, GError **e
 static void child_setup(gpointer opaque)
 {
     signal(SIGPIPE, SIG_DFL);
+    setpgid(0, 0); /* so that a signal reaches what a shell started, too */
 }
 
 IoChannel *io_channel_new_command(const char *const *argv, GIOCondition direction, GError **error)
