@@ -54,6 +54,9 @@ static void memory_region_finalize(Object *obj)
 {
     MemoryRegion *mr = (MemoryRegion *)obj;
 
+    for (unsigned i = 0; mr->subs && i < mr->subs->len; i++) {
+        ((MemoryRegion *)g_ptr_array_index(mr->subs, i))->container = NULL;
+    }
     g_clear_pointer(&mr->subs, g_ptr_array_unref);
     if (mr->block) {
         ram_block_release(mr->block);
