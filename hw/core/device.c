@@ -152,7 +152,7 @@ static void register_state(Device *dev)
         prefix = device_section_prefix(dev);
         idstr = prefix ? g_strdup_printf("%s/%s", prefix, dev->object.type->name)
                        : g_strdup(dev->object.type->name);
-        dev->vmsection = vmstate_register(idstr, VM_INSTANCE_ANY, NULL, dev);
+        dev->vmsection = vmstate_register_handlers(idstr, VM_INSTANCE_ANY, 0, NULL, dev);
         dev->vmsection->unmigratable = true;
         dev->vmsection->reason = m->why;
     }

@@ -39,12 +39,6 @@
 #include "process.h"
 #include "startup.h"
 
-/* Until the layer is there. */
-#pragma weak migration_init
-#pragma weak migration_expect_incoming
-#pragma weak migration_incoming_option
-#pragma weak migration_shutdown
-
 static Options options;
 static Machine *machine;
 
@@ -569,11 +563,7 @@ static bool start_guest(void)
     if (incoming) {
         location = g_strdup_printf("-incoming %s", incoming);
         error_location_set(location);
-        if (migration_incoming_option) {
-            migration_incoming_option(incoming, &error);
-        } else {
-            error_set(&error, "this build has no migration");
-        }
+        migration_incoming_option(incoming, &error);
         reported(error);
         error_location_set(NULL);
         return !error;
@@ -615,10 +605,8 @@ static bool make_machine(void)
         return false;
     }
     memory_init();
-    if (migration_init) {
-        migration_init();
-    }
-    if (migration_expect_incoming && options_has(&options, OPT_INCOMING)) {
+    migration_init();
+    if (options_has(&options, OPT_INCOMING)) {
         migration_expect_incoming();
     }
     return true;
@@ -651,9 +639,7 @@ static bool start(void)
 /* In the reverse order, as far as others can see something of it. */
 static void shut_down(void)
 {
-    if (migration_shutdown) {
-        migration_shutdown();
-    }
+    migration_shutdown();
     vm_shut_down();
     qtest_server_stop();
     monitor_cleanup();
