@@ -6,7 +6,7 @@
  */
 #include "util/osdep.h"
 
-#include "qmp-parser.h"
+#include "monitor/qmp-parser.h"
 #include "util/error.h"
 
 void qmp_parser_init(QmpParser *parser, QmpMessageFunc *message, void *opaque)
@@ -168,7 +168,8 @@ static void plain_byte(QmpParser *parser, char c)
         fail(parser, "expecting value");
     } else {
         parser->bare = parser->depth == 0;
-        g_string_append_c(parser->text, c);
+        /* json-c takes NaN and Infinity for numbers, JSON has no such thing */
+        g_string_append_c(parser->text, c == 'N' || c == 'I' ? '?' : c);
     }
 }
 

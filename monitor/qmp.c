@@ -15,7 +15,7 @@
 
 #include "io/channel.h"
 #include "monitor-private.h"
-#include "qmp-parser.h"
+#include "monitor/qmp-parser.h"
 #include "qapi/version.h"
 #include "util/error.h"
 #include "util/main-loop.h"

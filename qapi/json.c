@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "qapi/qapi.h"
@@ -87,6 +88,10 @@ static void write_double(GString *out, double d)
 {
     char buf[G_ASCII_DTOSTR_BUF_SIZE];
 
+    if (!isfinite(d)) {
+        g_string_append(out, "null"); /* JSON has no such numbers */
+        return;
+    }
     g_string_append(out, g_ascii_formatd(buf, sizeof(buf), "%.17g", d));
 }
 
