@@ -173,9 +173,10 @@ static int accept_one(QTestProcess *p, int listener)
     struct pollfd pfd = { .fd = listener, .events = POLLIN };
 
     while (poll(&pfd, 1, 20) == 0) {
-        int status;
+        siginfo_t ended = { 0 };
 
-        if (waitpid(p->pid, &status, WNOHANG | WNOWAIT) != 0 || g_get_monotonic_time() > deadline) {
+        waitid(P_PID, p->pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+        if (ended.si_pid || g_get_monotonic_time() > deadline) {
             qtest_fail(p, "the emulator did not connect");
         }
     }
@@ -211,7 +212,7 @@ QTestProcess *qtest_process_start(const char *args, const char *extra)
     p->qmp_path = g_strdup_printf("%s/%u.qmp", qtest_dir(), serial);
     qtest_listener = listen_at(p->qtest_path);
     qmp_listener = listen_at(p->qmp_path);
-    all = g_strdup_printf("-accel qtest -display none -nodefaults -qtest unix:%s -qmp unix:%s %s %s", p->qtest_path,
+    all = g_strdup_printf("-accel qtest -display none -nodefaults -qtest unix:%s -qtest-log none -qmp unix:%s %s %s", p->qtest_path,
                           p->qmp_path, args, extra ? extra : "");
     p->pid = spawn(all, &p->stderr_fd);
     /* Whichever connects first is accepted first by the kernel; the order here does not matter. */
@@ -282,9 +283,10 @@ void qtest_write_all(QTestProcess *p, bool qmp, const char *text, size_t len)
 json_object *qtest_process_qmp(QTestProcess *p, json_object *command, GQueue *events)
 {
     const char *text = json_object_to_json_string_ext(command, JSON_C_TO_STRING_PLAIN);
+    g_autofree char *line = g_strconcat(text, "\n", NULL);
 
-    qtest_write_all(p, true, text, strlen(text));
-    qtest_write_all(p, true, "\n", 1);
+    /* At once: `quit` may be done before a line end that comes later. */
+    qtest_write_all(p, true, line, strlen(line));
     for (;;) {
         g_autofree char *line = qtest_read_line(p, true, ANSWER_MS);
         json_object *answer = line ? json_tokener_parse(line) : NULL;
