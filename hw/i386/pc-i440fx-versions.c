@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The versions of the 440FX PC. To add one: a line at the end of this file, the alias moved to it, and a run of
- * `tests/golden/compat/update` for its table; docs/devel/hw-i386.md has the runbook.
+ * `tests/golden/compat/update` for its table; docs/devel/hw-pci.md has the runbook.
  */
 #include "util/osdep.h"
 #include "hw/i386/pc.h"

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The contract of every device type and of every section of saved state, whoever registers it:
+ *
+ * C1  A concrete type says how it migrates, and says it itself or by a parent that has a section.
+ * C2  Every type is in the machine of this test, or an excuse says why it cannot be.
+ * C3  save → load → save gives the same bytes, after a reset, too, and the description covers them.
+ * C4  Each value is there: a change of its bytes is refused, or it arrives and is saved again. What is taken and
+ *     then dropped in silence is an error, unless `dropped` has a reason.
+ * C5  Whatever was loaded in between, loading the first bytes gives the first bytes.
+ * C6  A section that is cut short, or has flipped bits, is refused or gives a defined state: one that saves, loads
+ *     and runs.
+ * C7  A subsection that the idle device does not send is tried with bytes made from its description; one that nobody
+ *     could make needed has a reason in `unmade`.
+ *
+ * A new device needs no line here, unless one of C2, C4, C7 asks for a reason.
+ */
+#include "util/osdep.h"
+#include "contract.h"
+
+#include "system/runstate.h"
+#include "util/clock.h"
+#include "util/error.h"
+
+#define MOST_FLIPS 20000      /* single bits of one section; larger ones are sampled */
+#define MOST_CUTS 2000
+#define SCRAMBLED_STREAMS 500 /* with several bytes changed */
+#define MAKE_TRIES 60         /* of bytes for a subsection */
+#define MOST_COMPLAINTS 20    /* told about one section */
+
+/* C4: section (or description), path (a pattern), reason. */
+static const struct {
+    const char *section, *path, *why;
+} dropped[] = {
+    { "PCIBUS", "irq_count[*]", "follows from the levels of the devices' pins, which have sections of their own" },
+    { "PIIX3", "pci_irq_levels_vmstate[*]", "follows from the levels of the devices' pins" },
+    { NULL, NULL, NULL },
+};
+
+/* C7. */
+static const struct {
+    const char *subsection, *why;
+} unmade[] = {
+    { NULL, NULL },
+};
+
+/* C7: contents for subsections that would refuse made-up ones. */
+static const struct {
+    const char *subsection, *hex;
+} contents[] = {
+    /* one finished IN transfer of 8 bytes: TD, token, buffer, status, count, data */
+    { "uhci/completions", "00000019" "00001000" "00e08169" "00002000" "00" "00000008" "0102030405060708" },
+    { NULL, NULL },
+};
+
+/* ---- saving and loading ------------------------------------------------------------------------------------ */
+
+typedef struct Subject {
+    const char *name;     /* of the section */
+    const VmState *vmsd;
+    void *opaque;
+    Device *dev;          /* NULL: not a device's */
+    GHashTable *seen;     /* names of descriptions and subsections in streams that were saved */
+    unsigned complaints;
+} Subject;
+
+/* The test fails; the first few reasons are told. */
+static void G_GNUC_PRINTF(2, 3) complain(Subject *s, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    g_autofree char *text = g_strdup_vprintf(fmt, args);
+    va_end(args);
+    if (s->complaints++ < MOST_COMPLAINTS) {
+        g_test_message("%s: %s", s->name, text);
+    }
+    g_test_fail();
+}
+
+static GBytes *save_described(Subject *s, GString *desc)
+{
+    g_autoptr(GError) error = NULL;
+    VmWriter *w = vm_writer_new();
+    const uint8_t *data;
+    size_t len;
+
+    if (!vmstate_save(w, s->vmsd, s->opaque, desc, &error)) {
+        g_error("%s: cannot be saved: %s", s->name, error->message);
+    }
+    data = vm_writer_data(w, &len);
+    GBytes *bytes = g_bytes_new(data, len);
+    vm_writer_free(w);
+    return bytes;
+}
+
+static GBytes *save(Subject *s)
+{
+    return save_described(s, NULL);
+}
+
+static bool load_data(Subject *s, const void *data, size_t len, GError **error)
+{
+    VmReader *r = vm_reader_new_from_memory(data, len);
+    bool ok = vmstate_load(r, s->vmsd, s->opaque, s->vmsd->version, error) && vm_reader_check(r, error);
+
+    if (!ok) {
+        g_assert(!error || *error);
+    } else if (vm_reader_tell(r) != len) {
+        ok = error_set(error, "bytes are left over");
+    }
+    vm_reader_free(r);
+    return ok;
+}
+
+static bool load(Subject *s, GBytes *bytes, GError **error)
+{
+    gsize len;
+    const void *data = g_bytes_get_data(bytes, &len);
+    return load_data(s, data, len, error);
+}
+
+static char *first_difference(GBytes *a, GBytes *b)
+{
+    gsize x_len, y_len, at = 0;
+    const uint8_t *x = g_bytes_get_data(a, &x_len), *y = g_bytes_get_data(b, &y_len);
+
+    while (at < MIN(x_len, y_len) && x[at] == y[at]) {
+        at++;
+    }
+    return g_strdup_printf("byte %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT " and %" G_GSIZE_FORMAT, at, x_len, y_len);
+}
+
+/* C5 and C3: these bytes load and are saved again. */
+static void must_load(Subject *s, GBytes *bytes, const char *when)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!load(s, bytes, &error)) {
+        complain(s, "%s: what it saved does not load: %s", when, error->message);
+        return;
+    }
+    g_autoptr(GBytes) again = save(s);
+    if (!g_bytes_equal(bytes, again)) {
+        g_autofree char *where = first_difference(bytes, again);
+        complain(s, "%s: what was loaded is saved differently, from %s on", when, where);
+    }
+}
+
+/* Lets what was loaded work for a moment: timers fire, the devices above and below talk to it. */
+static void run_a_little(void)
+{
+    clock_virtual_step_to(clock_get_ns(CLOCK_VIRTUAL) + 3 * NS_PER_MS);
+}
+
+/* ---- C4, C5, C6: changed values ---------------------------------------------------------------------------- */
+
+typedef enum Outcome { REFUSED, DROPPED, ARRIVED } Outcome;
+
+/* Loads changed bytes and sees what becomes of them; the first ones are loaded again in the end. */
+static Outcome try_bytes(Subject *s, GBytes *first, const uint8_t *data, size_t len, bool run)
+{
+    Outcome outcome = REFUSED;
+
+    if (load_data(s, data, len, NULL)) {
+        g_autoptr(GBytes) taken = save(s);
+
+        must_load(s, taken, "after a change");
+        outcome = g_bytes_equal(taken, first) ? DROPPED : ARRIVED;
+    }
+    if (run) {
+        run_a_little();
+    }
+    must_load(s, first, "over other state");
+    return outcome;
+}
+
+static const char *reason_to_drop(const Subject *s, const Leaf *leaf)
+{
+    for (unsigned i = 0; dropped[i].section; i++) {
+        if (!strcmp(dropped[i].section, s->vmsd->name) && g_pattern_match_simple(dropped[i].path, leaf->path)) {
+            return dropped[i].why;
+        }
+    }
+    return !strcmp(leaf->type, "unused_buffer") ? "unused" : !strcmp(leaf->type, "int32 le") ? "a limit" : NULL;
+}
+
+/* Whether bit b of n is one of those that are tried. */
+static bool sampled(size_t b, size_t n)
+{
+    return n <= MOST_FLIPS || b % (n / MOST_FLIPS + 1) == 0;
+}
+
+/* Flips the bits of one value; those that arrive stay in `all`, so that in the end everything differs. */
+static void check_leaf(Subject *s, GBytes *first, const Leaf *leaf, uint8_t *all)
+{
+    gsize len;
+    const uint8_t *data = g_bytes_get_data(first, &len);
+    g_autofree uint8_t *copy = g_memdup2(data, len);
+    unsigned outcomes[3] = { 0 };
+
+    for (size_t bit = 0; bit < leaf->len * 8; bit++) {
+        uint8_t *byte = copy + leaf->offset + bit / 8;
+
+        if (!sampled(leaf->offset * 8 + bit, len * 8)) {
+            continue;
+        }
+        *byte ^= 1 << bit % 8;
+        Outcome outcome = try_bytes(s, first, copy, len, outcomes[ARRIVED] < 2);
+        outcomes[outcome]++;
+        *byte ^= 1 << bit % 8;
+        if (outcome == ARRIVED) {
+            uint8_t old = all[leaf->offset + bit / 8];
+
+            all[leaf->offset + bit / 8] ^= 1 << bit % 8;
+            if (!load_data(s, all, len, NULL)) {
+                all[leaf->offset + bit / 8] = old;
+            }
+            must_load(s, first, "over other state");
+        }
+    }
+    if (outcomes[DROPPED] && !outcomes[ARRIVED] && !reason_to_drop(s, leaf)) {
+        complain(s, "%s (%s): a change is taken and not saved again", leaf->path, leaf->type);
+    }
+}
+
+static void check_values(Subject *s, GBytes *first, const Leaves *leaves)
+{
+    gsize len;
+    const uint8_t *data = g_bytes_get_data(first, &len);
+    g_autofree uint8_t *all = g_memdup2(data, len);
+
+    for (guint i = 0; i < leaves->leaves->len; i++) {
+        check_leaf(s, first, &g_array_index(leaves->leaves, Leaf, i), all);
+    }
+    try_bytes(s, first, all, len, true);
+    if (s->dev) {
+        device_reset(s->dev);
+        try_bytes(s, first, all, len, true);
+    }
+}
+
+/* Bits that are no value's: the heads of subsections. */
+static void check_heads(Subject *s, GBytes *first, const Leaves *leaves)
+{
+    gsize len, at = 0;
+    const uint8_t *data = g_bytes_get_data(first, &len);
+    g_autofree uint8_t *copy = g_memdup2(data, len);
+
+    for (guint i = 0; i <= leaves->leaves->len; i++) {
+        const Leaf *leaf = i < leaves->leaves->len ? &g_array_index(leaves->leaves, Leaf, i) : NULL;
+
+        for (size_t bit = at * 8; bit < (leaf ? leaf->offset : len) * 8; bit++) {
+            copy[bit / 8] ^= 1 << bit % 8;
+            try_bytes(s, first, copy, len, false);
+            copy[bit / 8] ^= 1 << bit % 8;
+        }
+        at = leaf ? leaf->offset + leaf->len : len;
+    }
+}
+
+/* Every prefix is refused, but one that lacks whole subsections at the end. */
+static void check_cuts(Subject *s, GBytes *first)
+{
+    gsize len;
+    const uint8_t *data = g_bytes_get_data(first, &len);
+    size_t step = len / MOST_CUTS + 1;
+
+    for (size_t cut = 0; cut < len; cut += step) {
+        g_autofree uint8_t *copy = g_memdup2(data, cut); /* of its own size: a sanitizer sees a byte too many */
+
+        if (try_bytes(s, first, copy, cut, false) != REFUSED && data[cut] != 5) {
+            complain(s, "%zu of %" G_GSIZE_FORMAT " bytes are taken as a whole section", cut, len);
+        }
+    }
+}
+
+static void check_scrambled(Subject *s, GBytes *first)
+{
+    gsize len;
+    const uint8_t *data = g_bytes_get_data(first, &len);
+
+    for (unsigned i = 0; len && i < SCRAMBLED_STREAMS; i++) {
+        g_autofree uint8_t *copy = g_memdup2(data, len);
+        unsigned changes = g_test_rand_int_range(1, 9);
+
+        while (changes--) {
+            copy[g_test_rand_int_range(0, len)] = g_test_rand_int();
+        }
+        try_bytes(s, first, copy, len, true);
+    }
+}
+
+static void note_seen(Subject *s, const Leaves *leaves)
+{
+    for (guint i = 0; i < leaves->names->len; i++) {
+        g_hash_table_add(s->seen, leaves->names->pdata[i]);
+    }
+}
+
+/* Everything with the state that the subject has now. */
+static void check_state(Subject *s)
+{
+    g_autoptr(GString) desc = g_string_new("");
+    g_autoptr(GBytes) first = save_described(s, desc);
+    g_autoptr(Leaves) leaves = leaves_from_description(desc->str, g_bytes_get_size(first));
+
+    note_seen(s, leaves);
+    must_load(s, first, "at once");
+    if (s->dev) {
+        device_reset(s->dev);
+        must_load(s, first, "after a reset");
+    }
+    check_values(s, first, leaves);
+    check_heads(s, first, leaves);
+    check_cuts(s, first);
+    check_scrambled(s, first);
+}
+
+/* ---- C7: subsections that are not needed now ---------------------------------------------------------------- */
+
+static const char *reason_unmade(const char *name)
+{
+    for (unsigned i = 0; unmade[i].subsection; i++) {
+        if (!strcmp(unmade[i].subsection, name)) {
+            return unmade[i].why;
+        }
+    }
+    return NULL;
+}
+
+static bool put_known_contents(VmWriter *w, const VmState *sub)
+{
+    for (unsigned i = 0; contents[i].subsection; i++) {
+        if (!strcmp(contents[i].subsection, sub->name)) {
+            vm_put_u8(w, 5);
+            vm_put_counted_string(w, sub->name);
+            vm_put_be32(w, sub->version);
+            for (const char *hex = contents[i].hex; *hex; hex += 2) {
+                vm_put_u8(w, g_ascii_xdigit_value(hex[0]) << 4 | g_ascii_xdigit_value(hex[1]));
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The section with a subsection behind the fields of its description. */
+static GBytes *with_subsection(GBytes *first, const SubsectionPlace *place, const VmState *sub, GRand *rand,
+                               unsigned pattern)
+{
+    gsize len;
+    const uint8_t *data = g_bytes_get_data(first, &len), *made;
+    VmWriter *w = vm_writer_new();
+    size_t made_len;
+
+    vm_put_bytes(w, data, place->offset);
+    if (pattern || !put_known_contents(w, sub)) {
+        make_subsection(w, sub, rand, pattern);
+    }
+    vm_put_bytes(w, data + place->offset, len - place->offset);
+    made = vm_writer_data(w, &made_len);
+    GBytes *bytes = g_bytes_new(made, made_len);
+    vm_writer_free(w);
+    return bytes;
+}
+
+/* Whether loading these bytes makes the subsection needed; then everything is checked in that state. */
+static bool try_made(Subject *s, GBytes *made, const char *name)
+{
+    if (!load(s, made, NULL)) {
+        return false;
+    }
+    g_autoptr(GString) desc = g_string_new("");
+    g_autoptr(GBytes) taken = save_described(s, desc);
+    g_autoptr(Leaves) leaves = leaves_from_description(desc->str, g_bytes_get_size(taken));
+
+    for (guint i = 0; i < leaves->names->len; i++) {
+        if (!strcmp(leaves->names->pdata[i], name)) {
+            g_test_message("%s: with subsection %s", s->name, name);
+            check_state(s);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void try_subsection(Subject *s, GBytes *first, const Leaves *leaves, const VmState *parent, const VmState *sub)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(g_test_rand_int());
+
+    for (guint i = 0; i < leaves->places->len; i++) {
+        const SubsectionPlace *place = &g_array_index(leaves->places, SubsectionPlace, i);
+
+        if (strcmp(place->vmsd_name, parent->name)) {
+            continue;
+        }
+        for (unsigned pattern = 0; pattern < MAKE_TRIES; pattern++) {
+            g_autoptr(GBytes) made = with_subsection(first, place, sub, rand, pattern);
+            bool needed = try_made(s, made, sub->name);
+
+            must_load(s, first, "over a subsection that was made up");
+            if (needed) {
+                return;
+            }
+        }
+    }
+    if (!reason_unmade(sub->name)) {
+        complain(s, "nothing that was tried makes subsection %s needed", sub->name);
+    }
+}
+
+static void try_subsections(Subject *s, GBytes *first, const Leaves *leaves, const VmState *vmsd)
+{
+    for (const VmState *const *p = vmsd->subsections; p && *p; p++) {
+        if (!g_hash_table_contains(s->seen, g_intern_string((*p)->name))) {
+            try_subsection(s, first, leaves, vmsd, *p);
+        }
+        try_subsections(s, first, leaves, *p);
+    }
+    for (const VmField *f = vmsd->fields; f && f->name; f++) {
+        if (f->vmstate) {
+            try_subsections(s, first, leaves, f->vmstate);
+        }
+    }
+}
+
+/* ---- what can be seen in the tables ------------------------------------------------------------------------- */
+
+static bool is_counted(const VmField *f)
+{
+    return f->shape == VM_VARRAY || f->shape == VM_VBUFFER;
+}
+
+static void check_table(const VmState *vmsd)
+{
+    g_assert_nonnull(vmsd->name);
+    g_assert_cmpint(vmsd->minimum_version, <=, vmsd->version);
+    g_assert_cmpint(vmsd->minimum_version, >=, 0);
+    for (const VmField *f = vmsd->fields; f && f->name; f++) {
+        bool count_known = false;
+
+        g_assert_true(f->vmstate || f->kind);
+        g_assert_true(f->vmstate || (f->kind->put && f->kind->get));
+        g_assert_true(f->shape != VM_ARRAY || f->num > 0);
+        g_assert_cmpint(f->version, <=, vmsd->version);
+        for (const VmField *count = vmsd->fields; is_counted(f) && count != f; count++) {
+            count_known |= count->offset == f->num_offset && count->shape == VM_SCALAR;
+        }
+        if (is_counted(f) && !count_known) {
+            g_test_message("%s: the count of '%s' is not described before it", vmsd->name, f->name);
+            g_test_fail();
+        }
+        if (f->vmstate) {
+            check_table(f->vmstate);
+        }
+    }
+    for (const VmState *const *p = vmsd->subsections; p && *p; p++) {
+        g_autofree char *prefix = g_strconcat(vmsd->name, "/", NULL);
+
+        g_assert_true(g_str_has_prefix((*p)->name, prefix));
+        g_assert_nonnull((*p)->needed);
+        check_table(*p);
+    }
+}
+
+/* ---- the tests ------------------------------------------------------------------------------------------------ */
+
+static void check_section(const char *name, const VmState *vmsd, void *opaque, Device *dev)
+{
+    Subject s = { .name = name, .vmsd = vmsd, .opaque = opaque, .dev = dev };
+
+    g_test_message("section %s", name);
+    check_table(vmsd);
+    s.seen = g_hash_table_new(NULL, NULL);
+    check_state(&s);
+
+    g_autoptr(GString) desc = g_string_new("");
+    g_autoptr(GBytes) first = save_described(&s, desc);
+    g_autoptr(Leaves) leaves = leaves_from_description(desc->str, g_bytes_get_size(first));
+    try_subsections(&s, first, leaves, vmsd);
+    g_hash_table_destroy(s.seen);
+}
+
+/* C1. */
+static void check_story(const DeviceType *type)
+{
+    const DeviceMigration *story = device_migration(type);
+
+    g_assert_nonnull(story);
+    if (story->kind == DEVICE_MIGRATION_VMSTATE) {
+        g_assert_nonnull(story->vmstate);
+        return;
+    }
+    g_assert_nonnull(story->why);
+    g_assert_cmpuint(strlen(story->why), >=, 10);
+    if (type->migration.kind == DEVICE_MIGRATION_INHERITED && ((const DeviceType *)type->object.parent)->object.abstract) {
+        g_test_message("%s: inherits \"%s\" from an abstract type, which cannot know it", type->object.name,
+                       story->why);
+        g_test_fail();
+    }
+}
+
+static void test_type(gconstpointer data)
+{
+    const DeviceType *type = data;
+    g_autoptr(GPtrArray) found = contract_instances(type);
+    const char *why = contract_excused(type);
+
+    check_story(type);
+    if (why) {
+        g_test_message("not in the machine: %s", why);
+        g_assert_cmpuint(found->len, ==, 0);
+        return;
+    }
+    if (!found->len) {
+        why = contract_why_absent(type);
+        g_error("%s is not in the machine: %s", type->object.name, why ? why : "no board device has this type");
+    }
+    for (guint i = 0; i < found->len; i++) {
+        Device *dev = found->pdata[i];
+
+        if (dev->vmsection && dev->vmsection->vmsd) {
+            check_section(dev->vmsection->idstr, dev->vmsection->vmsd, dev->vmsection->opaque, dev);
+        }
+    }
+}
+
+static void test_section(gconstpointer data)
+{
+    const VmSection *section = data;
+
+    check_section(section->idstr, section->vmsd, section->opaque, NULL);
+}
+
+static void add_type(const DeviceType *type, void *opaque)
+{
+    g_autofree char *path = g_strconcat("/contract/type/", type->object.name, NULL);
+
+    g_test_add_data_func(path, type, test_type);
+}
+
+static bool note_device(Object *obj, void *opaque)
+{
+    if (object_is_a(obj, &device_type.object)) {
+        g_hash_table_add(opaque, DEVICE(obj)->vmsection);
+    }
+    return true;
+}
+
+/* Sections that no device has: those of buses, of the machine. */
+static bool add_section(VmSection *section, void *opaque)
+{
+    g_autofree char *path = g_strdup_printf("/contract/section/%s#%u", section->idstr, section->instance_id);
+
+    if (section->vmsd && !g_hash_table_contains(opaque, section)) {
+        g_test_add_data_func(path, section, test_section);
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GHashTable) devices = g_hash_table_new(NULL, NULL);
+    g_autoptr(GPtrArray) args = g_ptr_array_new();
+    char **all;
+    int n;
+
+    /* One device's failure does not hide the next one's. */
+    for (int i = 0; i < argc; i++) {
+        g_ptr_array_add(args, argv[i]);
+    }
+    g_ptr_array_add(args, "-k");
+    g_ptr_array_add(args, NULL);
+    all = (char **)args->pdata;
+    n = argc + 1;
+    g_test_init(&n, &all, NULL);
+    contract_machine_start(n > 1 ? all[1] : "pc");
+    device_type_foreach(add_type, NULL);
+    object_foreach_child_recursive(object_root(), note_device, devices);
+    vmstate_foreach(add_section, devices);
+    return g_test_run();
+}
