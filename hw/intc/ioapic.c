@@ -272,6 +272,7 @@ static const DeviceType ioapic_type = {
             {}
         },
     },
+    .bus = &system_bus_type,
     .not_user_creatable = true,
     .realize = ioapic_realize,
     .unrealize = ioapic_unrealize,

@@ -19,6 +19,7 @@ typedef struct Piix3 {
     PciDevice pci;
     int32_t pirq_levels[PIIX_NUM_PIRQS]; /* scratch of the description below */
     uint8_t rcr;
+    uint16_t driven;                     /* ISA lines that a PIRQ holds up; the others belong to ISA devices */
     Irq **lines;
     IsaBus *isa;
     MemoryRegion *reset_control;
@@ -40,37 +41,36 @@ static int piix3_route(const Piix3 *s, int pirq)
     return route & PIIX_PIRQ_DISABLED ? -1 : route & 0xf;
 }
 
-/* A line is raised while any PIRQ routed to it is. */
-static void piix3_update_line(Piix3 *s, int line)
+/* A line is raised while any PIRQ routed to it is. Lines that no PIRQ touches are not driven. */
+static void piix3_update_lines(Piix3 *s)
 {
-    int level = 0;
+    uint16_t wanted = 0, changed;
 
     for (int pirq = 0; pirq < PIIX_NUM_PIRQS; pirq++) {
-        if (piix3_route(s, pirq) == line) {
-            level |= pci_bus_line_level(pci_device_bus(&s->pci), pirq);
+        int line = piix3_route(s, pirq);
+
+        if (line >= 0 && pci_bus_line_level(pci_device_bus(&s->pci), pirq)) {
+            wanted |= 1u << line;
         }
     }
-    irq_set(s->lines[line], level);
+    changed = wanted ^ s->driven;
+    s->driven = wanted;
+    for (int line = 0; line < ISA_NUM_IRQS; line++) {
+        if (changed >> line & 1) {
+            irq_set(s->lines[line], wanted >> line & 1);
+        }
+    }
 }
 
 static void piix3_set_irq(void *opaque, int pirq, int level)
 {
-    Piix3 *s = opaque;
-    int line = piix3_route(s, pirq);
-
-    if (line >= 0) {
-        piix3_update_line(s, line);
-    }
+    piix3_update_lines(opaque);
 }
 
 static void piix3_config_written(PciDevice *pci, unsigned addr, unsigned len)
 {
-    Piix3 *s = (Piix3 *)pci;
-
     if (addr < PIIX_PIRQC + PIIX_NUM_PIRQS && addr + len > PIIX_PIRQC) {
-        for (int line = 0; line < ISA_NUM_IRQS; line++) {
-            piix3_update_line(s, line);
-        }
+        piix3_update_lines((Piix3 *)pci);
     }
 }
 
@@ -119,9 +119,7 @@ static void piix3_reset(PciDevice *pci)
     }
     pci->config[PCI_STATUS + 1] = PCI_STATUS_DEVSEL_MEDIUM >> 8;
     s->rcr = 0;
-    for (int line = 0; line < ISA_NUM_IRQS; line++) {
-        piix3_update_line(s, line);
-    }
+    piix3_update_lines(s);
 }
 
 static bool piix3_realize(PciDevice *pci, GError **error)
@@ -156,6 +154,19 @@ static bool piix3_pre_save(void *opaque, GError **error)
     return true;
 }
 
+/* A subsection that does not come means the value after a reset. */
+static bool piix3_pre_load(void *opaque, GError **error)
+{
+    ((Piix3 *)opaque)->rcr = 0;
+    return true;
+}
+
+static bool piix3_post_load(void *opaque, int version, GError **error)
+{
+    piix3_update_lines(opaque);
+    return true;
+}
+
 static bool rcr_needed(const void *opaque)
 {
     return ((const Piix3 *)opaque)->rcr != 0;
@@ -177,6 +188,8 @@ static const VmState vmstate_piix3 = {
     .version = 3,
     .minimum_version = 3,
     .pre_save = piix3_pre_save,
+    .pre_load = piix3_pre_load,
+    .post_load = piix3_post_load,
     .fields = (const VmField[]){
         { .name = "dev", .offset = offsetof(Piix3, pci), .size = sizeof(PciDevice),
           .vmstate = &vmstate_pci_device },

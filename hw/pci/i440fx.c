@@ -146,6 +146,7 @@ static const DeviceType i440fx_host_type = {
             {}
         },
     },
+    .bus = &system_bus_type,
     .category = DEVICE_CATEGORY_BRIDGE,
     .not_user_creatable = true,
     .realize = host_realize,

@@ -101,7 +101,7 @@ static void pci_update_irq(PciDevice *dev)
 
 void pci_set_irq(PciDevice *dev, int level)
 {
-    unsigned pin = dev->config[PCI_INTERRUPT_PIN];
+    unsigned pin = pci_ops(dev)->interrupt_pin; /* the register's copy may come from a stream */
 
     g_assert(pin >= 1 && pin <= PCI_NUM_PINS);
     if (level) {
@@ -251,6 +251,7 @@ static void pci_init_header(PciDevice *dev, const PciDeviceOps *ops)
     store_le16(dev->cmask + PCI_CLASS_DEVICE, 0xffff);
     dev->cmask[PCI_HEADER_TYPE] = 0xff;
     dev->cmask[PCI_CAPABILITY_LIST] = 0xff;
+    dev->cmask[PCI_INTERRUPT_PIN] = 0xff;
 }
 
 /* ---- life cycle of a device -------------------------------------------------------------------------------- */
