@@ -405,18 +405,10 @@ static bool config_pre_save(void *opaque, GError **error)
     return true;
 }
 
+/* It takes effect when the device is known to be attached: restore_configuration(). */
 static bool config_post_load(void *opaque, int version, GError **error)
 {
-    UsbDevice *dev = opaque;
-
-    if (!usb_desc_restore(dev, dev->configuration, dev->alternate, error)) {
-        return false;
-    }
-    for (unsigned i = 0; i < USB_MAX_ENDPOINTS; i++) {
-        dev->ep_in[i].halted = dev->saved_halted_in >> i & 1;
-        dev->ep_out[i].halted = dev->saved_halted_out >> i & 1;
-    }
-    dev->config_arrived = true;
+    ((UsbDevice *)opaque)->config_arrived = true;
     return true;
 }
 
@@ -623,21 +615,41 @@ static bool restore_attached(UsbDevice *dev, GError **error)
     return true;
 }
 
+/* Attaching begins with no configuration, so what has arrived is put by until then. */
+static bool restore_configuration(UsbDevice *dev, GError **error)
+{
+    uint8_t alternate[USB_MAX_INTERFACES] = { 0 };
+    unsigned configuration = dev->configuration;
+
+    if (dev->config_arrived) {
+        memcpy(alternate, dev->alternate, sizeof(alternate));
+    }
+    if (!restore_attached(dev, error)) {
+        return false;
+    }
+    if (!dev->config_arrived) {
+        configuration = default_configuration(dev);
+    }
+    if (!usb_desc_restore(dev, configuration, alternate, error)) {
+        return false;
+    }
+    for (unsigned i = 0; dev->config_arrived && i < USB_MAX_ENDPOINTS; i++) {
+        dev->ep_in[i].halted = dev->saved_halted_in >> i & 1;
+        dev->ep_out[i].halted = dev->saved_halted_out >> i & 1;
+    }
+    return true;
+}
+
 static bool usb_device_post_load(void *opaque, int version, GError **error)
 {
     UsbDevice *dev = opaque;
-    static const uint8_t no_settings[USB_MAX_INTERFACES];
 
     if (dev->setup_state != USB_SETUP_IDLE &&
         (dev->setup_len > USB_CONTROL_BUFFER_SIZE || dev->setup_index > dev->setup_len)) {
         return error_set(error, "control transfer at byte %d of %d", dev->setup_index,
                          dev->setup_len);
     }
-    if (!restore_attached(dev, error)) {
-        return false;
-    }
-    if (!dev->config_arrived &&
-        !usb_desc_restore(dev, default_configuration(dev), no_settings, error)) {
+    if (!restore_configuration(dev, error)) {
         return false;
     }
     if (control_bytes(dev) == 0) {

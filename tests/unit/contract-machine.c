@@ -7,12 +7,18 @@
 
 #include "accel/accel.h"
 #include "hw/core/machine.h"
+#include "hw/pci/pci.h"
 #include "qapi/dispatch.h"
 #include "system/memory.h"
 #include "system/runstate.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/main-loop.h"
+
+#define UHCI_CLASS 0x0c0300
+#define UHCI_PORTSC 0x10
+#define UHCI_PORT_ENABLE 0x0004
+#define UHCI_PORT_RESET 0x0200
 
 static GHashTable *reasons; /* const DeviceType * → why it could not be made */
 static unsigned next_node;
@@ -62,9 +68,22 @@ static char *new_node(GError **error)
     return name;
 }
 
+/* A USB device sits on a port of a controller, where nothing but the controller decides whether it is reached. */
+static void choose_usb_port(json_object *args)
+{
+    static unsigned next;
+    g_autofree char *bus = g_strdup_printf("usb-bus.%u", next / 2);
+    g_autofree char *port = g_strdup_printf("%u", next % 2 + 1);
+
+    next++;
+    json_object_object_add(args, "bus", json_object_new_string(bus));
+    json_object_object_add(args, "port", json_object_new_string(port));
+}
+
 static bool add_device(const DeviceType *type, GError **error)
 {
     json_object *args = json_object_new_object();
+    const BusType *bus = device_type_bus(type);
     Device *dev;
 
     json_object_object_add(args, "driver", json_object_new_string(type->object.name));
@@ -72,6 +91,13 @@ static bool add_device(const DeviceType *type, GError **error)
         if (!strcmp(arguments[i].type, type->object.name)) {
             json_object_object_add(args, arguments[i].key, json_object_new_string(arguments[i].value));
         }
+    }
+    if (bus && !strcmp(bus->object.name, "usb-bus")) {
+        if (!bus_find_by_type(bus)) {
+            json_object_put(args);
+            return error_set(error, "there is no USB bus yet");
+        }
+        choose_usb_port(args);
     }
     if (object_type_find_property(&type->object, "drive", NULL)) {
         g_autofree char *node = new_node(error);
@@ -116,6 +142,25 @@ static void add_all(void)
             }
         }
     } while (waiting->len && waiting->len < before);
+}
+
+void contract_set_up_controllers(void)
+{
+    PciBus *bus = pci_root_bus();
+    unsigned base = 0xc000;
+
+    for (int devfn = 0; bus && devfn < 256; devfn++) {
+        if (pci_config_read(bus, devfn, PCI_REVISION_ID, 4) >> 8 == UHCI_CLASS) {
+            pci_config_write(bus, devfn, PCI_BAR_0 + 16, base, 4);
+            pci_config_write(bus, devfn, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MASTER, 2);
+            for (unsigned port = base + UHCI_PORTSC; port < base + UHCI_PORTSC + 4; port += 2) {
+                port_write(port, UHCI_PORT_RESET, 2);
+                port_write(port, 0, 2);
+                port_write(port, UHCI_PORT_ENABLE, 2);
+            }
+            base += 0x20;
+        }
+    }
 }
 
 void contract_machine_start(const char *name)

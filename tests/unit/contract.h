@@ -11,6 +11,8 @@
 
 /* Builds the machine and plugs in a device of every type that a user can create. Exits with a text if it cannot. */
 void contract_machine_start(const char *machine);
+/* The guest's part: controllers are mapped, and the ports of UHCI controllers enabled. */
+void contract_set_up_controllers(void);
 /* Realized devices of exactly this type. */
 GPtrArray *contract_instances(const DeviceType *type);
 /* Why there is no device of this type: the error of the last try; NULL if nobody tried. */

@@ -44,13 +44,21 @@ static const struct {
     { NULL, NULL },
 };
 
-/* C7: contents for subsections that would refuse made-up ones. */
+/* C7: contents for subsections that would refuse made-up ones, and what other values (by the end of their path) must be
+ * for them to make sense. */
 static const struct {
-    const char *subsection, *hex;
+    const char *subsection, *hex, *others;
 } contents[] = {
     /* one finished IN transfer of 8 bytes: TD, token, buffer, status, count, data */
-    { "uhci/completions", "00000019" "00001000" "00e08169" "00002000" "00" "00000008" "0102030405060708" },
-    { NULL, NULL },
+    { "uhci/completions", "00000019" "00001000" "00e08169" "00002000" "00" "00000008" "0102030405060708", "" },
+    /* GET_DESCRIPTOR of 18 bytes, 8 of which are fetched */
+    { "USBDevice/control", "00000012" "120110010000000812340123456789abcdef",
+      "setup_state=00000002 setup_len=00000012 setup_index=00000008 setup_buf[0]=80" },
+    /* configuration, settings of 16 interfaces, halted endpoints: IN 1 */
+    { "USBDevice/config", "01" "00000000000000000000000000000000" "0002" "0000", "addr=05" },
+    /* endpoint, packet, 3 bytes that are moved */
+    { "USBDevice/transfers", "00000010" "81" "0000000000001000" "00000003" "010203", "addr=05" },
+    { NULL, NULL, NULL },
 };
 
 /* ---- saving and loading ------------------------------------------------------------------------------------ */
@@ -329,15 +337,44 @@ static const char *reason_unmade(const char *name)
     return NULL;
 }
 
-static bool put_known_contents(VmWriter *w, const VmState *sub)
+static uint8_t hex_byte(const char *hex)
+{
+    return g_ascii_xdigit_value(hex[0]) << 4 | g_ascii_xdigit_value(hex[1]);
+}
+
+/* Sets the values that "name=hex name=hex" says. */
+static void set_others(uint8_t *data, const Leaves *leaves, const char *others)
+{
+    g_auto(GStrv) words = g_strsplit(others, " ", -1);
+
+    for (char **word = words; *word && **word; word++) {
+        const char *hex = strchr(*word, '=') + 1;
+        g_autofree char *name = g_strndup(*word, hex - 1 - *word);
+        g_autofree char *end = g_strconcat(".", name, NULL);
+
+        for (guint i = 0; i < leaves->leaves->len; i++) {
+            const Leaf *leaf = &g_array_index(leaves->leaves, Leaf, i);
+
+            if (!strcmp(leaf->path, name) || g_str_has_suffix(leaf->path, end)) {
+                for (size_t k = 0; k < leaf->len; k++) {
+                    data[leaf->offset + k] = hex_byte(hex + 2 * k);
+                }
+            }
+        }
+    }
+}
+
+/* As in `contents`; the values that it needs are set in data. */
+static bool put_known_contents(VmWriter *w, const VmState *sub, uint8_t *data, const Leaves *leaves)
 {
     for (unsigned i = 0; contents[i].subsection; i++) {
         if (!strcmp(contents[i].subsection, sub->name)) {
+            set_others(data, leaves, contents[i].others);
             vm_put_u8(w, 5);
             vm_put_counted_string(w, sub->name);
             vm_put_be32(w, sub->version);
             for (const char *hex = contents[i].hex; *hex; hex += 2) {
-                vm_put_u8(w, g_ascii_xdigit_value(hex[0]) << 4 | g_ascii_xdigit_value(hex[1]));
+                vm_put_u8(w, hex_byte(hex));
             }
             return true;
         }
@@ -346,21 +383,25 @@ static bool put_known_contents(VmWriter *w, const VmState *sub)
 }
 
 /* The section with a subsection behind the fields of its description. */
-static GBytes *with_subsection(GBytes *first, const SubsectionPlace *place, const VmState *sub, GRand *rand,
-                               unsigned pattern)
+static GBytes *with_subsection(GBytes *first, const Leaves *leaves, const SubsectionPlace *place, const VmState *sub,
+                               GRand *rand, unsigned pattern)
 {
     gsize len;
-    const uint8_t *data = g_bytes_get_data(first, &len), *made;
-    VmWriter *w = vm_writer_new();
-    size_t made_len;
+    const uint8_t *data = g_bytes_get_data(first, &len), *made, *inner;
+    g_autofree uint8_t *copy = g_memdup2(data, len);
+    VmWriter *w = vm_writer_new(), *sub_w = vm_writer_new();
+    size_t made_len, inner_len;
 
-    vm_put_bytes(w, data, place->offset);
-    if (pattern || !put_known_contents(w, sub)) {
-        make_subsection(w, sub, rand, pattern);
+    if (pattern || !put_known_contents(sub_w, sub, copy, leaves)) {
+        make_subsection(sub_w, sub, rand, pattern);
     }
-    vm_put_bytes(w, data + place->offset, len - place->offset);
+    inner = vm_writer_data(sub_w, &inner_len);
+    vm_put_bytes(w, copy, place->offset);
+    vm_put_bytes(w, inner, inner_len);
+    vm_put_bytes(w, copy + place->offset, len - place->offset);
     made = vm_writer_data(w, &made_len);
     GBytes *bytes = g_bytes_new(made, made_len);
+    vm_writer_free(sub_w);
     vm_writer_free(w);
     return bytes;
 }
@@ -396,7 +437,7 @@ static void try_subsection(Subject *s, GBytes *first, const Leaves *leaves, cons
             continue;
         }
         for (unsigned pattern = 0; pattern < MAKE_TRIES; pattern++) {
-            g_autoptr(GBytes) made = with_subsection(first, place, sub, rand, pattern);
+            g_autoptr(GBytes) made = with_subsection(first, leaves, place, sub, rand, pattern);
             bool needed = try_made(s, made, sub->name);
 
             must_load(s, first, "over a subsection that was made up");
@@ -472,6 +513,7 @@ static void check_section(const char *name, const VmState *vmsd, void *opaque, D
 
     g_test_message("section %s", name);
     check_table(vmsd);
+    contract_set_up_controllers();
     s.seen = g_hash_table_new(NULL, NULL);
     check_state(&s);
 
