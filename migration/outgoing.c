@@ -35,6 +35,8 @@
 #define STEP_BYTES (4u << 20)
 /* Throughput is measured over this time, and the limit holds over it. */
 #define WINDOW_NS (100 * NS_PER_MS)
+/* So little that it takes no time worth mentioning. */
+#define SMALL_BYTES (1u << 20)
 /* Pauses of a machine that is busy grow between these. */
 #define BUSY_PAUSE_MIN_NS (1 * NS_PER_MS)
 #define BUSY_PAUSE_MAX_NS (20 * NS_PER_MS)
@@ -66,6 +68,7 @@ typedef struct Outgoing {
     int64_t window_ns;
     uint64_t window_bytes, window_pages;
     double bandwidth; /* bytes per second */
+    uint64_t dirty_before; /* bytes that the last look found */
 
     /* Numbers for query-migrate: written by the thread, atomic. Nanoseconds of CLOCK_REALTIME_NS. */
     int64_t start_ns, active_ns, stop_ns, end_ns;
@@ -263,10 +266,9 @@ static uint64_t wait_for_budget(void)
         out.allowance += (double)(now - out.allowance_ns) * limit / NS_PER_SEC;
         out.allowance = MIN(out.allowance, most);
         out.allowance_ns = now;
-        if (out.allowance >= 1) {
-            return MIN(out.allowance, STEP_BYTES);
+        if (out.allowance >= most / 10) {
+            return MIN(MAX(out.allowance, 1), STEP_BYTES);
         }
-        /* In debt: until a fifth of the window's worth has come together. */
         pause_ns((int64_t)MIN((most / 5 - out.allowance) * NS_PER_SEC / limit, NS_PER_SEC));
         if (cancelled()) {
             return 1;
@@ -527,29 +529,45 @@ static bool wait_while_busy(int64_t *since_ns, int64_t *pause, GError **busy, GE
 
 /* ---- the thread ---- */
 
+/*
+ * All that was known to be dirty has been sent, and `dirty` bytes are new since. Another pass is worth while as
+ * long as each leaves clearly less than the one before: then the guest stands still for a few pages only. When
+ * it does not get better, what fits into the downtime limit is good enough.
+ */
+static bool ready_for_switchover(uint64_t dirty)
+{
+    uint64_t before = out.dirty_before;
+    out.dirty_before = dirty;
+    if (dirty > switchover_threshold()) {
+        return false;
+    }
+    return dirty <= SMALL_BYTES || dirty > before / 4 * 3;
+}
+
 static bool iterate(GError **error)
 {
     int64_t busy_since = -1, busy_pause = 0;
     while (!cancelled()) {
-        if (sections_pending() <= switchover_threshold()) {
+        if (sections_pending() == 0) {
             look_anew(false);
             uint64_t pending = sections_pending();
             estimate_downtime(pending);
-            if (pending <= switchover_threshold()) {
-                GError *busy = NULL;
-                switch (switchover(&busy)) {
+            if (ready_for_switchover(pending)) {
+                GError *failure = NULL;
+                switch (switchover(&failure)) {
                 case STOP_OK:
                     return true;
                 case STOP_BUSY:
-                    if (!wait_while_busy(&busy_since, &busy_pause, &busy, error)) {
+                    if (!wait_while_busy(&busy_since, &busy_pause, &failure, error)) {
                         return false;
                     }
                     continue;
                 default:
-                    pass_error(error, busy);
+                    pass_error(error, failure);
                     return false;
                 }
             }
+            continue;
         }
         if (sections_write_parts(out.out, wait_for_budget(), error) == SECTION_ERROR) {
             return false;
@@ -568,7 +586,7 @@ static bool run(GError **error)
     look_anew(false);
     SET(active_ns, now_ns());
     out.window_ns = out.allowance_ns = GET(active_ns);
-    out.allowance = 0;
+    out.allowance = (double)INT64_MAX; /* a window's worth */
     SET(transferred, out_tell(out.out));
     return advance(MIGRATION_STATUS_ACTIVE) && iterate(error);
 }
@@ -686,6 +704,7 @@ static void reset_state(void)
     out.cancelled = out.go_on = out.poked = false;
     out.committed = out.stopped = out.inactivated = out.thread_done = false;
     out.bandwidth = 0;
+    out.dirty_before = UINT64_MAX;
     out.window_bytes = out.window_pages = 0;
     out.active_ns = out.stop_ns = out.end_ns = 0;
     out.transferred = out.precopy_bytes = out.mbps_1000 = out.pages_per_second = 0;

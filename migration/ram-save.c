@@ -34,7 +34,7 @@ typedef struct RamSave {
     unsigned at;             /* block that is being sent */
     uint64_t page;           /* and where in it */
     unsigned passes;         /* ends of the last block reached */
-    const SaveBlock *named;  /* the block whose name was sent last */
+    const SaveBlock *named;  /* the block whose name was sent last in this section */
     PageMap *page_map;
     int64_t last_sync_ns;
 } RamSave;
@@ -194,6 +194,7 @@ static uint64_t send_chunk(MigrationOut *out, SaveBlock *sb, uint64_t first, uin
 /* Goes on from where the last call stopped, for about budget bytes of output; false when nothing is left. */
 static bool send_pages(MigrationOut *out, uint64_t budget)
 {
+    save->named = NULL; /* each section stands for itself */
     uint64_t end_at = budget < UINT64_MAX - out_tell(out) ? out_tell(out) + budget : UINT64_MAX;
     unsigned ends = 0; /* of the list of blocks, in this call */
 
