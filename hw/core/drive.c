@@ -13,7 +13,7 @@ static void *member_of(Object *obj, const Property *prop)
     return (char *)obj + prop->offset;
 }
 
-/* ---- kinds ------------------------------------------------------------------------------------------------- */
+/* ---- kinds ----------------------------------------------------------------------------------- */
 
 static bool parse_drive(Object *obj, const Property *prop, const char *text, GError **error)
 {
@@ -25,7 +25,8 @@ static bool parse_drive(Object *obj, const Property *prop, const char *text, GEr
         if (!front) {
             if (!exists && error) {
                 g_clear_error(error);
-                error_set(error, "Property '%s.%s' can't find value '%s'", obj->type->name, prop->name, text);
+                error_set(error, "Property '%s.%s' can't find value '%s'", obj->type->name,
+                          prop->name, text);
             }
             return false;
         }
@@ -63,12 +64,14 @@ static json_object *get_u32(Object *obj, const Property *prop, GError **error)
 static bool store_block_size(Object *obj, const Property *prop, uint64_t value, GError **error)
 {
     if (value && (value < BLOCK_SECTOR || value > MAX_BLOCK_SIZE)) {
-        return error_set(error, "Property %s.%s doesn't take value %" PRIu64 " (minimum: 512, maximum: 2 MiB)",
-                         obj->type->name, prop->name, value);
+        return error_set(
+            error, "Property %s.%s doesn't take value %" PRIu64 " (minimum: 512, maximum: 2 MiB)",
+            obj->type->name, prop->name, value);
     }
     if (value & (value - 1)) {
-        return error_set(error, "Property %s.%s doesn't take value '%" PRIu64 "', it's not a power of 2", "",
-                         prop->name, value);
+        return error_set(error,
+                         "Property %s.%s doesn't take value '%" PRIu64 "', it's not a power of 2",
+                         "", prop->name, value);
     }
     *(uint32_t *)member_of(obj, prop) = value;
     return true;
@@ -77,7 +80,8 @@ static bool store_block_size(Object *obj, const Property *prop, uint64_t value, 
 static bool store_size32(Object *obj, const Property *prop, uint64_t value, GError **error)
 {
     if (value > UINT32_MAX) {
-        return error_set(error, "Property %s.%s doesn't take value %" PRIu64 " (maximum: %" PRIu32 ")",
+        return error_set(error,
+                         "Property %s.%s doesn't take value %" PRIu64 " (maximum: %" PRIu32 ")",
                          obj->type->name, prop->name, value, UINT32_MAX);
     }
     *(uint32_t *)member_of(obj, prop) = value;
@@ -103,13 +107,13 @@ static bool size_from_json(const Property *prop, json_object *json, uint64_t *va
 
 static bool parse_block_size(Object *obj, const Property *prop, const char *text, GError **error)
 {
-    uint64_t value;
+    uint64_t value = 0;
     return size_from_text(prop, text, &value, error) && store_block_size(obj, prop, value, error);
 }
 
 static bool set_block_size(Object *obj, const Property *prop, json_object *json, GError **error)
 {
-    uint64_t value;
+    uint64_t value = 0;
     return size_from_json(prop, json, &value, error) && store_block_size(obj, prop, value, error);
 }
 
@@ -122,13 +126,13 @@ const PropertyKind property_block_size = {
 
 static bool parse_size32(Object *obj, const Property *prop, const char *text, GError **error)
 {
-    uint64_t value;
+    uint64_t value = 0;
     return size_from_text(prop, text, &value, error) && store_size32(obj, prop, value, error);
 }
 
 static bool set_size32(Object *obj, const Property *prop, json_object *json, GError **error)
 {
-    uint64_t value;
+    uint64_t value = 0;
     return size_from_json(prop, json, &value, error) && store_size32(obj, prop, value, error);
 }
 
@@ -170,7 +174,7 @@ const PropertyEnum property_on_error[] = {
     { NULL, NULL, 0 },
 };
 
-/* ---- conf -------------------------------------------------------------------------------------------------- */
+/* ---- conf ------------------------------------------------------------------------------------ */
 
 bool drive_conf_block_sizes(DriveConf *conf, GError **error)
 {
@@ -192,7 +196,8 @@ bool drive_conf_block_sizes(DriveConf *conf, GError **error)
     if (conf->opt_io_size % conf->logical_block_size) {
         return error_set(error, "opt_io_size must be a multiple of logical_block_size");
     }
-    if (conf->discard_granularity != UINT32_MAX && conf->discard_granularity % conf->logical_block_size) {
+    if (conf->discard_granularity != UINT32_MAX &&
+        conf->discard_granularity % conf->logical_block_size) {
         return error_set(error, "discard_granularity must be a multiple of logical_block_size");
     }
     return true;
@@ -219,7 +224,8 @@ void drive_conf_detach(DriveConf *conf)
     }
 }
 
-bool drive_conf_geometry(uint64_t sectors, uint32_t *cyls, uint32_t *heads, uint32_t *secs, GError **error)
+bool drive_conf_geometry(uint64_t sectors, uint32_t *cyls, uint32_t *heads, uint32_t *secs,
+                         GError **error)
 {
     if (!*cyls && !*heads && !*secs) {
         *heads = 16;

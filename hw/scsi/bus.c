@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The SCSI bus and what all SCSI devices have in common: addresses, unit attentions, the hooks into run state and quiesce.
+ * The SCSI bus and what all SCSI devices have in common: addresses, unit attentions, the hooks into
+ * run state and quiesce.
  *
- * Migration notes. The section of a device is "<section of its adapter>/<channel>:<id>:<lun>/scsi-disk". Requests are its
- * devices' (request.c). At quiesce each device waits for its block I/O and then asks its requests whether they can leave;
- * when the VM starts, requests that were stopped or arrived without their buffer go on.
+ * Migration notes. The section of a device is "<section of its
+ * adapter>/<channel>:<id>:<lun>/scsi-disk". Requests are its devices' (request.c). At quiesce each
+ * device waits for its block I/O and then asks its requests whether they can leave; when the VM
+ * starts, requests that were stopped or arrived without their buffer go on.
  */
 #include "util/osdep.h"
 #include "scsi-private.h"
 
 #include "util/error.h"
 
-/* ---- addresses --------------------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
-static ScsiDevice *device_at(ScsiBus *bus, uint32_t channel, uint32_t id, uint32_t lun, ScsiDevice *except)
+static ScsiDevice *device_at(ScsiBus *bus, uint32_t channel, uint32_t id, uint32_t lun,
+                             ScsiDevice *except)
 {
     for (GList *l = bus->bus.devices.head; l; l = l->next) {
         ScsiDevice *dev = l->data;
@@ -42,7 +45,8 @@ ScsiDevice *scsi_bus_find(ScsiBus *bus, uint32_t channel, uint32_t target, uint3
     return other;
 }
 
-/* Picks what is not given: the first free id for a given LUN (0 if none is given), or the first free LUN of an id. */
+/* Picks what is not given: the first free id for a given LUN (0 if none is given), or the first
+ * free LUN of an id. */
 static bool check_address(Bus *b, Device *device, GError **error)
 {
     ScsiBus *bus = SCSI_BUS(b);
@@ -78,7 +82,8 @@ static bool check_address(Bus *b, Device *device, GError **error)
     } else {
         ScsiDevice *other = device_at(bus, dev->channel, dev->id, dev->lun, dev);
         if (other) {
-            return error_set(error, "lun already used by '%s'", other->device.id ? other->device.id : "");
+            return error_set(error, "lun already used by '%s'",
+                             other->device.id ? other->device.id : "");
         }
     }
     return true;
@@ -88,7 +93,8 @@ static char *section_prefix(const Device *device)
 {
     const ScsiDevice *dev = SCSI_DEVICE(device);
     g_autofree char *above = device_section_prefix(device->bus->owner);
-    return g_strdup_printf("%s%s%u:%u:%u", above ? above : "", above ? "/" : "", dev->channel, dev->id, dev->lun);
+    return g_strdup_printf("%s%s%u:%u:%u", above ? above : "", above ? "/" : "", dev->channel,
+                           dev->id, dev->lun);
 }
 
 static char *firmware_path(const Device *device)
@@ -126,7 +132,7 @@ void scsi_bus_cancel_all(ScsiBus *bus)
     }
 }
 
-/* ---- unit attentions --------------------------------------------------------------------------------------- */
+/* ---- unit attentions ------------------------------------------------------------------------- */
 
 const ScsiDeviceOps *scsi_device_ops(const ScsiDevice *dev)
 {
@@ -155,7 +161,7 @@ void scsi_device_report_change(ScsiDevice *dev, ScsiSense sense)
     }
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------------------- */
+/* ---- hooks ----------------------------------------------------------------------------------- */
 
 static void vm_state_changed(void *opaque, bool running, VmRunState state)
 {
@@ -172,7 +178,7 @@ static void vm_state_changed(void *opaque, bool running, VmRunState state)
 static QuiesceResult quiesce(void *opaque, GError **error)
 {
     ScsiDevice *dev = opaque;
-    if (!g_queue_is_empty(&dev->requests) && scsi_device_ops(dev)->drain) {
+    if (scsi_device_ops(dev)->drain) { /* cancelled requests are on no list any more */
         scsi_device_ops(dev)->drain(dev);
     }
     return scsi_device_requests_can_leave(dev, error);
@@ -183,7 +189,7 @@ static const QuiesceOps quiesce_ops = {
     .quiesce = quiesce,
 };
 
-/* ---- the abstract device ----------------------------------------------------------------------------------- */
+/* ---- the abstract device --------------------------------------------------------------------- */
 
 static void scsi_device_reset(Device *device)
 {

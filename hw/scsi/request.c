@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The life of a SCSI request (SAM-5 8): transitions, sense data and unit attentions, and its form in a stream. The
- * table of states is in docs/devel/scsi.md.
+ * The life of a SCSI request (SAM-5 8): transitions, sense data and unit attentions, and its form
+ * in a stream. The table of states is in docs/devel/scsi.md.
  */
 #include "util/osdep.h"
 #include "hw/scsi/scsi.h"
@@ -12,10 +12,10 @@
 /* A stream with more requests of one device than this is refused. */
 #define MAX_LOADED_REQUESTS 4096
 
-/* ---- references -------------------------------------------------------------------------------------------- */
+/* ---- references ------------------------------------------------------------------------------ */
 
-ScsiRequest *scsi_request_new(ScsiDevice *dev, uint32_t tag, uint32_t lun, const uint8_t *cdb, size_t len,
-                              void *hba_private)
+ScsiRequest *scsi_request_new(ScsiDevice *dev, uint32_t tag, uint32_t lun, const uint8_t *cdb,
+                              size_t len, void *hba_private)
 {
     uint8_t padded[SCSI_CDB_MAX] = { 0 };
     memcpy(padded, cdb, MIN(len, sizeof(padded)));
@@ -80,13 +80,14 @@ char *scsi_request_describe(const ScsiRequest *req)
     return g_strdup_printf("%s: request %s", req->dev->description, scsi_command_name(req->cdb[0]));
 }
 
-/* ---- transitions ------------------------------------------------------------------------------------------- */
+/* ---- transitions ----------------------------------------------------------------------------- */
 
-/* Commands that are done in spite of a unit attention and leave it pending (SPC-4 5.14; MMC-6 4.1.6). */
+/* Commands that are done in spite of a unit attention and leave it pending (SPC-4 5.14; MMC-6
+ * 4.1.6). */
 static bool ignores_unit_attention(uint8_t opcode)
 {
-    return opcode == SCSI_OP_INQUIRY || opcode == SCSI_OP_REPORT_LUNS || opcode == SCSI_OP_GET_CONFIGURATION ||
-           opcode == SCSI_OP_GET_EVENT_STATUS;
+    return opcode == SCSI_OP_INQUIRY || opcode == SCSI_OP_REPORT_LUNS ||
+           opcode == SCSI_OP_GET_CONFIGURATION || opcode == SCSI_OP_GET_EVENT_STATUS;
 }
 
 static void report_unit_attention(ScsiRequest *req)
@@ -137,7 +138,11 @@ void scsi_request_data(ScsiRequest *req, uint8_t *chunk, uint32_t len)
     if (req->replaying) {
         req->replaying = false;
         if (hba->data_again) {
-            hba->data_again(req, chunk, len);
+            if (!hba->data_again(req, chunk, len)) {
+                req->state = SCSI_REQUEST_RUNNING;
+                req->chunk = NULL;
+                scsi_request_check_condition(req, scsi_sense_data_phase);
+            }
             return;
         }
     }
@@ -185,7 +190,8 @@ void scsi_request_stop(ScsiRequest *req)
     req->state = SCSI_REQUEST_STOPPED;
 }
 
-/* A request with I/O in flight leaves the list at once; the I/O keeps a reference until it is over. */
+/* A request with I/O in flight leaves the list at once; the I/O keeps a reference until it is over.
+ * */
 void scsi_request_cancel(ScsiRequest *req)
 {
     if (!req->on_list) {
@@ -227,7 +233,7 @@ void scsi_request_load_chunk(ScsiRequest *req, uint8_t *chunk, uint32_t len)
     req->chunk_len = len;
 }
 
-/* ---- when the VM starts ------------------------------------------------------------------------------------ */
+/* ---- when the VM starts ---------------------------------------------------------------------- */
 
 static void go_on(ScsiRequest *req)
 {
@@ -263,7 +269,7 @@ void scsi_device_cancel_all(ScsiDevice *dev)
     }
 }
 
-/* ---- quiesce ----------------------------------------------------------------------------------------------- */
+/* ---- quiesce --------------------------------------------------------------------------------- */
 
 QuiesceResult scsi_device_requests_can_leave(ScsiDevice *dev, GError **error)
 {
@@ -282,7 +288,7 @@ QuiesceResult scsi_device_requests_can_leave(ScsiDevice *dev, GError **error)
     return QUIESCE_DONE;
 }
 
-/* ---- the list in a stream ---------------------------------------------------------------------------------- */
+/* ---- the list in a stream -------------------------------------------------------------------- */
 
 enum { ENTRY_END = 0, ENTRY_STOPPED = 1, ENTRY_NORMAL = 2 };
 
@@ -304,7 +310,8 @@ static bool put_request(ScsiRequest *req, VmWriter *w, GError **error)
     return !req->ops->save || req->ops->save(req, w, error);
 }
 
-static bool put_requests(VmWriter *w, const void *elem, size_t size, const VmField *field, GError **error)
+static bool put_requests(VmWriter *w, const void *elem, size_t size, const VmField *field,
+                         GError **error)
 {
     const GQueue *requests = elem;
     for (GList *l = requests->head; l; l = l->next) {
@@ -331,8 +338,10 @@ static bool get_request(ScsiDevice *dev, uint8_t kind, VmReader *r, GError **err
     bool ok = true;
     if (!hba->load_request) {
         ok = error_set(error, "the adapter cannot take over requests");
-    } else if (req->ops != &scsi_target_request_ops && !scsi_device_ops(dev)->parse_cdb(dev, req, &sense)) {
-        /* It would have failed at once on our side. It has a form all the same: it runs into its error again. */
+    } else if (req->ops != &scsi_target_request_ops &&
+               !scsi_device_ops(dev)->parse_cdb(dev, req, &sense)) {
+        /* It would have failed at once on our side. It has a form all the same: it runs into its
+         * error again. */
         req->direction = SCSI_NO_DATA;
         req->xfer = 0;
     }
@@ -387,7 +396,8 @@ static bool valid_sense_len(const void *opaque, int64_t value)
     return value >= 0 && value <= SCSI_SENSE_MAX;
 }
 
-/* The sense buffer of the wire is shorter than what SPC-4 allows; sense data of ours always fits. */
+/* The sense buffer of the wire is shorter than what SPC-4 allows; sense data of ours always fits.
+ * */
 #define SENSE_ON_WIRE 96
 
 static bool sense_post_load(void *opaque, int version, GError **error)
@@ -402,16 +412,22 @@ const VmState scsi_device_vmstate = {
     .version = 1,
     .minimum_version = 1,
     .post_load = sense_post_load,
-    .fields = (const VmField[]){
-        VM_U8(ScsiDevice, unit_attention.key),
-        VM_U8(ScsiDevice, unit_attention.asc),
-        VM_U8(ScsiDevice, unit_attention.ascq),
-        VM_BOOL(ScsiDevice, sense_is_ua),
-        VM_U8_ARRAY(ScsiDevice, sense, SENSE_ON_WIRE),
-        { .name = "sense_len", .offset = VM_CHECKED_OFFSET(ScsiDevice, sense_len, uint32_t), .size = 4,
-          .kind = &vm_kind_u32, .valid = valid_sense_len },
-        { .name = "requests", .offset = VM_CHECKED_OFFSET(ScsiDevice, requests, GQueue), .size = 1,
-          .kind = &vm_kind_scsi_requests },
-        VM_END,
-    },
+    .fields =
+        (const VmField[]){
+            VM_U8(ScsiDevice, unit_attention.key),
+            VM_U8(ScsiDevice, unit_attention.asc),
+            VM_U8(ScsiDevice, unit_attention.ascq),
+            VM_BOOL(ScsiDevice, sense_is_ua),
+            VM_U8_ARRAY(ScsiDevice, sense, SENSE_ON_WIRE),
+            { .name = "sense_len",
+              .offset = VM_CHECKED_OFFSET(ScsiDevice, sense_len, uint32_t),
+              .size = 4,
+              .kind = &vm_kind_u32,
+              .valid = valid_sense_len },
+            { .name = "requests",
+              .offset = VM_CHECKED_OFFSET(ScsiDevice, requests, GQueue),
+              .size = 1,
+              .kind = &vm_kind_scsi_requests },
+            VM_END,
+        },
 };

@@ -5,7 +5,8 @@
 
 #include "hw/scsi/scsi.h"
 
-/* Requests that the target answers for its logical units: REPORT LUNS, REQUEST SENSE, LUNs that do not exist. */
+/* Requests that the target answers for its logical units: REPORT LUNS, REQUEST SENSE, LUNs that do
+ * not exist. */
 extern const ScsiRequestOps scsi_target_request_ops;
 
 /* Opcodes. */
@@ -57,7 +58,8 @@ enum {
     SCSI_OP_MECHANISM_STATUS = 0xbd,
 };
 
-/* Requests that hold an answer of the target; for those with the property on they travel (disk-vmstate.c). */
+/* Requests that hold an answer of the target; for those with the property on they travel
+ * (disk-vmstate.c). */
 uint8_t *scsi_target_buffer(ScsiRequest *req, uint32_t *len);
 /* The target request `req` arrived with this answer (copied). */
 void scsi_target_load_buffer(ScsiRequest *req, const uint8_t *data, uint32_t len);

@@ -46,6 +46,7 @@ SENSE(write_protected, DATA_PROTECT, 0x27, 0x00);
 SENSE(space_alloc_failed, DATA_PROTECT, 0x27, 0x07);
 SENSE(io_error, ABORTED_COMMAND, 0x00, 0x06);
 SENSE(aborted, ABORTED_COMMAND, 0x00, 0x00);
+SENSE(data_phase, ABORTED_COMMAND, 0x4b, 0x00);
 SENSE(lun_comm_failure, ABORTED_COMMAND, 0x08, 0x00);
 SENSE(miscompare, MISCOMPARE, 0x1d, 0x00);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a target answers for its logical units (SPC-4 6.33 REPORT LUNS; SAM-5 5.11 for LUNs that do not exist).
+ * What a target answers for its logical units (SPC-4 6.33 REPORT LUNS; SAM-5 5.11 for LUNs that do
+ * not exist).
  *
- * Migration notes. In flight is a request between its answer and the last byte that the adapter takes. The list entry of
- * such a request has no payload on the wire; its bytes travel in the subsection "scsi-disk/answers" of the device that it
- * was addressed through, and without that it runs again: the answer depends on the set of logical units only.
+ * Migration notes. In flight is a request between its answer and the last byte that the adapter
+ * takes. The list entry of such a request has no payload on the wire; its bytes travel in the
+ * subsection "scsi-disk/answers" of the device that it was addressed through, and without that it
+ * runs again: the answer depends on the set of logical units only.
  */
 #include "util/osdep.h"
 #include "scsi-private.h"
@@ -45,7 +47,8 @@ static void report_luns(TargetRequest *t)
     g_array_append_val(luns, zero);
     for (GList *l = req->bus->bus.devices.head; l; l = l->next) {
         ScsiDevice *other = l->data;
-        if (other->channel == dev->channel && other->id == dev->id && other->lun && other->lun < 16384) {
+        if (other->channel == dev->channel && other->id == dev->id && other->lun &&
+            other->lun < 16384) {
             g_array_append_val(luns, other->lun);
         }
     }
