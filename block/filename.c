@@ -396,7 +396,7 @@ static bool merge_json(const char *text, json_object *options, GError **error)
             return error_set(error, "Invalid JSON object given");
         }
         return error_set(error, "Could not parse the JSON options: JSON parse error, %s",
-                         err == json_tokener_continue ? "premature EOI" : json_tokener_error_desc(err));
+                         err == json_tokener_continue || err == json_tokener_error_parse_eof ? "premature EOI" : json_tokener_error_desc(err));
     }
     json_object *s = block_stringify(o);
     json_object_put(o);
