@@ -108,6 +108,7 @@ static void disk_reset(ScsiDevice *dev)
 {
     ScsiDisk *s = SCSI_DISK(dev);
     s->tray_locked = false;
+    s->tray_open = false;
 }
 
 /* ---- realize --------------------------------------------------------------------------------- */

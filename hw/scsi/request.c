@@ -83,10 +83,11 @@ char *scsi_request_describe(const ScsiRequest *req)
 /* ---- transitions ----------------------------------------------------------------------------- */
 
 /* Commands that are done in spite of a unit attention and leave it pending (SPC-4 5.14; MMC-6
- * 4.1.6). */
-static bool ignores_unit_attention(uint8_t opcode)
+ * 4.1.6). REQUEST SENSE does as long as there is sense data of the command before it. */
+static bool ignores_unit_attention(const ScsiRequest *req)
 {
-    return opcode == SCSI_OP_INQUIRY || opcode == SCSI_OP_REPORT_LUNS ||
+    uint8_t opcode = req->cdb[0];
+    return (opcode == SCSI_OP_REQUEST_SENSE && req->dev->sense_len) || opcode == SCSI_OP_INQUIRY || opcode == SCSI_OP_REPORT_LUNS ||
            opcode == SCSI_OP_GET_CONFIGURATION || opcode == SCSI_OP_GET_EVENT_STATUS;
 }
 
@@ -116,7 +117,7 @@ void scsi_request_enqueue(ScsiRequest *req)
         req->ops->start(req);
         return;
     }
-    if (dev->unit_attention.key && !ignores_unit_attention(req->cdb[0])) {
+    if (dev->unit_attention.key && !ignores_unit_attention(req)) {
         report_unit_attention(req);
         return;
     }

@@ -14,6 +14,8 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
+#define INQUIRY_LEN 36
+
 typedef struct TargetRequest {
     ScsiRequest req;
     uint8_t *buf;
@@ -63,7 +65,8 @@ static void report_luns(TargetRequest *t)
     scsi_request_data(req, t->buf, t->len);
 }
 
-/* SPC-4 6.6.2: a qualifier says whether the target could have the logical unit at all. */
+/* SPC-4 6.6.2: a qualifier says whether there could be a logical unit. LUN 0 answers for the target
+ * even if it is not there, so that a host can ask which ones are. */
 static void inquiry_no_lun(TargetRequest *t)
 {
     ScsiRequest *req = &t->req;
@@ -74,12 +77,18 @@ static void inquiry_no_lun(TargetRequest *t)
         scsi_request_check_condition(req, scsi_sense_invalid_field);
         return;
     }
-    t->buf = g_malloc0(36);
-    t->buf[0] = 0x7f;
-    t->len = 36;
+    t->buf = g_malloc0(INQUIRY_LEN);
+    t->len = INQUIRY_LEN;
+    t->buf[0] = req->lun ? 0x7f : 0x3f;
     if (vital_product_data) {
         t->buf[3] = 1; /* one page, this one */
         t->len = 5;
+    } else if (!req->lun) {
+        t->buf[2] = 5;        /* SPC-3 */
+        t->buf[3] = 2 | 0x10; /* format 2, hierarchical addressing */
+        t->buf[4] = INQUIRY_LEN - 5;
+        t->buf[7] = 0x10 | (req->bus->ops->tagged_queueing ? 2 : 0);
+        memcpy(t->buf + 8, "QEMU    QEMU TARGET     2.5", 27);
     }
     t->len = MIN(t->len, alloc);
     if (t->len) {
@@ -93,7 +102,7 @@ static void request_sense_no_lun(TargetRequest *t)
 {
     ScsiRequest *req = &t->req;
     uint8_t sense[SCSI_SENSE_MAX];
-    scsi_sense_build(sense, scsi_sense_invalid_lun, !(req->cdb[1] & 1));
+    scsi_sense_build(sense, req->lun ? scsi_sense_invalid_lun : scsi_sense_none, !(req->cdb[1] & 1));
     t->buf = g_memdup2(sense, sizeof(sense));
     t->len = MIN(req->cdb[4], sizeof(sense));
     if (t->len) {
@@ -109,7 +118,7 @@ static void target_start(ScsiRequest *req)
     uint8_t opcode = req->cdb[0];
     req->direction = SCSI_FROM_DEVICE;
     g_clear_pointer(&t->buf, g_free);
-    if (req->lun == req->dev->lun) {
+    if (opcode == SCSI_OP_REPORT_LUNS && (req->lun == req->dev->lun || !req->lun)) {
         req->xfer = load_be32(req->cdb + 6);
         report_luns(t);
     } else if (opcode == SCSI_OP_INQUIRY) {
