@@ -10,6 +10,7 @@ typedef struct PinGroup {
     char *name;        /* NULL: unnamed */
     GPtrArray *in;     /* Irq * */
     GPtrArray *out;    /* Irq **, slots */
+    GPtrArray *watches; /* OutputWatch, see gpio.c */
 } PinGroup;
 
 void device_free_pins(Device *dev);

@@ -6,17 +6,27 @@
 #include "device-internal.h"
 #include "irq-internal.h"
 
-/* What stands between an output and its target while qtest looks. */
+/* What stands between an output and its target while qtest looks; the group owns it. */
 typedef struct OutputWatch {
+    Irq *line;         /* in the device's slot */
     Irq *target;       /* NULL: swallowed or unconnected */
     GpioWatch *watch;
     void *opaque;
 } OutputWatch;
 
+static void output_watch_free(gpointer data)
+{
+    OutputWatch *w = data;
+
+    irq_free(w->line);
+    g_free(w);
+}
+
 static void pin_group_free(gpointer data)
 {
     PinGroup *group = data;
 
+    g_ptr_array_unref(group->watches);
     g_ptr_array_unref(group->in);
     g_ptr_array_unref(group->out);
     g_free(group->name);
@@ -44,6 +54,7 @@ static PinGroup *get_group(Device *dev, const char *name)
         group->name = g_strdup(name);
         group->in = g_ptr_array_new_with_free_func((GDestroyNotify)irq_free);
         group->out = g_ptr_array_new();
+        group->watches = g_ptr_array_new_with_free_func(output_watch_free);
         if (!dev->pins) {
             dev->pins = g_ptr_array_new_with_free_func(pin_group_free);
         }
@@ -133,13 +144,14 @@ bool device_watch_gpio_out(Device *dev, const char *name, bool swallow, GpioWatc
     }
     for (unsigned i = 0; i < group->out->len; i++) {
         Irq **slot = g_ptr_array_index(group->out, i);
-        /* Lives as long as the process: only tests intercept, and once per line. */
         OutputWatch *w = g_new(OutputWatch, 1);
 
         w->target = swallow ? NULL : *slot;
         w->watch = watch;
         w->opaque = opaque;
-        *slot = irq_new(output_changed, w, i);
+        w->line = irq_new(output_changed, w, i);
+        *slot = w->line;
+        g_ptr_array_add(group->watches, w);
     }
     return true;
 }
