@@ -438,21 +438,9 @@ static bool add_drive(const char *arg, GError **error)
     return block_add_drive(arg, BLOCK_IF_IDE, error);
 }
 
-static bool add_cdrom(const char *arg, GError **error)
-{
-    return block_add_drive_simple(arg, 2, "cdrom", BLOCK_IF_IDE, error);
-}
-
-static bool add_hda(const char *arg, GError **error)
-{
-    return block_add_drive_simple(arg, 0, "disk", BLOCK_IF_IDE, error);
-}
-
 static const Step block_steps[] = {
     { OPT_BLOCKDEV, block_add_blockdev },
     { OPT_DRIVE, add_drive },
-    { OPT_CDROM, add_cdrom },
-    { OPT_HDA, add_hda },
 };
 
 /* ---- qtest --------------------------------------------------------------------------------------------- */
@@ -534,6 +522,19 @@ static bool build_board(void)
     return true;
 }
 
+/* A drive for a controller that is not there would otherwise vanish in silence. */
+static bool all_drives_used(void)
+{
+    for (BlockDrive *d = block_drive_next(NULL); d; d = block_drive_next(d)) {
+        if (d->interface != BLOCK_IF_NONE && !d->claimed && !front_device(d->front)) {
+            error_report("machine type does not support if=%s,bus=%d,unit=%d",
+                         block_interface_name(d->interface), d->bus, d->unit);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool complete_machine(void)
 {
     const MachineType *type = machine_get_type(machine);
@@ -544,7 +545,7 @@ static bool complete_machine(void)
     memory_transaction_begin(); /* one flat map for the whole board */
     ok = build_board() && run_steps(device_steps, G_N_ELEMENTS(device_steps));
     memory_transaction_commit();
-    if (!ok || (type->done && !type->done(machine, &error))) {
+    if (!ok || !all_drives_used() || (type->done && !type->done(machine, &error))) {
         reported(error);
         return false;
     }
