@@ -110,13 +110,13 @@ class Parser:
                 line += 1
             elif kind != 'space':
                 if doc is not None:
-                    self.fail("documentation comment must end with '##'", line)
+                    self.fail("documentation comment must end with '##'", doc_line)
                 if kind == 'string' and '\\' in value:
                     self.fail('unknown escape in a string', line)
                 self.tokens.append((kind if kind != 'punct' else value, value, line))
             pos = match.end()
         if doc is not None:
-            self.fail("documentation comment must end with '##'", line)
+            self.fail("documentation comment must end with '##'", doc_line)
         self.tokens.append(('end', '', line))
 
     def peek(self):

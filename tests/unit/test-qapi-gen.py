@@ -69,7 +69,7 @@ BAD = [
     ("{ 'command': 'c', 'features': ['a', 'a'] }", 1, 'duplicate feature'),
     ("##\n# @d:\n##\n{ 'command': 'c' }", 1, "documentation is for 'd'"),
     ("##\n# @c:\n#\n# @x: gone\n##\n{ 'command': 'c', 'data': {} }", 1, 'describes nothing'),
-    ("##\n# @c:\n", 2, "must end with '##'"),
+    ("##\n# @c:\n", 1, "must end with '##'"),
     ("##\n#no space\n##\n", 2, "missing space"),
     ("{ 'include': 'other.json' }", 1, 'is not a module'),
 ]
