@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The rule files of blkdebug: groups [inject-error] and [set-state] with lines key = "value", '#' begins a comment.
- * The keys are those of the QAPI types of the same rules.
+ * The rule files of blkdebug: groups [inject-error] and [set-state] with lines key = "value", '#'
+ * begins a comment. The keys are those of the QAPI types of the same rules.
  */
 #include "util/osdep.h"
 #include "blkdebug.h"
@@ -40,8 +40,8 @@ static bool draft_finish(Draft *d, BlkdebugRules *rules, GError **error)
     if (event < 0 || iotype < 0) {
         return error_set(error, "invalid parameter value: %s", event < 0 ? d->event : d->iotype);
     }
-    BlkdebugRule *rule = blkdebug_rule_new(rules, d->group == GROUP_INJECT ? BLKDEBUG_INJECT : BLKDEBUG_SET_STATE,
-                                           event, d->state);
+    BlkdebugRule *rule = blkdebug_rule_new(
+        rules, d->group == GROUP_INJECT ? BLKDEBUG_INJECT : BLKDEBUG_SET_STATE, event, d->state);
     rule->error = d->error;
     rule->sector = d->sector;
     rule->once = d->once;
@@ -55,12 +55,14 @@ static bool draft_finish(Draft *d, BlkdebugRules *rules, GError **error)
 
 static bool set_number(const char *key, const char *value, int64_t *result, GError **error)
 {
-    return parse_int64(value, result, NULL) || error_set(error, "Parameter '%s' expects a number", key);
+    return parse_int64(value, result, NULL) ||
+           error_set(error, "Parameter '%s' expects a number", key);
 }
 
 static bool set_bool(const char *key, const char *value, bool *result, GError **error)
 {
-    return parse_bool(value, result, NULL) || error_set(error, "Parameter '%s' expects 'on' or 'off'", key);
+    return parse_bool(value, result, NULL) ||
+           error_set(error, "Parameter '%s' expects 'on' or 'off'", key);
 }
 
 static bool set_text(char **member, const char *value)
@@ -70,7 +72,8 @@ static bool set_text(char **member, const char *value)
     return true;
 }
 
-static bool draft_set(Draft *d, const char *line, const char *key, const char *value, GError **error)
+static bool draft_set(Draft *d, const char *line, const char *key, const char *value,
+                      GError **error)
 {
     bool inject = d->group == GROUP_INJECT;
     if (g_str_equal(key, "event")) {

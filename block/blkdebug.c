@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * blkdebug: a filter that fails and suspends requests by rules. Options: qapi/block-core.json; rule files:
- * blkdebug-config.c.
+ * blkdebug: a filter that fails and suspends requests by rules. Options: qapi/block-core.json; rule
+ * files: blkdebug-config.c.
  *
  * The node is in a state (1 at first). An event, sent by the parent's driver or by the core,
- *   - suspends the coroutine that sent it, for each breakpoint on that event (the breakpoint is used up);
- *   - arms the inject-error rules of the event that are valid in this state; those armed by an event before are
- *     disarmed, unless this event arms none;
+ *   - suspends the coroutine that sent it, for each breakpoint on that event (the breakpoint is
+ *     used up);
+ *   - arms the inject-error rules of the event that are valid in this state; those armed by an
+ *     event before are disarmed, unless this event arms none;
  *   - then changes the state.
- * A request fails if an armed rule matches its kind and place. Rules of event 'none' are armed from the beginning.
+ * A request fails if an armed rule matches its kind and place. Rules of event 'none' are armed from
+ * the beginning.
  */
 #include "util/osdep.h"
 #include "blkdebug.h"
@@ -32,9 +34,10 @@ typedef struct BlkdebugState {
     unsigned take_perms, unshare_perms;
 } BlkdebugState;
 
-#define DEFAULT_IOTYPES                                                                                        \
-    (1u << BLKDEBUG_IO_TYPE_READ | 1u << BLKDEBUG_IO_TYPE_WRITE | 1u << BLKDEBUG_IO_TYPE_WRITE_ZEROES |       \
-     1u << BLKDEBUG_IO_TYPE_DISCARD | 1u << BLKDEBUG_IO_TYPE_FLUSH)
+#define DEFAULT_IOTYPES                                                     \
+    (1u << BLKDEBUG_IO_TYPE_READ | 1u << BLKDEBUG_IO_TYPE_WRITE |           \
+     1u << BLKDEBUG_IO_TYPE_WRITE_ZEROES | 1u << BLKDEBUG_IO_TYPE_DISCARD | \
+     1u << BLKDEBUG_IO_TYPE_FLUSH)
 
 /* ---- rules ---- */
 
@@ -59,7 +62,8 @@ static void rules_clear(BlkdebugRules *rules)
     }
 }
 
-BlkdebugRule *blkdebug_rule_new(BlkdebugRules *rules, BlkdebugKind kind, BlkdebugEvent event, int64_t state)
+BlkdebugRule *blkdebug_rule_new(BlkdebugRules *rules, BlkdebugKind kind, BlkdebugEvent event,
+                                int64_t state)
 {
     BlkdebugRule *rule = g_new0(BlkdebugRule, 1);
     rule->kind = kind;
@@ -211,7 +215,8 @@ static bool blkdebug_is_suspended(BlockNode *node, const char *tag)
 
 /* ---- errors ---- */
 
-static bool rule_matches(const BlkdebugRule *rule, BlkdebugIOType iotype, uint64_t offset, uint64_t bytes)
+static bool rule_matches(const BlkdebugRule *rule, BlkdebugIOType iotype, uint64_t offset,
+                         uint64_t bytes)
 {
     if (!(rule->iotypes & 1u << iotype)) {
         return false;
@@ -223,7 +228,8 @@ static bool rule_matches(const BlkdebugRule *rule, BlkdebugIOType iotype, uint64
     return place < offset + bytes && offset < place + BLOCK_SECTOR;
 }
 
-static int coroutine_fn check_rules(BlockNode *node, BlkdebugIOType iotype, uint64_t offset, uint64_t bytes)
+static int coroutine_fn check_rules(BlockNode *node, BlkdebugIOType iotype, uint64_t offset,
+                                    uint64_t bytes)
 {
     BlkdebugState *s = node->state;
     for (unsigned i = 0; i < s->armed->len; i++) {
@@ -270,7 +276,8 @@ static bool add_rules(BlkdebugState *s, const BlockdevOptionsBlkdebug *o, GError
 {
     for (size_t i = 0; o->inject_error && i < o->inject_error->len; i++) {
         const BlkdebugInjectErrorOptions *r = o->inject_error->items[i];
-        BlkdebugRule *rule = blkdebug_rule_new(&s->rules, BLKDEBUG_INJECT, r->event, r->has_state ? r->state : 0);
+        BlkdebugRule *rule =
+            blkdebug_rule_new(&s->rules, BLKDEBUG_INJECT, r->event, r->has_state ? r->state : 0);
         rule->error = r->has_errno_ ? r->errno_ : EIO;
         rule->sector = r->has_sector ? r->sector : -1;
         rule->iotypes = r->has_iotype ? 1u << r->iotype : DEFAULT_IOTYPES;
@@ -279,8 +286,8 @@ static bool add_rules(BlkdebugState *s, const BlockdevOptionsBlkdebug *o, GError
     }
     for (size_t i = 0; o->set_state && i < o->set_state->len; i++) {
         const BlkdebugSetStateOptions *r = o->set_state->items[i];
-        blkdebug_rule_new(&s->rules, BLKDEBUG_SET_STATE, r->event, r->has_state ? r->state : 0)->new_state =
-            r->new_state;
+        blkdebug_rule_new(&s->rules, BLKDEBUG_SET_STATE, r->event, r->has_state ? r->state : 0)
+            ->new_state = r->new_state;
     }
     return !o->config || !o->config[0] || blkdebug_read_config(o->config, &s->rules, error);
 }
@@ -316,7 +323,8 @@ static bool set_limits(BlkdebugState *s, const BlockdevOptionsBlkdebug *o, GErro
     s->options.request_align = align;
     uint32_t unit = MAX(align, 1);
     if (!check_multiple("max-transfer", o->has_max_transfer ? o->max_transfer : 0, unit, error) ||
-        !check_multiple("opt-write-zero", o->has_opt_write_zero ? o->opt_write_zero : 0, unit, error) ||
+        !check_multiple("opt-write-zero", o->has_opt_write_zero ? o->opt_write_zero : 0, unit,
+                        error) ||
         !check_multiple("opt-discard", o->has_opt_discard ? o->opt_discard : 0, unit, error)) {
         return false;
     }
@@ -324,10 +332,12 @@ static bool set_limits(BlkdebugState *s, const BlockdevOptionsBlkdebug *o, GErro
     s->options.zero_align = o->has_opt_write_zero ? o->opt_write_zero : 0;
     s->options.discard_align = o->has_opt_discard ? o->opt_discard : 0;
     if (s->options.zero_align & (s->options.zero_align - 1)) {
-        return error_set(error, "Cannot meet constraints with opt-write-zero %" PRIu32, s->options.zero_align);
+        return error_set(error, "Cannot meet constraints with opt-write-zero %" PRIu32,
+                         s->options.zero_align);
     }
     if (s->options.discard_align & (s->options.discard_align - 1)) {
-        return error_set(error, "Cannot meet constraints with opt-discard %" PRIu32, s->options.discard_align);
+        return error_set(error, "Cannot meet constraints with opt-discard %" PRIu32,
+                         s->options.discard_align);
     }
     if (!check_multiple("max-write-zero", o->has_max_write_zero ? o->max_write_zero : 0,
                         MAX(unit, s->options.zero_align), error) ||
@@ -357,7 +367,8 @@ static void blkdebug_close(BlockNode *node)
     g_free(s->config);
 }
 
-static bool blkdebug_open(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error)
+static bool blkdebug_open(BlockNode *node, const BlockdevOptions *options, unsigned flags,
+                          GError **error)
 {
     BlkdebugState *s = node->state;
     const BlockdevOptionsBlkdebug *o = &options->u.blkdebug;
@@ -391,8 +402,8 @@ static void blkdebug_refresh_limits(BlockNode *node)
     l->max_discard = o->max_discard;
 }
 
-static void blkdebug_child_perm(BlockNode *node, const BlockEdge *child, unsigned perm, unsigned shared,
-                                unsigned *child_perm, unsigned *child_shared)
+static void blkdebug_child_perm(BlockNode *node, const BlockEdge *child, unsigned perm,
+                                unsigned shared, unsigned *child_perm, unsigned *child_shared)
 {
     const BlkdebugState *s = node->state;
     *child_perm = perm | s->take_perms;
@@ -405,7 +416,8 @@ static void blkdebug_child_perm(BlockNode *node, const BlockEdge *child, unsigne
 static uint64_t clip(const BlockNode *node, uint64_t offset, uint64_t bytes)
 {
     int64_t length = block_node_length(node->file->node);
-    if (length < 0 || (node->file->perm & BLOCK_PERM_RESIZE) || offset + bytes <= (uint64_t)length) {
+    if (length < 0 || (node->file->perm & BLOCK_PERM_RESIZE) ||
+        offset + bytes <= (uint64_t)length) {
         return bytes;
     }
     return offset < (uint64_t)length ? length - offset : 0;
@@ -422,13 +434,17 @@ static int coroutine_fn blkdebug_write(BlockNode *node, uint64_t offset, uint64_
                                        size_t vec_offset, unsigned flags)
 {
     int ret = check_rules(node, BLKDEBUG_IO_TYPE_WRITE, offset, bytes);
-    return ret < 0 ? ret : block_co_write(node->file, offset, clip(node, offset, bytes), vec, vec_offset, flags);
+    return ret < 0 ? ret
+                   : block_co_write(node->file, offset, clip(node, offset, bytes), vec, vec_offset,
+                                    flags);
 }
 
-static int coroutine_fn blkdebug_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+static int coroutine_fn blkdebug_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                              unsigned flags)
 {
     int ret = check_rules(node, BLKDEBUG_IO_TYPE_WRITE_ZEROES, offset, bytes);
-    return ret < 0 ? ret : block_co_write_zeroes(node->file, offset, clip(node, offset, bytes), flags);
+    return ret < 0 ? ret
+                   : block_co_write_zeroes(node->file, offset, clip(node, offset, bytes), flags);
 }
 
 static int coroutine_fn blkdebug_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
@@ -443,13 +459,15 @@ static int coroutine_fn blkdebug_flush_metadata(BlockNode *node)
     return check_rules(node, BLKDEBUG_IO_TYPE_FLUSH, 0, 0);
 }
 
-static int coroutine_fn blkdebug_truncate(BlockNode *node, uint64_t length, bool exact, GError **error)
+static int coroutine_fn blkdebug_truncate(BlockNode *node, uint64_t length, bool exact,
+                                          GError **error)
 {
     return block_co_truncate(node->file, length, exact, error);
 }
 
-static int coroutine_fn blkdebug_block_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
-                                              uint64_t *pnum, uint64_t *map, BlockNode **file)
+static int coroutine_fn blkdebug_block_status(BlockNode *node, bool want_zero, uint64_t offset,
+                                              uint64_t bytes, uint64_t *pnum, uint64_t *map,
+                                              BlockNode **file)
 {
     int ret = check_rules(node, BLKDEBUG_IO_TYPE_BLOCK_STATUS, offset, bytes);
     *pnum = bytes;
@@ -462,9 +480,11 @@ static char *blkdebug_filename(BlockNode *node)
 {
     const BlkdebugState *s = node->state;
     BlockNode *child = node->file->node;
-    json_object_object_foreach(node->options, key, value) {
+    json_object_object_foreach(node->options, key, value)
+    {
         (void)value;
-        if (!g_str_equal(key, "driver") && !g_str_equal(key, "config") && !g_str_equal(key, "image")) {
+        if (!g_str_equal(key, "driver") && !g_str_equal(key, "config") &&
+            !g_str_equal(key, "image")) {
             return NULL;
         }
     }

@@ -9,9 +9,9 @@ typedef enum BlkdebugKind { BLKDEBUG_INJECT, BLKDEBUG_SET_STATE, BLKDEBUG_SUSPEN
 
 typedef struct BlkdebugRule {
     BlkdebugKind kind;
-    int64_t state; /* 0: any */
-    int64_t error; /* positive errno */
-    int64_t sector; /* -1: any */
+    int64_t state;    /* 0: any */
+    int64_t error;    /* positive errno */
+    int64_t sector;   /* -1: any */
     unsigned iotypes; /* bits of BlkdebugIOType */
     bool once, immediately;
     bool used; /* `once` has happened */
@@ -24,7 +24,8 @@ typedef struct BlkdebugRules {
 } BlkdebugRules;
 
 /* A new rule with defaults, appended. */
-BlkdebugRule *blkdebug_rule_new(BlkdebugRules *rules, BlkdebugKind kind, BlkdebugEvent event, int64_t state);
+BlkdebugRule *blkdebug_rule_new(BlkdebugRules *rules, BlkdebugKind kind, BlkdebugEvent event,
+                                int64_t state);
 bool blkdebug_read_config(const char *filename, BlkdebugRules *rules, GError **error);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Waiting for requests: drained sections of a part of the graph, drain of all, quiesce (P2), and the change of hands at
- * switchover (block.h, B6 and B7).
+ * Waiting for requests: drained sections of a part of the graph, drain of all, quiesce (P2), and
+ * the change of hands at switchover (block.h, B6 and B7).
  *
- * E1  node->drain_count = sections that name this node + the sum of the counts of its children, one for each edge. So
- *     an edge that comes or goes changes the counts above it by the count of its child, and sections may end after the
- *     graph has changed.
+ * E1  node->drain_count = sections that name this node + the sum of the counts of its children, one
+ *     for each edge. So an edge that comes or goes changes the counts above it by the count of its
+ *     child, and sections may end after the graph has changed.
  * E2  A user has been told drain_begin as often as its edge's node counts.
  */
 #include "util/osdep.h"
@@ -169,7 +169,8 @@ static bool users_set_active(BlockNode *node, bool active, GError **error)
         if (edge->parent) {
             continue;
         }
-        bool (*func)(void *, GError **) = active ? edge->user_ops->activate : edge->user_ops->inactivate;
+        bool (*func)(void *, GError **) =
+            active ? edge->user_ops->activate : edge->user_ops->inactivate;
         if (func && !func(edge->user, error)) {
             return false;
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* -blockdev and -drive: from the text of the option to nodes and fronts, and the places that boards ask for. */
+/* -blockdev and -drive: from the text of the option to nodes and fronts, and the places that boards
+ * ask for. */
 #include "util/osdep.h"
 #include "block/backend.h"
 
@@ -14,15 +15,15 @@ static bool incoming;
 
 typedef struct InterfaceInfo {
     const char *name;
-    int units; /* per bus; 0: buses have no meaning */
+    int units;   /* per bus; 0: buses have no meaning */
     bool errors; /* devices handle werror/rerror */
 } InterfaceInfo;
 
 static const InterfaceInfo interfaces[BLOCK_IFS] = {
-    [BLOCK_IF_NONE] = { "none", 0, true },     [BLOCK_IF_IDE] = { "ide", 2, true },
-    [BLOCK_IF_SCSI] = { "scsi", 7, true },     [BLOCK_IF_FLOPPY] = { "floppy", 0, false },
+    [BLOCK_IF_NONE] = { "none", 0, true },      [BLOCK_IF_IDE] = { "ide", 2, true },
+    [BLOCK_IF_SCSI] = { "scsi", 7, true },      [BLOCK_IF_FLOPPY] = { "floppy", 0, false },
     [BLOCK_IF_PFLASH] = { "pflash", 0, false }, [BLOCK_IF_MTD] = { "mtd", 0, false },
-    [BLOCK_IF_SD] = { "sd", 0, false },        [BLOCK_IF_VIRTIO] = { "virtio", 0, true },
+    [BLOCK_IF_SD] = { "sd", 0, false },         [BLOCK_IF_VIRTIO] = { "virtio", 0, true },
     [BLOCK_IF_XEN] = { "xen", 0, false },
 };
 
@@ -59,7 +60,8 @@ bool block_add_node(const BlockdevOptions *options, GError **error)
 
 bool block_add_blockdev(const char *text, GError **error)
 {
-    g_autoptr(BlockdevOptions) options = qapi_decode_option(&qapi_type_BlockdevOptions, text, "driver", error);
+    g_autoptr(BlockdevOptions) options =
+        qapi_decode_option(&qapi_type_BlockdevOptions, text, "driver", error);
     return options && block_add_node(options, error);
 }
 
@@ -177,7 +179,8 @@ static bool text_rename(DriveText *t, const char *alias, const char *name, GErro
         return true;
     }
     if (text_has(t, name)) {
-        return error_set(error, "'%s' and its alias '%s' can't be used at the same time", name, alias);
+        return error_set(error, "'%s' and its alias '%s' can't be used at the same time", name,
+                         alias);
     }
     g_autofree char *value = text_take(t, alias);
     text_add(t, name, value);
@@ -197,7 +200,8 @@ static json_object *text_nested(const DriveText *t, GError **error)
     return s->len ? keyval_parse(s->str, NULL, false, NULL, error) : json_object_new_object();
 }
 
-static bool take_number(DriveText *t, const char *key, int dflt, int *value, bool *given, GError **error)
+static bool take_number(DriveText *t, const char *key, int dflt, int *value, bool *given,
+                        GError **error)
 {
     g_autofree char *s = text_take(t, key);
     int64_t n = dflt;
@@ -303,8 +307,8 @@ static bool take_place(DriveText *t, DriveOptions *o, GError **error)
     return true;
 }
 
-static bool take_on_error(DriveText *t, const char *key, bool is_read, DriveOptions *o, BlockdevOnError *result,
-                          GError **error)
+static bool take_on_error(DriveText *t, const char *key, bool is_read, DriveOptions *o,
+                          BlockdevOnError *result, GError **error)
 {
     g_autofree char *s = text_take(t, key);
     *result = BLOCKDEV_ON_ERROR_AUTO;
@@ -329,8 +333,9 @@ static bool take_cache(DriveText *t, DriveOptions *o, GError **error)
         const char *name;
         bool write_cache, direct, no_flush;
     } modes[] = {
-        { "none", true, true, false },       { "off", true, true, false },    { "directsync", false, true, false },
-        { "writethrough", false, false, false }, { "writeback", true, false, false }, { "unsafe", true, false, true },
+        { "none", true, true, false },        { "off", true, true, false },
+        { "directsync", false, true, false }, { "writethrough", false, false, false },
+        { "writeback", true, false, false },  { "unsafe", true, false, true },
     };
     g_autofree char *s = text_take(t, "cache");
     unsigned m = 4;
@@ -375,7 +380,8 @@ static bool take_unsupported(DriveText *t, const char *key, GError **error)
 static bool check_aio(const DriveText *t, GError **error)
 {
     for (unsigned i = 0; i < t->keys->len; i++) {
-        if (g_str_equal(t->keys->pdata[i], "aio") && qapi_parse_BlockdevAioOptions(t->values->pdata[i]) < 0) {
+        if (g_str_equal(t->keys->pdata[i], "aio") &&
+            qapi_parse_BlockdevAioOptions(t->values->pdata[i]) < 0) {
             return error_set(error, "invalid aio option");
         }
     }
@@ -396,8 +402,9 @@ static bool take_id(DriveText *t, DriveOptions *o, GError **error)
     if (!o->id) {
         o->id = make_id(o);
     } else if (!id_wellformed(o->id)) {
-        return error_set(error, "Parameter 'id' expects an identifier\nIdentifiers consist of letters, digits, "
-                                "'-', '.', '_', starting with a letter.");
+        return error_set(
+            error, "Parameter 'id' expects an identifier\nIdentifiers consist of letters, digits, "
+                   "'-', '.', '_', starting with a letter.");
     }
     if (front_by_name(o->id)) {
         return error_set(error, "Duplicate ID '%s' for drive", o->id);
@@ -413,10 +420,11 @@ static bool take_options(DriveText *t, BlockInterface default_if, DriveOptions *
     if (text_has(t, "format") && text_has(t, "driver")) {
         return error_set(error, "Cannot specify both 'driver' and 'format'");
     }
-    bool ok = text_rename(t, "format", "driver", error) && take_interface(t, default_if, o, error) &&
-              take_media(t, o, error) && take_place(t, o, error) && take_id(t, o, error) &&
-              take_bool(t, "read-only", o->cdrom, &o->read_only, error) && take_cache(t, o, error) &&
-              take_discard(t, o, error) && check_aio(t, error) &&
+    bool ok = text_rename(t, "format", "driver", error) &&
+              take_interface(t, default_if, o, error) && take_media(t, o, error) &&
+              take_place(t, o, error) && take_id(t, o, error) &&
+              take_bool(t, "read-only", o->cdrom, &o->read_only, error) &&
+              take_cache(t, o, error) && take_discard(t, o, error) && check_aio(t, error) &&
               take_on_error(t, "werror", false, o, &o->werror, error) &&
               take_on_error(t, "rerror", true, o, &o->rerror, error) &&
               take_unsupported(t, "snapshot", error) && take_unsupported(t, "copy-on-read", error);
@@ -489,8 +497,8 @@ bool block_add_drive(const char *text, BlockInterface default_if, GError **error
     return ok;
 }
 
-bool block_add_drive_simple(const char *file, int index, const char *media, BlockInterface default_if,
-                            GError **error)
+bool block_add_drive_simple(const char *file, int index, const char *media,
+                            BlockInterface default_if, GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     if (index >= 0) {

@@ -2,12 +2,13 @@
 /*
  * Asynchronous system calls for the file driver (block/file-aio.h).
  *
- * threads   a pool; the worker schedules the coroutine in its context when the call is over
- * native    io_submit(2); an eventfd in the context tells of completions
- * io_uring  io_uring(7); the ring itself is polled. A request that is over by the time it is submitted (page cache)
- *           goes on at once, without a turn of the main loop.
+ * threads   a pool; the worker schedules the coroutine in its context when the call is over native
+ * io_submit(2); an eventfd in the context tells of completions io_uring  io_uring(7); the ring
+ * itself is polled. A request that is over by the time it is submitted (page cache) goes on at
+ * once, without a turn of the main loop.
  *
- * An engine's state belongs to the context in which the coroutine runs; there is one for each that has asked.
+ * An engine's state belongs to the context in which the coroutine runs; there is one for each that
+ * has asked.
  */
 #include "util/osdep.h"
 #include "file-aio.h"
@@ -103,8 +104,8 @@ static int rw_work(void *arg)
     return 0;
 }
 
-ssize_t coroutine_fn file_rw_threads(bool write, int fd, uint64_t offset, const struct iovec *iov, unsigned niov,
-                                     bool dsync)
+ssize_t coroutine_fn file_rw_threads(bool write, int fd, uint64_t offset, const struct iovec *iov,
+                                     unsigned niov, bool dsync)
 {
     RwJob job = { write, dsync, fd, offset, iov, niov, 0 };
     file_pool_run(rw_work, &job);
@@ -205,8 +206,8 @@ bool file_aio_native_ready(GError **error)
     return true;
 }
 
-ssize_t coroutine_fn file_rw_native(bool write, int fd, uint64_t offset, const struct iovec *iov, unsigned niov,
-                                    bool dsync)
+ssize_t coroutine_fn file_rw_native(bool write, int fd, uint64_t offset, const struct iovec *iov,
+                                    unsigned niov, bool dsync)
 {
     NativeContext *n = native;
     AioWait wait = { .co = coroutine_self() };
@@ -239,8 +240,8 @@ bool file_aio_native_ready(GError **error)
     return error_set(error, "aio=native was specified, but is not supported in this build.");
 }
 
-ssize_t coroutine_fn file_rw_native(bool write, int fd, uint64_t offset, const struct iovec *iov, unsigned niov,
-                                    bool dsync)
+ssize_t coroutine_fn file_rw_native(bool write, int fd, uint64_t offset, const struct iovec *iov,
+                                    unsigned niov, bool dsync)
 {
     return -ENOTSUP;
 }
@@ -258,7 +259,8 @@ typedef struct UringContext {
 
 static __thread UringContext *uring;
 
-/* Takes what is over. Those that wait run here (from the main loop) or soon (from another coroutine). */
+/* Takes what is over. Those that wait run here (from the main loop) or soon (from another
+ * coroutine). */
 static void uring_reap(UringContext *u, bool enter)
 {
     struct io_uring_cqe *cqe;
@@ -328,8 +330,8 @@ static ssize_t coroutine_fn uring_wait(UringContext *u, struct io_uring_sqe *sqe
     return wait.ret;
 }
 
-ssize_t coroutine_fn file_rw_uring(bool write, int fd, uint64_t offset, const struct iovec *iov, unsigned niov,
-                                   bool dsync)
+ssize_t coroutine_fn file_rw_uring(bool write, int fd, uint64_t offset, const struct iovec *iov,
+                                   unsigned niov, bool dsync)
 {
     struct io_uring_sqe *sqe = uring_sqe(uring);
     if (write) {
@@ -355,8 +357,8 @@ bool file_aio_uring_ready(GError **error)
     return error_set(error, "aio=io_uring was specified, but is not supported in this build.");
 }
 
-ssize_t coroutine_fn file_rw_uring(bool write, int fd, uint64_t offset, const struct iovec *iov, unsigned niov,
-                                   bool dsync)
+ssize_t coroutine_fn file_rw_uring(bool write, int fd, uint64_t offset, const struct iovec *iov,
+                                   unsigned niov, bool dsync)
 {
     return -ENOTSUP;
 }

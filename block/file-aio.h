@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How the file driver makes system calls without stopping the main loop: thread pool, Linux AIO, io_uring. */
+/* How the file driver makes system calls without stopping the main loop: thread pool, Linux AIO,
+ * io_uring. */
 #ifndef BLOCK_FILE_AIO_H
 #define BLOCK_FILE_AIO_H
 
@@ -7,9 +8,10 @@
 #include <glib.h>
 #include "util/coroutine.h"
 
-/* One system call's worth of a request. Returns bytes (may be short) or -errno. dsync: as if O_DSYNC. */
-typedef ssize_t coroutine_fn FileRw(bool write, int fd, uint64_t offset, const struct iovec *iov, unsigned niov,
-                                    bool dsync);
+/* One system call's worth of a request. Returns bytes (may be short) or -errno. dsync: as if
+ * O_DSYNC. */
+typedef ssize_t coroutine_fn FileRw(bool write, int fd, uint64_t offset, const struct iovec *iov,
+                                    unsigned niov, bool dsync);
 
 FileRw file_rw_threads, file_rw_native, file_rw_uring;
 

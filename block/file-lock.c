@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Locks on image files, see file-lock.h. Open file description locks: they go with the descriptor, not the process. */
+/* Locks on image files, see file-lock.h. Open file description locks: they go with the descriptor,
+ * not the process. */
 #include "util/osdep.h"
 #include "file-lock.h"
 
@@ -55,11 +56,12 @@ static int lock_bits(int fd, unsigned bits, off_t base)
 static bool conflict(unsigned perm, const char *what, const char *filename, GError **error)
 {
     g_autofree char *name = block_perm_names(perm);
-    return error_set(error, "Failed to get %s\"%s\" lock\nIs another process using the image [%s]?", what, name,
-                     filename);
+    return error_set(error, "Failed to get %s\"%s\" lock\nIs another process using the image [%s]?",
+                     what, name, filename);
 }
 
-static bool test_conflicts(FileLock *lock, unsigned perm, unsigned unshared, const char *filename, GError **error)
+static bool test_conflicts(FileLock *lock, unsigned perm, unsigned unshared, const char *filename,
+                           GError **error)
 {
     for (unsigned i = 0; i < BLOCK_PERMS; i++) {
         if ((perm & 1u << i) && test_byte(lock->fd, UNSHARED_BASE + i) < 0) {
@@ -72,7 +74,8 @@ static bool test_conflicts(FileLock *lock, unsigned perm, unsigned unshared, con
     return true;
 }
 
-bool file_lock_prepare(FileLock *lock, unsigned perm, unsigned shared, const char *filename, GError **error)
+bool file_lock_prepare(FileLock *lock, unsigned perm, unsigned shared, const char *filename,
+                       GError **error)
 {
     lock->new_held = perm;
     lock->new_unshared = BLOCK_PERM_ALL & ~shared;

@@ -2,11 +2,11 @@
 /*
  * file: a regular file; host_device: a block device of the host. Options: qapi/block-core.json.
  *
- * L1  With auto-read-only the file is opened for reading, and for writing as soon as somebody takes a write
- *     permission. The number of the descriptor stays the same, so requests need not know.
+ * L1  With auto-read-only the file is opened for reading, and for writing as soon as somebody takes
+ *     a write permission. The number of the descriptor stays the same, so requests need not know.
  * L2  Locks are on a descriptor of their own, and are held exactly for the permissions in effect.
- * L3  After a failed fdatasync() the kernel may have dropped what it could not write. With the page cache in use no
- *     later flush can be trusted, so all of them fail.
+ * L3  After a failed fdatasync() the kernel may have dropped what it could not write. With the page
+ *     cache in use no later flush can be trusted, so all of them fail.
  */
 #include "util/osdep.h"
 #include "block/block.h"
@@ -66,7 +66,8 @@ static bool file_check_type(BlockNode *node, GError **error)
         return error_set(error, "'file' driver requires '%s' to be a regular file", s->filename);
     }
     if (node->driver->qapi_driver == BLOCKDEV_DRIVER_HOST_DEVICE && !S_ISBLK(st.st_mode)) {
-        return error_set(error, "'host_device' driver requires '%s' to be a block device", s->filename);
+        return error_set(error, "'host_device' driver requires '%s' to be a block device",
+                         s->filename);
     }
     return true;
 }
@@ -77,8 +78,8 @@ static bool file_choose_aio(BlockNode *node, const BlockdevOptionsFile *o, GErro
     switch (o->has_aio ? o->aio : BLOCKDEV_AIO_OPTIONS_THREADS) {
     case BLOCKDEV_AIO_OPTIONS_NATIVE:
         if (!node->direct) {
-            return error_set(error,
-                             "aio=native was specified, but it requires cache.direct=on, which was not specified.");
+            return error_set(error, "aio=native was specified, but it requires cache.direct=on, "
+                                    "which was not specified.");
         }
         s->rw = file_rw_native;
         return file_aio_native_ready(error);
@@ -92,7 +93,8 @@ static bool file_choose_aio(BlockNode *node, const BlockdevOptionsFile *o, GErro
     }
 }
 
-/* L2. The locks' descriptor is opened anew, because a duplicate would share its locks with whoever has the original. */
+/* L2. The locks' descriptor is opened anew, because a duplicate would share its locks with whoever
+ * has the original. */
 static bool file_open_lock(FileState *s, const BlockdevOptionsFile *o, GError **error)
 {
     s->lock.fd = -1;
@@ -101,7 +103,9 @@ static bool file_open_lock(FileState *s, const BlockdevOptionsFile *o, GError **
     }
     if (!file_lock_available(s->fd)) {
         return o->has_locking && o->locking == ON_OFF_AUTO_ON
-                   ? error_set(error, "locking=on: the system does not support open file description locks")
+                   ? error_set(
+                         error,
+                         "locking=on: the system does not support open file description locks")
                    : true;
     }
     char path[64];
@@ -110,7 +114,8 @@ static bool file_open_lock(FileState *s, const BlockdevOptionsFile *o, GError **
     if (s->lock.fd < 0) {
         s->lock.fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
     }
-    return s->lock.fd >= 0 || error_set_errno(error, errno, "Could not open '%s' for locks", s->filename);
+    return s->lock.fd >= 0 ||
+           error_set_errno(error, errno, "Could not open '%s' for locks", s->filename);
 }
 
 static void file_close(BlockNode *node)
@@ -125,7 +130,8 @@ static void file_close(BlockNode *node)
     g_free(s->filename);
 }
 
-static bool file_open(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error)
+static bool file_open(BlockNode *node, const BlockdevOptions *options, unsigned flags,
+                      GError **error)
 {
     FileState *s = node->state;
     const BlockdevOptionsFile *o =
@@ -141,7 +147,8 @@ static bool file_open(BlockNode *node, const BlockdevOptions *options, unsigned 
     if (s->fd < 0) {
         goto fail;
     }
-    if (!file_check_type(node, error) || !file_choose_aio(node, o, error) || !file_open_lock(s, o, error)) {
+    if (!file_check_type(node, error) || !file_choose_aio(node, o, error) ||
+        !file_open_lock(s, o, error)) {
         goto fail;
     }
     node->write_flags = BLOCK_FUA;
@@ -291,8 +298,8 @@ static unsigned iov_rest(const IoVec *vec, size_t skip, uint64_t bytes, struct i
     return n;
 }
 
-static int coroutine_fn file_rw(BlockNode *node, bool write, uint64_t offset, uint64_t bytes, IoVec *vec,
-                                size_t vec_offset, bool dsync)
+static int coroutine_fn file_rw(BlockNode *node, bool write, uint64_t offset, uint64_t bytes,
+                                IoVec *vec, size_t vec_offset, bool dsync)
 {
     FileState *s = node->state;
     struct iovec few[8];
@@ -322,16 +329,18 @@ static int coroutine_fn file_rw(BlockNode *node, bool write, uint64_t offset, ui
     return ret;
 }
 
-static int coroutine_fn file_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset)
+static int coroutine_fn file_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                  size_t vec_offset)
 {
     return file_rw(node, false, offset, bytes, vec, vec_offset, false);
 }
 
-static int coroutine_fn file_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                                   unsigned flags)
+static int coroutine_fn file_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                   size_t vec_offset, unsigned flags)
 {
     /* cache.no-flush: nobody cares when it reaches the disk. */
-    return file_rw(node, true, offset, bytes, vec, vec_offset, (flags & BLOCK_FUA) && !node->no_flush);
+    return file_rw(node, true, offset, bytes, vec, vec_offset,
+                   (flags & BLOCK_FUA) && !node->no_flush);
 }
 
 static int coroutine_fn file_flush(BlockNode *node)
@@ -382,12 +391,14 @@ static int64_t file_length(BlockNode *node)
     struct stat st;
     uint64_t size;
     if (s->is_device) {
-        return ioctl(s->fd, BLKGETSIZE64, &size) < 0 ? -errno : (int64_t)MIN(size, BLOCK_MAX_LENGTH);
+        return ioctl(s->fd, BLKGETSIZE64, &size) < 0 ? -errno
+                                                     : (int64_t)MIN(size, BLOCK_MAX_LENGTH);
     }
     return fstat(s->fd, &st) < 0 ? -errno : st.st_size;
 }
 
-static int coroutine_fn file_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+static int coroutine_fn file_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                          unsigned flags)
 {
     FileState *s = node->state;
     SpaceJob job = { .fd = s->fd, .offset = offset, .bytes = bytes };
@@ -415,7 +426,9 @@ static int coroutine_fn file_write_zeroes(BlockNode *node, uint64_t offset, uint
 static int coroutine_fn file_discard(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
     FileState *s = node->state;
-    SpaceJob job = { .fd = s->fd, .mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, .offset = offset,
+    SpaceJob job = { .fd = s->fd,
+                     .mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     .offset = offset,
                      .bytes = bytes };
     int ret = s->no_punch_hole ? -ENOTSUP : file_pool_run(fallocate_work, &job);
     s->no_punch_hole |= ret == -ENOTSUP;
@@ -459,8 +472,9 @@ static int coroutine_fn file_truncate(BlockNode *node, uint64_t length, bool exa
 
 /* ---- facts ---- */
 
-static int coroutine_fn file_block_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
-                                          uint64_t *pnum, uint64_t *map, BlockNode **file)
+static int coroutine_fn file_block_status(BlockNode *node, bool want_zero, uint64_t offset,
+                                          uint64_t bytes, uint64_t *pnum, uint64_t *map,
+                                          BlockNode **file)
 {
     FileState *s = node->state;
     *pnum = bytes;
@@ -472,7 +486,8 @@ static int coroutine_fn file_block_status(BlockNode *node, bool want_zero, uint6
     off_t data = lseek(s->fd, offset, SEEK_DATA);
     if (data < 0) {
         /* ENXIO: no data from here to the end. Anything else: it cannot tell. */
-        return errno == ENXIO ? BLOCK_STATUS_ZERO | BLOCK_STATUS_OFFSET : BLOCK_STATUS_DATA | BLOCK_STATUS_OFFSET;
+        return errno == ENXIO ? BLOCK_STATUS_ZERO | BLOCK_STATUS_OFFSET
+                              : BLOCK_STATUS_DATA | BLOCK_STATUS_OFFSET;
     }
     if ((uint64_t)data > offset) {
         *pnum = MIN(bytes, (uint64_t)data - offset);
@@ -518,14 +533,14 @@ static BlockStatsSpecific *file_stats(BlockNode *node)
     return stats;
 }
 
-#define FILE_DRIVER                                                                                            \
-    .kind = BLOCK_PROTOCOL, .state_size = sizeof(FileState), .open = file_open, .close = file_close,           \
-    .refresh_limits = file_refresh_limits, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, \
-    .perm_abort = file_perm_abort, .read = file_read, .write = file_write,                                     \
-    .write_zeroes = file_write_zeroes, .discard = file_discard, .flush = file_flush,                           \
-    .truncate = file_truncate, .block_status = file_block_status, .length = file_length,                       \
-    .allocated_size = file_allocated_size, .filename = file_filename, .image_info = file_image_info,           \
-    .stats = file_stats
+#define FILE_DRIVER                                                                                \
+    .kind = BLOCK_PROTOCOL, .state_size = sizeof(FileState), .open = file_open,                    \
+    .close = file_close, .refresh_limits = file_refresh_limits, .perm_prepare = file_perm_prepare, \
+    .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, .read = file_read,             \
+    .write = file_write, .write_zeroes = file_write_zeroes, .discard = file_discard,               \
+    .flush = file_flush, .truncate = file_truncate, .block_status = file_block_status,             \
+    .length = file_length, .allocated_size = file_allocated_size, .filename = file_filename,       \
+    .image_info = file_image_info, .stats = file_stats
 
 static const BlockDriver file_driver = {
     .name = "file",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What users write instead of a BlockdevOptions: file names with a protocol in front, json:, options without types,
- * no format. From all of them a complete BlockdevOptions is made, first the protocol node, then the format on it.
+ * What users write instead of a BlockdevOptions: file names with a protocol in front, json:,
+ * options without types, no format. From all of them a complete BlockdevOptions is made, first the
+ * protocol node, then the format on it.
  *
  * Options on their way are nested objects whose scalars are strings, as keyval_parse() makes them.
  */
@@ -26,7 +27,8 @@ static json_object *stringify(json_object *value, unsigned depth)
     switch (json_object_get_type(value)) {
     case json_type_object: {
         json_object *o = json_object_new_object();
-        json_object_object_foreach(value, key, v) {
+        json_object_object_foreach(value, key, v)
+        {
             if (v) {
                 json_object_object_add(o, key, stringify(v, depth + 1));
             }
@@ -93,13 +95,15 @@ bool block_check_option_names(json_object *options, GError **error)
         return error_set(error, "Unknown driver '%s'", name ? name : "");
     }
     const QapiType *branch = branch_type(driver->qapi_driver);
-    json_object_object_foreach(options, key, value) {
+    json_object_object_foreach(options, key, value)
+    {
         (void)value;
         if (has_member(&qapi_type_BlockdevOptions, key) || has_member(branch, key)) {
             continue;
         }
         if (driver->kind == BLOCK_PROTOCOL) {
-            return error_set(error, "Block protocol '%s' doesn't support the option '%s'", name, key);
+            return error_set(error, "Block protocol '%s' doesn't support the option '%s'", name,
+                             key);
         }
         return error_set(error, "Block format '%s' does not support the option '%s'", name, key);
     }
@@ -158,7 +162,8 @@ static bool resolve_children(json_object *options, GError **error)
 {
     const char *driver_name = get_string(options, "driver");
     const BlockDriver *driver = driver_name ? block_driver_by_name(driver_name) : NULL;
-    const char *child_key = driver && driver->qapi_driver == BLOCKDEV_DRIVER_BLKDEBUG ? "image" : "file";
+    const char *child_key =
+        driver && driver->qapi_driver == BLOCKDEV_DRIVER_BLKDEBUG ? "image" : "file";
     json_object *child = json_object_object_get(options, child_key);
     if (!child || !json_object_is_type(child, json_type_object)) {
         return true;
@@ -267,7 +272,8 @@ static const BlockDriver *probe_format(BlockNode *file, GError **error)
 {
     uint8_t buf[PROBE_SIZE] = { 0 };
     int64_t length = block_node_length(file);
-    BlockEdge *edge = block_edge_attach(file, "root", &probe_user_ops, NULL, 0, BLOCK_PERM_ALL, error);
+    BlockEdge *edge =
+        block_edge_attach(file, "root", &probe_user_ops, NULL, 0, BLOCK_PERM_ALL, error);
     if (!edge) {
         return NULL;
     }
@@ -289,7 +295,8 @@ static const BlockDriver *probe_format(BlockNode *file, GError **error)
 static void warn_probed(const char *filename)
 {
     warn_report("Image format was not specified for '%s' and probing guessed raw.\n"
-                "         Automatically detecting the format is dangerous for raw images, write operations on "
+                "         Automatically detecting the format is dangerous for raw images, write "
+                "operations on "
                 "block 0 will be restricted.\n"
                 "         Specify the 'raw' format explicitly to remove the restrictions.",
                 filename);
@@ -299,8 +306,9 @@ static void warn_probed(const char *filename)
 static json_object *take_file_options(json_object *options)
 {
     json_object *file = json_object_object_get(options, "file");
-    json_object *result = file && json_object_is_type(file, json_type_object) ? json_object_get(file)
-                                                                              : json_object_new_object();
+    json_object *result = file && json_object_is_type(file, json_type_object)
+                              ? json_object_get(file)
+                              : json_object_new_object();
     if (file && json_object_is_type(file, json_type_object)) {
         json_object_object_del(options, "file");
     }
@@ -323,7 +331,8 @@ static void hand_down_aio(json_object *options, json_object *file_options)
 }
 
 /* The node that has the file: a reference, or opened now. */
-static BlockNode *open_file_node(const char *filename, json_object *options, unsigned flags, GError **error)
+static BlockNode *open_file_node(const char *filename, json_object *options, unsigned flags,
+                                 GError **error)
 {
     const char *reference = get_string(options, "file");
     if (reference) {
@@ -355,7 +364,8 @@ static BlockNode *open_file_node(const char *filename, json_object *options, uns
     return node;
 }
 
-static BlockNode *open_format(const char *filename, json_object *options, unsigned flags, GError **error)
+static BlockNode *open_format(const char *filename, json_object *options, unsigned flags,
+                              GError **error)
 {
     BlockNode *file = open_file_node(filename, options, flags, error);
     if (!file) {
@@ -396,11 +406,14 @@ static bool merge_json(const char *text, json_object *options, GError **error)
             return error_set(error, "Invalid JSON object given");
         }
         return error_set(error, "Could not parse the JSON options: JSON parse error, %s",
-                         err == json_tokener_continue || err == json_tokener_error_parse_eof ? "premature EOI" : json_tokener_error_desc(err));
+                         err == json_tokener_continue || err == json_tokener_error_parse_eof
+                             ? "premature EOI"
+                             : json_tokener_error_desc(err));
     }
     json_object *s = block_stringify(o);
     json_object_put(o);
-    json_object_object_foreach(s, key, value) {
+    json_object_object_foreach(s, key, value)
+    {
         if (!json_object_object_get(options, key)) {
             json_object_object_add(options, key, json_object_get(value));
         }
@@ -409,7 +422,8 @@ static bool merge_json(const char *text, json_object *options, GError **error)
     return true;
 }
 
-static BlockNode *open_resolved(const char *filename, json_object *options, unsigned flags, GError **error)
+static BlockNode *open_resolved(const char *filename, json_object *options, unsigned flags,
+                                GError **error)
 {
     const char *name = get_string(options, "driver");
     const BlockDriver *driver = name ? block_driver_by_name(name) : NULL;
@@ -429,7 +443,8 @@ static BlockNode *open_resolved(const char *filename, json_object *options, unsi
     return node;
 }
 
-BlockNode *block_open_filename(const char *filename, json_object *options, unsigned flags, GError **error)
+BlockNode *block_open_filename(const char *filename, json_object *options, unsigned flags,
+                               GError **error)
 {
     json_object *o = options ? block_stringify(options) : json_object_new_object();
     BlockNode *node = NULL;

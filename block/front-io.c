@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests of fronts: submission, callbacks, cancelling, what a failed request leads to, statistics. F1 to F4 are in
- * block/backend.h.
+ * Requests of fronts: submission, callbacks, cancelling, what a failed request leads to,
+ * statistics. F1 to F4 are in block/backend.h.
  *
  *   submitted --> waiting --> running --> over --> done() called, freed
  *        \----------------------^           ^
@@ -29,13 +29,15 @@ struct BlockAio {
     void *opaque;
     int ret;
     bool waiting, running;
+    bool counted; /* in front->in_flight */
     int64_t start_ns;
     GList link; /* in front->waiting */
 };
 
 static const BlockStatKind stat_kind[] = {
-    [AIO_READ] = BLOCK_STAT_READ,         [AIO_WRITE] = BLOCK_STAT_WRITE, [AIO_WRITE_ZEROES] = BLOCK_STAT_WRITE,
-    [AIO_DISCARD] = BLOCK_STAT_UNMAP,     [AIO_FLUSH] = BLOCK_STAT_FLUSH,
+    [AIO_READ] = BLOCK_STAT_READ,          [AIO_WRITE] = BLOCK_STAT_WRITE,
+    [AIO_WRITE_ZEROES] = BLOCK_STAT_WRITE, [AIO_DISCARD] = BLOCK_STAT_UNMAP,
+    [AIO_FLUSH] = BLOCK_STAT_FLUSH,
 };
 
 /* ---- in coroutines ---- */
@@ -60,21 +62,24 @@ static unsigned fua(const BlockFront *front)
     return front->write_cache ? 0 : BLOCK_FUA;
 }
 
-int coroutine_fn front_co_read(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                               unsigned flags)
+int coroutine_fn front_co_read(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec,
+                               size_t vec_offset, unsigned flags)
 {
     int ret = check_request(front, offset, bytes, false);
     return ret < 0 ? ret : block_co_read(front->root, offset, bytes, vec, vec_offset, flags);
 }
 
-int coroutine_fn front_co_write(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                                unsigned flags)
+int coroutine_fn front_co_write(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                size_t vec_offset, unsigned flags)
 {
     int ret = check_request(front, offset, bytes, true);
-    return ret < 0 ? ret : block_co_write(front->root, offset, bytes, vec, vec_offset, flags | fua(front));
+    return ret < 0
+               ? ret
+               : block_co_write(front->root, offset, bytes, vec, vec_offset, flags | fua(front));
 }
 
-int coroutine_fn front_co_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes, unsigned flags)
+int coroutine_fn front_co_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes,
+                                       unsigned flags)
 {
     int ret = check_request(front, offset, bytes, true);
     return ret < 0 ? ret : block_co_write_zeroes(front->root, offset, bytes, flags | fua(front));
@@ -122,6 +127,8 @@ static void aio_done(void *opaque)
     BlockFront *front = aio->front;
     if (aio->running) {
         account(aio);
+    }
+    if (aio->counted) {
         front->in_flight--;
     }
     aio->done(aio->opaque, aio->ret);
@@ -162,17 +169,23 @@ static void coroutine_fn aio_entry(void *opaque)
 
 static void aio_start(BlockAio *aio)
 {
-    aio->running = true;
+    aio->running = aio->counted = true;
     aio->front->in_flight++;
     coroutine_enter(coroutine_create(aio_entry, aio));
 }
 
-static BlockAio *aio_submit(BlockFront *front, AioKind kind, uint64_t offset, uint64_t bytes, IoVec *vec,
-                            unsigned flags, BlockDone *done, void *opaque)
+static BlockAio *aio_submit(BlockFront *front, AioKind kind, uint64_t offset, uint64_t bytes,
+                            IoVec *vec, unsigned flags, BlockDone *done, void *opaque)
 {
     BlockAio *aio = g_new(BlockAio, 1);
-    *aio = (BlockAio){ .front = front_ref(front), .kind = kind, .offset = offset, .bytes = bytes,
-                       .vec = vec, .flags = flags, .done = done, .opaque = opaque,
+    *aio = (BlockAio){ .front = front_ref(front),
+                       .kind = kind,
+                       .offset = offset,
+                       .bytes = bytes,
+                       .vec = vec,
+                       .flags = flags,
+                       .done = done,
+                       .opaque = opaque,
                        .start_ns = clock_get_ns(CLOCK_REALTIME_NS) };
     aio->link.data = aio;
     if (front_paused(front)) {
@@ -195,13 +208,14 @@ void front_restart_waiting(BlockFront *front)
     front_unref(front);
 }
 
-BlockAio *front_aio_read(BlockFront *front, uint64_t offset, IoVec *vec, BlockDone *done, void *opaque)
+BlockAio *front_aio_read(BlockFront *front, uint64_t offset, IoVec *vec, BlockDone *done,
+                         void *opaque)
 {
     return aio_submit(front, AIO_READ, offset, vec->size, vec, 0, done, opaque);
 }
 
-BlockAio *front_aio_write(BlockFront *front, uint64_t offset, IoVec *vec, unsigned flags, BlockDone *done,
-                          void *opaque)
+BlockAio *front_aio_write(BlockFront *front, uint64_t offset, IoVec *vec, unsigned flags,
+                          BlockDone *done, void *opaque)
 {
     return aio_submit(front, AIO_WRITE, offset, vec->size, vec, flags, done, opaque);
 }
@@ -212,7 +226,8 @@ BlockAio *front_aio_write_zeroes(BlockFront *front, uint64_t offset, uint64_t by
     return aio_submit(front, AIO_WRITE_ZEROES, offset, bytes, NULL, flags, done, opaque);
 }
 
-BlockAio *front_aio_discard(BlockFront *front, uint64_t offset, uint64_t bytes, BlockDone *done, void *opaque)
+BlockAio *front_aio_discard(BlockFront *front, uint64_t offset, uint64_t bytes, BlockDone *done,
+                            void *opaque)
 {
     return aio_submit(front, AIO_DISCARD, offset, bytes, NULL, 0, done, opaque);
 }
@@ -229,7 +244,16 @@ void front_aio_cancel(BlockAio *aio)
     }
     aio->waiting = false;
     g_queue_unlink(&aio->front->waiting, &aio->link);
+    aio->counted = true; /* whoever drains has to see the callback done */
+    aio->front->in_flight++;
     aio_over(aio, -ECANCELED);
+}
+
+void front_cancel_waiting(BlockFront *front)
+{
+    while (!g_queue_is_empty(&front->waiting)) {
+        front_aio_cancel(front->waiting.head->data);
+    }
 }
 
 /* ---- from outside of coroutines ---- */
@@ -269,9 +293,12 @@ static void coroutine_fn sync_request(void *opaque)
     }
 }
 
-static int run_request(BlockFront *front, AioKind kind, uint64_t offset, uint64_t bytes, void *buf, unsigned flags)
+static int run_request(BlockFront *front, AioKind kind, uint64_t offset, uint64_t bytes, void *buf,
+                       unsigned flags)
 {
-    SyncRequest r = { .front = front, .kind = kind, .offset = offset, .bytes = bytes, .buf = buf, .flags = flags };
+    SyncRequest r = {
+        .front = front, .kind = kind, .offset = offset, .bytes = bytes, .buf = buf, .flags = flags
+    };
     front->in_flight++;
     block_run_sync(sync_request, &r);
     front->in_flight--;
@@ -341,12 +368,13 @@ BlockErrorAction front_error_action(const BlockFront *front, bool is_read, int e
     }
 }
 
-static void send_error_event(const BlockFront *front, BlockErrorAction action, bool is_read, int err)
+static void send_error_event(const BlockFront *front, BlockErrorAction action, bool is_read,
+                             int err)
 {
-    qapi_event_send_BLOCK_IO_ERROR(front->has_device && front->conf.path ? front->conf.path : "", front->name,
-                                   front->root ? front->root->node->name : NULL,
-                                   is_read ? IO_OPERATION_TYPE_READ : IO_OPERATION_TYPE_WRITE, action, true,
-                                   err == ENOSPC, g_strerror(err));
+    qapi_event_send_BLOCK_IO_ERROR(front->has_device && front->conf.path ? front->conf.path : "",
+                                   front->name, front->root ? front->root->node->name : NULL,
+                                   is_read ? IO_OPERATION_TYPE_READ : IO_OPERATION_TYPE_WRITE,
+                                   action, true, err == ENOSPC, g_strerror(err));
 }
 
 void front_error_apply(BlockFront *front, BlockErrorAction action, bool is_read, int err)
@@ -354,7 +382,8 @@ void front_error_apply(BlockFront *front, BlockErrorAction action, bool is_read,
     if (action == BLOCK_ERROR_ACTION_STOP) {
         /* What the user asks after the event has to find these. The stop itself comes later. */
         if (front->iostatus == BLOCK_DEVICE_IO_STATUS_OK) {
-            front->iostatus = err == ENOSPC ? BLOCK_DEVICE_IO_STATUS_NOSPACE : BLOCK_DEVICE_IO_STATUS_FAILED;
+            front->iostatus =
+                err == ENOSPC ? BLOCK_DEVICE_IO_STATUS_NOSPACE : BLOCK_DEVICE_IO_STATUS_FAILED;
         }
         send_error_event(front, action, is_read, err);
         front_request_stop();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fronts: life, names, the device above, the node below, permissions, draining. Contract: block/backend.h. */
+/* Fronts: life, names, the device above, the node below, permissions, draining. Contract:
+ * block/backend.h. */
 #include "util/osdep.h"
 #include "block/backend.h"
 
@@ -73,6 +74,7 @@ static bool user_activate(void *user, GError **error)
         return false;
     }
     front->perm_deferred = false;
+    front_restart_waiting(front);
     return true;
 }
 
@@ -278,6 +280,7 @@ void front_drop_root(BlockFront *front)
     block_edge_detach(root);
     block_drain_end(node);
     block_node_unref(node);
+    front_restart_waiting(front);
 }
 
 void front_remove_node(BlockFront *front)
@@ -385,7 +388,8 @@ bool front_attach_device(BlockFront *front, const BlockDeviceConf *conf, GError 
     if (conf->needs_write && front_is_read_only(front)) {
         return error_set(error, "Block node is read-only");
     }
-    if (!conf->handles_errors && (conf->rerror != BLOCKDEV_ON_ERROR_AUTO || conf->werror != BLOCKDEV_ON_ERROR_AUTO)) {
+    if (!conf->handles_errors &&
+        (conf->rerror != BLOCKDEV_ON_ERROR_AUTO || conf->werror != BLOCKDEV_ON_ERROR_AUTO)) {
         return error_set(error, "Device doesn't support werror and rerror options");
     }
     front->has_device = true; /* so that messages can name it */
@@ -422,6 +426,7 @@ void front_detach_device(BlockFront *front)
     if (!front->has_device) {
         return;
     }
+    front_cancel_waiting(front);
     front_drain(front);
     front->has_device = false;
     g_free((char *)front->conf.id);
@@ -451,12 +456,13 @@ void *front_device(const BlockFront *front)
 BlockFront *front_by_device(const char *id, GError **error)
 {
     for (BlockFront *f = front_next_any(NULL); f; f = front_next_any(f)) {
-        if (f->has_device &&
-            ((f->conf.id && g_str_equal(f->conf.id, id)) || (f->conf.path && g_str_equal(f->conf.path, id)))) {
+        if (f->has_device && ((f->conf.id && g_str_equal(f->conf.id, id)) ||
+                              (f->conf.path && g_str_equal(f->conf.path, id)))) {
             return f;
         }
     }
-    g_autofree char *path = id[0] == '/' ? g_strdup(id) : g_strdup_printf("/machine/peripheral/%s", id);
+    g_autofree char *path =
+        id[0] == '/' ? g_strdup(id) : g_strdup_printf("/machine/peripheral/%s", id);
     if (object_resolve(path, NULL)) {
         error_set(error, "Device does not have a block device backend");
     } else {
@@ -474,7 +480,8 @@ unsigned front_in_flight(const BlockFront *front)
 
 bool front_paused(const BlockFront *front)
 {
-    return front->drain_count > 0 || block_quiesced();
+    /* While the image is another process's, a write would be an error: it waits, too. */
+    return front->drain_count > 0 || block_quiesced() || front->perm_deferred;
 }
 
 void front_drain(BlockFront *front)

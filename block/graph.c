@@ -2,9 +2,10 @@
 /*
  * The graph's edges and what they may do (block.h, B5).
  *
- * A change begins at one node: it recomputes what all users of that node take and share, asks the driver what this
- * means for the children, and so on downwards, parents before children. Only if every node agrees (no two edges in
- * conflict, nobody writes to what is read-only, the driver got its locks) the new values take effect.
+ * A change begins at one node: it recomputes what all users of that node take and share, asks the
+ * driver what this means for the children, and so on downwards, parents before children. Only if
+ * every node agrees (no two edges in conflict, nobody writes to what is read-only, the driver got
+ * its locks) the new values take effect.
  */
 #include "util/osdep.h"
 #include "block/block.h"
@@ -28,8 +29,8 @@ char *block_perm_names(unsigned perms)
 
 /* ---- what a child needs ---- */
 
-static void default_child_perm(const BlockNode *node, BlockRole role, unsigned perm, unsigned shared,
-                               unsigned *child_perm, unsigned *child_shared)
+static void default_child_perm(const BlockNode *node, BlockRole role, unsigned perm,
+                               unsigned shared, unsigned *child_perm, unsigned *child_shared)
 {
     switch (role) {
     case BLOCK_ROLE_STORAGE:
@@ -46,8 +47,8 @@ static void default_child_perm(const BlockNode *node, BlockRole role, unsigned p
         break;
     case BLOCK_ROLE_BACKING:
         *child_perm = perm & BLOCK_PERM_CONSISTENT_READ;
-        *child_shared = (shared & (BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE)) | BLOCK_PERM_CONSISTENT_READ |
-                        BLOCK_PERM_WRITE_UNCHANGED;
+        *child_shared = (shared & (BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE)) |
+                        BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE_UNCHANGED;
         break;
     default:
         *child_perm = perm;
@@ -56,8 +57,8 @@ static void default_child_perm(const BlockNode *node, BlockRole role, unsigned p
     }
 }
 
-void block_edge_child_perm(const BlockEdge *edge, unsigned perm, unsigned shared, unsigned *child_perm,
-                           unsigned *child_shared)
+void block_edge_child_perm(const BlockEdge *edge, unsigned perm, unsigned shared,
+                           unsigned *child_perm, unsigned *child_shared)
 {
     BlockNode *node = edge->parent;
     if (node->driver->child_perm) {
@@ -78,10 +79,10 @@ typedef struct EdgeChange {
 } EdgeChange;
 
 typedef struct PermPlan {
-    GHashTable *edges;   /* BlockEdge * -> EdgeChange * */
-    GPtrArray *order;    /* BlockNode *, parents first */
+    GHashTable *edges; /* BlockEdge * -> EdgeChange * */
+    GPtrArray *order;  /* BlockNode *, parents first */
     GHashTable *visited;
-    unsigned prepared;   /* how many of order have been prepared */
+    unsigned prepared; /* how many of order have been prepared */
 } PermPlan;
 
 static void plan_init(PermPlan *plan)
@@ -106,7 +107,8 @@ static void plan_edge(PermPlan *plan, BlockEdge *edge, unsigned perm, unsigned s
     g_hash_table_replace(plan->edges, edge, c);
 }
 
-static void planned_perm(const PermPlan *plan, const BlockEdge *edge, unsigned *perm, unsigned *shared)
+static void planned_perm(const PermPlan *plan, const BlockEdge *edge, unsigned *perm,
+                         unsigned *shared)
 {
     const EdgeChange *c = g_hash_table_lookup(plan->edges, edge);
     *perm = c ? c->perm : edge->perm;
@@ -143,21 +145,23 @@ static char *edge_describe(const BlockEdge *edge)
     return edge->user_ops->describe(edge->user);
 }
 
-static bool conflict(const BlockEdge *taker, const BlockEdge *keeper, unsigned perms, GError **error)
+static bool conflict(const BlockEdge *taker, const BlockEdge *keeper, unsigned perms,
+                     GError **error)
 {
     g_autofree char *a = edge_describe(taker);
     g_autofree char *b = edge_describe(keeper);
     g_autofree char *names = block_perm_names(perms);
     const char *node = taker->node->name;
-    return error_set(error,
-                     "Permission conflict on node '%s': permissions '%s' are both required by %s (uses node "
-                     "'%s' as '%s' child) and unshared by %s (uses node '%s' as '%s' child).",
-                     node, names, a, node, taker->name, b, node, keeper->name);
+    return error_set(
+        error,
+        "Permission conflict on node '%s': permissions '%s' are both required by %s (uses node "
+        "'%s' as '%s' child) and unshared by %s (uses node '%s' as '%s' child).",
+        node, names, a, node, taker->name, b, node, keeper->name);
 }
 
 /* B5 for one node; fills in what all users together take and share. */
-static bool plan_check_users(const PermPlan *plan, BlockNode *node, unsigned *perm, unsigned *shared,
-                             GError **error)
+static bool plan_check_users(const PermPlan *plan, BlockNode *node, unsigned *perm,
+                             unsigned *shared, GError **error)
 {
     *perm = 0;
     *shared = BLOCK_PERM_ALL;
@@ -183,7 +187,8 @@ static bool plan_node(PermPlan *plan, BlockNode *node, GError **error)
     if (!plan_check_users(plan, node, &perm, &shared, error)) {
         return false;
     }
-    if ((perm & (BLOCK_PERM_WRITE | BLOCK_PERM_WRITE_UNCHANGED | BLOCK_PERM_RESIZE)) && node->read_only) {
+    if ((perm & (BLOCK_PERM_WRITE | BLOCK_PERM_WRITE_UNCHANGED | BLOCK_PERM_RESIZE)) &&
+        node->read_only) {
         return error_set(error, "Block node is read-only");
     }
     if (node->force_share) {
@@ -317,8 +322,8 @@ BlockEdge *block_edge_attach(BlockNode *node, const char *name, const BlockUserO
     return edge;
 }
 
-BlockEdge *block_edge_new_child(BlockNode *parent, const char *name, BlockRole role, BlockNode *node,
-                                GError **error)
+BlockEdge *block_edge_new_child(BlockNode *parent, const char *name, BlockRole role,
+                                BlockNode *node, GError **error)
 {
     BlockEdge *edge = edge_new(node, name, role);
     edge->parent = parent;
@@ -337,7 +342,8 @@ void block_edge_detach(BlockEdge *edge)
     BlockNode *node = edge->node;
     GError *error = NULL;
     if (!block_edge_set_perm(edge, 0, BLOCK_PERM_ALL, &error)) {
-        /* To take less cannot conflict; a lock that cannot be released is not worth more than a line. */
+        /* To take less cannot conflict; a lock that cannot be released is not worth more than a
+         * line. */
         warn_report("%s: %s", node->name, error->message);
         g_error_free(error);
     }

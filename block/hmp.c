@@ -27,8 +27,8 @@ static void print_image(Hmp *hmp, const ImageInfo *image)
 {
     g_autofree char *virtual_size = human_size(image->virtual_size);
     g_autofree char *disk_size = human_size(image->actual_size);
-    hmp_printf(hmp, "\nImages:\nimage: %s\nfile format: %s\nvirtual size: %s (%" PRId64 " bytes)\n", image->filename,
-               image->format, virtual_size, image->virtual_size);
+    hmp_printf(hmp, "\nImages:\nimage: %s\nfile format: %s\nvirtual size: %s (%" PRId64 " bytes)\n",
+               image->filename, image->format, virtual_size, image->virtual_size);
     hmp_printf(hmp, "disk size: %s\n", image->has_actual_size ? disk_size : "unavailable");
     if (image->has_dirty_flag && image->dirty_flag) {
         hmp_puts(hmp, "cleanly shut down: no\n");
@@ -37,10 +37,12 @@ static void print_image(Hmp *hmp, const ImageInfo *image)
 
 static void print_medium(Hmp *hmp, const BlockDeviceInfo *in, bool verbose)
 {
-    hmp_printf(hmp, "    Cache mode:       %s%s%s\n", in->cache->writeback ? "writeback" : "writethrough",
+    hmp_printf(hmp, "    Cache mode:       %s%s%s\n",
+               in->cache->writeback ? "writeback" : "writethrough",
                in->cache->direct ? ", direct" : "", in->cache->no_flush ? ", ignore flushes" : "");
     if (in->detect_zeroes != BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF) {
-        hmp_printf(hmp, "    Detect zeroes:    %s\n", qapi_name_BlockdevDetectZeroesOptions(in->detect_zeroes));
+        hmp_printf(hmp, "    Detect zeroes:    %s\n",
+                   qapi_name_BlockdevDetectZeroesOptions(in->detect_zeroes));
     }
     if (verbose) {
         print_image(hmp, in->image);
@@ -56,7 +58,9 @@ static void print_block(Hmp *hmp, const BlockInfo *info, const BlockDeviceInfo *
             hmp_printf(hmp, " (%s)", in->node_name);
         }
     } else {
-        hmp_puts(hmp, in && in->node_name ? in->node_name : info && info->qdev ? info->qdev : "<anonymous>");
+        hmp_puts(hmp, in && in->node_name  ? in->node_name
+                      : info && info->qdev ? info->qdev
+                                           : "<anonymous>");
     }
     if (in) {
         hmp_printf(hmp, ": %s (%s%s%s)\n", in->file, in->drv, in->ro ? ", read-only" : "",
@@ -68,7 +72,8 @@ static void print_block(Hmp *hmp, const BlockInfo *info, const BlockDeviceInfo *
         hmp_printf(hmp, "    Attached to:      %s\n", info->qdev);
     }
     if (info && info->has_io_status && info->io_status != BLOCK_DEVICE_IO_STATUS_OK) {
-        hmp_printf(hmp, "    I/O status:       %s\n", qapi_name_BlockDeviceIoStatus(info->io_status));
+        hmp_printf(hmp, "    I/O status:       %s\n",
+                   qapi_name_BlockDeviceIoStatus(info->io_status));
     }
     if (info && info->removable) {
         hmp_printf(hmp, "    Removable device: %slocked, tray %s\n", info->locked ? "" : "not ",
@@ -130,13 +135,14 @@ static void hmp_info_blockstats(Hmp *hmp, const HmpArgs *args)
             continue;
         }
         hmp_printf(hmp,
-                   "%s: rd_bytes=%" PRId64 " wr_bytes=%" PRId64 " rd_operations=%" PRId64 " wr_operations=%" PRId64
-                   " flush_operations=%" PRId64 " wr_total_time_ns=%" PRId64 " rd_total_time_ns=%" PRId64
+                   "%s: rd_bytes=%" PRId64 " wr_bytes=%" PRId64 " rd_operations=%" PRId64
+                   " wr_operations=%" PRId64 " flush_operations=%" PRId64
+                   " wr_total_time_ns=%" PRId64 " rd_total_time_ns=%" PRId64
                    " flush_total_time_ns=%" PRId64 " rd_merged=%" PRId64 " wr_merged=%" PRId64
                    " idle_time_ns=%" PRId64 "\n",
-                   list->items[i]->device, s->rd_bytes, s->wr_bytes, s->rd_operations, s->wr_operations,
-                   s->flush_operations, s->wr_total_time_ns, s->rd_total_time_ns, s->flush_total_time_ns,
-                   s->rd_merged, s->wr_merged, s->idle_time_ns);
+                   list->items[i]->device, s->rd_bytes, s->wr_bytes, s->rd_operations,
+                   s->wr_operations, s->flush_operations, s->wr_total_time_ns, s->rd_total_time_ns,
+                   s->flush_total_time_ns, s->rd_merged, s->wr_merged, s->idle_time_ns);
     }
     qapi_free_BlockStatsArray(list);
 }
@@ -154,12 +160,14 @@ static void hmp_change(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;
     const char *mode_name = hmp_arg_str(args, "read-only-mode");
-    int mode = mode_name ? qapi_parse_BlockdevChangeReadOnlyMode(mode_name) : BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN;
+    int mode = mode_name ? qapi_parse_BlockdevChangeReadOnlyMode(mode_name)
+                         : BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN;
     if (mode < 0) {
         error_set(&error, "Parameter 'read-only-mode' does not accept value '%s'", mode_name);
     } else {
         qmp_blockdev_change_medium(hmp_arg_str(args, "device"), NULL, hmp_arg_str(args, "target"),
-                                   hmp_arg_str(args, "arg"), true, hmp_arg_has(args, "force"), true, mode, &error);
+                                   hmp_arg_str(args, "arg"), true, hmp_arg_has(args, "force"), true,
+                                   mode, &error);
     }
     hmp_report_error(hmp, &error);
 }
@@ -224,16 +232,18 @@ static const HmpCommand block_commands[] = {
       "show info of one block device or all block devices (-n: show named nodes; -v: show details)",
       hmp_info_block, true, complete_front },
     { "info blockstats", "", "", "show block device statistics", hmp_info_blockstats, true, NULL },
-    { "eject", "force:-f,device:s", "[-f] device", "eject a removable medium (use -f to force it)", hmp_eject, false,
-      complete_front },
+    { "eject", "force:-f,device:s", "[-f] device", "eject a removable medium (use -f to force it)",
+      hmp_eject, false, complete_front },
     { "change", "device:s,force:-f,target:s,arg:s?,read-only-mode:s?",
       "device [-f] filename [format [read-only-mode]]",
-      "change a removable medium, optional format, use -f to force the operation", hmp_change, false,
-      complete_front },
-    { "block_resize", "device:s,size:o", "device size", "resize a block image", hmp_block_resize, false,
-      complete_front },
-    { "drive_add", "node:-n,pci_addr:s,opts:s", "[-n] [[<domain>:]<bus>:]<slot> [file=file][,if=type]...",
+      "change a removable medium, optional format, use -f to force the operation", hmp_change,
+      false, complete_front },
+    { "block_resize", "device:s,size:o", "device size", "resize a block image", hmp_block_resize,
+      false, complete_front },
+    { "drive_add", "node:-n,pci_addr:s,opts:s",
+      "[-n] [[<domain>:]<bus>:]<slot> [file=file][,if=type]...",
       "add drive to PCI storage controller", hmp_drive_add, false, NULL },
-    { "drive_del", "id:s", "device", "remove host block device", hmp_drive_del, false, complete_front },
+    { "drive_del", "id:s", "device", "remove host block device", hmp_drive_del, false,
+      complete_front },
 };
 HMP_REGISTER(block_commands)

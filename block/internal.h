@@ -7,17 +7,17 @@
 #include "util/main-loop.h"
 
 /* align is a power of two. */
-#define ROUND_DOWN(n, align) ((n) & ~((uint64_t)(align) - 1))
-#define ROUND_UP(n, align) ROUND_DOWN((n) + ((uint64_t)(align) - 1), align)
+#define ROUND_DOWN(n, align) ((n) & ~((uint64_t)(align)-1))
+#define ROUND_UP(n, align) ROUND_DOWN((n) + ((uint64_t)(align)-1), align)
 
 /* ---- graph.c ---- */
 
 /* An edge from parent to node, for drivers. Takes over one reference to node if it succeeds. */
-BlockEdge *block_edge_new_child(BlockNode *parent, const char *name, BlockRole role, BlockNode *node,
-                                GError **error);
+BlockEdge *block_edge_new_child(BlockNode *parent, const char *name, BlockRole role,
+                                BlockNode *node, GError **error);
 /* What driver or role need on this edge now. */
-void block_edge_child_perm(const BlockEdge *edge, unsigned perm, unsigned shared, unsigned *child_perm,
-                           unsigned *child_shared);
+void block_edge_child_perm(const BlockEdge *edge, unsigned perm, unsigned shared,
+                           unsigned *child_perm, unsigned *child_shared);
 
 /* ---- node.c ---- */
 
@@ -47,7 +47,8 @@ void block_drain_edge_removed(BlockEdge *edge);
 
 /* ---- filename.c ---- */
 
-/* A plain or prefixed file name and options (taken) as nested options of a protocol node, with "driver". */
+/* A plain or prefixed file name and options (taken) as nested options of a protocol node, with
+ * "driver". */
 json_object *block_resolve_protocol(const char *filename, json_object *options, GError **error);
 /* All scalars become the strings that keyval_parse() would have given. New object. */
 json_object *block_stringify(json_object *value);
@@ -104,6 +105,7 @@ bool front_paused(const BlockFront *front);
 /* Starts what waits, if nothing holds it. */
 void front_restart_waiting(BlockFront *front);
 void front_restart_all(void);
+void front_cancel_waiting(BlockFront *front);
 /* All fronts, listed or not. */
 BlockFront *front_next_any(const BlockFront *front);
 

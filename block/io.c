@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests of nodes: bounds, alignment with read-modify-write, conflicts, splitting, fallbacks, flush. The rules B1 to
- * B4 are in block/block.h.
+ * Requests of nodes: bounds, alignment with read-modify-write, conflicts, splitting, fallbacks,
+ * flush. The rules B1 to B4 are in block/block.h.
  *
- * Each request is on its node's list from begin to end, in the order of arrival. request_begin() lets it wait for
- * older ones in conflict with it, so whether it is serialising has to be known by then; it is, because that depends
- * on offset and length alone.
+ * Each request is on its node's list from begin to end, in the order of arrival. request_begin()
+ * lets it wait for older ones in conflict with it, so whether it is serialising has to be known by
+ * then; it is, because that depends on offset and length alone.
  */
 #include "util/osdep.h"
 #include "block/block.h"
@@ -64,10 +64,11 @@ static BlockRequest *older_conflict(BlockNode *node, const BlockRequest *req)
     return NULL;
 }
 
-static void coroutine_fn request_begin(BlockNode *node, BlockRequest *req, uint64_t start, uint64_t end,
-                                       bool writes, bool serialising)
+static void coroutine_fn request_begin(BlockNode *node, BlockRequest *req, uint64_t start,
+                                       uint64_t end, bool writes, bool serialising)
 {
-    *req = (BlockRequest){ .start = start, .end = end, .writes = writes, .serialising = serialising };
+    *req =
+        (BlockRequest){ .start = start, .end = end, .writes = writes, .serialising = serialising };
     req->link.data = req;
     co_queue_init(&req->waiters);
     g_queue_push_tail_link(&node->requests, &req->link);
@@ -96,7 +97,8 @@ static int check_range(uint64_t offset, uint64_t bytes)
 static int check_write(const BlockEdge *edge, uint64_t offset, uint64_t bytes, unsigned flags)
 {
     const BlockNode *node = edge->node;
-    unsigned need = flags & BLOCK_UNCHANGED ? BLOCK_PERM_WRITE | BLOCK_PERM_WRITE_UNCHANGED : BLOCK_PERM_WRITE;
+    unsigned need =
+        flags & BLOCK_UNCHANGED ? BLOCK_PERM_WRITE | BLOCK_PERM_WRITE_UNCHANGED : BLOCK_PERM_WRITE;
     if (node->read_only || node->inactive || !(edge->perm & need)) {
         return -EPERM;
     }
@@ -151,8 +153,8 @@ static uint64_t step_max(const BlockNode *node, uint64_t limit)
 static int coroutine_fn read_bounced(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
                                      size_t vec_offset)
 {
-    uint64_t max = step_max(node, MIN(node->limits.max_transfer ? node->limits.max_transfer : BOUNCE_MAX,
-                                      BOUNCE_MAX));
+    uint64_t max = step_max(
+        node, MIN(node->limits.max_transfer ? node->limits.max_transfer : BOUNCE_MAX, BOUNCE_MAX));
     void *buf = block_alloc(node, MIN(bytes, max));
     int ret = buf ? 0 : -ENOMEM;
     while (ret == 0 && bytes) {
@@ -192,8 +194,8 @@ static int coroutine_fn read_aligned(BlockNode *node, uint64_t offset, uint64_t 
 static int coroutine_fn write_bounced(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
                                       size_t vec_offset, unsigned flags)
 {
-    uint64_t max = step_max(node, MIN(node->limits.max_transfer ? node->limits.max_transfer : BOUNCE_MAX,
-                                      BOUNCE_MAX));
+    uint64_t max = step_max(
+        node, MIN(node->limits.max_transfer ? node->limits.max_transfer : BOUNCE_MAX, BOUNCE_MAX));
     void *buf = block_alloc(node, MIN(bytes, max));
     int ret = buf ? 0 : -ENOMEM;
     while (ret == 0 && bytes) {
@@ -240,7 +242,8 @@ static const uint8_t *zero_page(void)
 }
 
 /* Writes zeros from memory. */
-static int coroutine_fn write_zero_data(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+static int coroutine_fn write_zero_data(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                        unsigned flags)
 {
     int ret = 0;
     while (ret == 0 && bytes) {
@@ -263,8 +266,9 @@ static int coroutine_fn flush_written(BlockNode *node)
 
 static int coroutine_fn zero_step(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
 {
-    int ret = node->driver->write_zeroes ? node->driver->write_zeroes(node, offset, bytes, flags & node->zero_flags)
-                                         : -ENOTSUP;
+    int ret = node->driver->write_zeroes
+                  ? node->driver->write_zeroes(node, offset, bytes, flags & node->zero_flags)
+                  : -ENOTSUP;
     if (ret == -ENOTSUP && !(flags & BLOCK_NO_FALLBACK)) {
         ret = node->driver->write ? write_zero_data(node, offset, bytes, flags) : -ENOTSUP;
         if (ret == 0 && (flags & BLOCK_FUA & ~node->write_flags)) {
@@ -279,10 +283,12 @@ static int coroutine_fn zero_step(BlockNode *node, uint64_t offset, uint64_t byt
 }
 
 /* Aligned to the request alignment; the driver may like a larger one for this. */
-static int coroutine_fn zero_aligned(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+static int coroutine_fn zero_aligned(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                     unsigned flags)
 {
     uint64_t align = MAX(node->limits.zero_align, node->limits.request_align);
-    uint64_t max = node->limits.max_zero ? MIN(node->limits.max_zero, BLOCK_MAX_REQUEST) : BLOCK_MAX_REQUEST;
+    uint64_t max =
+        node->limits.max_zero ? MIN(node->limits.max_zero, BLOCK_MAX_REQUEST) : BLOCK_MAX_REQUEST;
     max = MAX(max - max % align, align);
     if (!node->discard_unmap) {
         flags &= ~BLOCK_MAY_UNMAP;
@@ -384,8 +390,8 @@ static int padding_init(Padding *pad, BlockNode *node, uint64_t offset, uint64_t
     return 0;
 }
 
-static int coroutine_fn padding_read_block(BlockNode *node, uint64_t offset, void *buf, BlkdebugEvent before,
-                                           BlkdebugEvent after)
+static int coroutine_fn padding_read_block(BlockNode *node, uint64_t offset, void *buf,
+                                           BlkdebugEvent before, BlkdebugEvent after)
 {
     size_t align = node->limits.request_align;
     struct iovec iov = { buf, align };
@@ -406,19 +412,21 @@ static int coroutine_fn padding_read(Padding *pad, BlockNode *node, uint64_t off
     size_t align = node->limits.request_align;
     int ret = 0;
     if (pad->head) {
-        ret = padding_read_block(node, offset - pad->head, pad->buf, BLKDEBUG_EVENT_PWRITEV_RMW_HEAD,
-                                 BLKDEBUG_EVENT_PWRITEV_RMW_AFTER_HEAD);
+        ret =
+            padding_read_block(node, offset - pad->head, pad->buf, BLKDEBUG_EVENT_PWRITEV_RMW_HEAD,
+                               BLKDEBUG_EVENT_PWRITEV_RMW_AFTER_HEAD);
     }
     if (ret == 0 && pad->tail && !pad->merged) {
         ret = padding_read_block(node, offset + bytes + pad->tail - align, pad->tail_block,
-                                 BLKDEBUG_EVENT_PWRITEV_RMW_TAIL, BLKDEBUG_EVENT_PWRITEV_RMW_AFTER_TAIL);
+                                 BLKDEBUG_EVENT_PWRITEV_RMW_TAIL,
+                                 BLKDEBUG_EVENT_PWRITEV_RMW_AFTER_TAIL);
     }
     return ret;
 }
 
 /* The padded request's vector. */
-static void padding_vec(const Padding *pad, BlockNode *node, IoVec *vec, size_t vec_offset, uint64_t bytes,
-                        IoVec *padded)
+static void padding_vec(const Padding *pad, BlockNode *node, IoVec *vec, size_t vec_offset,
+                        uint64_t bytes, IoVec *padded)
 {
     iovec_init(padded, vec->n + 2);
     if (pad->head) {
@@ -441,7 +449,8 @@ static int coroutine_fn write_padded(BlockNode *node, uint64_t offset, uint64_t 
     if (ret == 0) {
         IoVec padded;
         padding_vec(&pad, node, vec, vec_offset, bytes, &padded);
-        ret = write_aligned(node, offset - pad.head, pad.head + bytes + pad.tail, &padded, 0, flags);
+        ret =
+            write_aligned(node, offset - pad.head, pad.head + bytes + pad.tail, &padded, 0, flags);
         iovec_destroy(&padded);
     }
     free(pad.buf);
@@ -455,8 +464,8 @@ static void coroutine_fn node_event(BlockNode *node, BlkdebugEvent event)
     }
 }
 
-int coroutine_fn block_co_write(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                                unsigned flags)
+int coroutine_fn block_co_write(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                size_t vec_offset, unsigned flags)
 {
     BlockNode *node = edge->node;
     uint64_t align = node->limits.request_align;
@@ -500,12 +509,14 @@ static int coroutine_fn zero_part(BlockNode *node, uint64_t offset, uint64_t byt
         }
         iov.iov_base = zeros;
     }
-    int ret = write_padded(node, offset, bytes, &vec, 0, flags & ~(BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK));
+    int ret =
+        write_padded(node, offset, bytes, &vec, 0, flags & ~(BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK));
     g_free(zeros);
     return ret;
 }
 
-static int coroutine_fn zero_padded(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+static int coroutine_fn zero_padded(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                    unsigned flags)
 {
     uint64_t align = node->limits.request_align;
     uint64_t end = offset + bytes;
@@ -529,7 +540,8 @@ static int coroutine_fn zero_padded(BlockNode *node, uint64_t offset, uint64_t b
     return ret;
 }
 
-int coroutine_fn block_co_write_zeroes(BlockEdge *edge, uint64_t offset, uint64_t bytes, unsigned flags)
+int coroutine_fn block_co_write_zeroes(BlockEdge *edge, uint64_t offset, uint64_t bytes,
+                                       unsigned flags)
 {
     BlockNode *node = edge->node;
     uint64_t align = node->limits.request_align;
@@ -570,8 +582,8 @@ static int coroutine_fn read_padded(BlockNode *node, uint64_t offset, uint64_t b
     return ret;
 }
 
-int coroutine_fn block_co_read(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                               unsigned flags)
+int coroutine_fn block_co_read(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec,
+                               size_t vec_offset, unsigned flags)
 {
     BlockNode *node = edge->node;
     uint64_t align = node->limits.request_align;
@@ -593,15 +605,16 @@ int coroutine_fn block_co_read(BlockEdge *edge, uint64_t offset, uint64_t bytes,
     return ret;
 }
 
-int coroutine_fn block_co_read_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, void *buf, unsigned flags)
+int coroutine_fn block_co_read_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, void *buf,
+                                   unsigned flags)
 {
     struct iovec iov = { buf, bytes };
     IoVec vec = { &iov, 1, 1, bytes };
     return block_co_read(edge, offset, bytes, &vec, 0, flags);
 }
 
-int coroutine_fn block_co_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, const void *buf,
-                                    unsigned flags)
+int coroutine_fn block_co_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes,
+                                    const void *buf, unsigned flags)
 {
     struct iovec iov = { (void *)buf, bytes };
     IoVec vec = { &iov, 1, 1, bytes };
@@ -679,7 +692,8 @@ int coroutine_fn block_co_flush(BlockNode *node)
     while (node->flush_running) {
         co_queue_wait(&node->flush_queue);
     }
-    /* A flush that began after our writes were done has covered them; one that failed covers nothing. */
+    /* A flush that began after our writes were done has covered them; one that failed covers
+     * nothing. */
     if (node->flushed_gen < gen) {
         gen = node->write_gen;
         node->flush_running = true;
@@ -708,7 +722,8 @@ int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact,
         return -ENOTSUP;
     }
     if (length > BLOCK_MAX_LENGTH) {
-        error_set(error, "Image size cannot be more than %" PRId64 " bytes", (int64_t)BLOCK_MAX_LENGTH);
+        error_set(error, "Image size cannot be more than %" PRId64 " bytes",
+                  (int64_t)BLOCK_MAX_LENGTH);
         return -EFBIG;
     }
     int64_t old = block_node_length(node);
@@ -729,8 +744,8 @@ int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact,
 
 /* ---- block status ---- */
 
-int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes, uint64_t *pnum,
-                                 uint64_t *map, BlockNode **file)
+int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
+                                 uint64_t *pnum, uint64_t *map, BlockNode **file)
 {
     uint64_t local_map = offset;
     BlockNode *local_file = NULL;
@@ -750,7 +765,8 @@ int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offse
     node->in_flight++;
     if (node->driver->block_status) {
         local_map = start;
-        ret = node->driver->block_status(node, want_zero, start, end - start, &n, &local_map, &local_file);
+        ret = node->driver->block_status(node, want_zero, start, end - start, &n, &local_map,
+                                         &local_file);
         local_map += offset - start;
     }
     if (ret >= 0) {
@@ -846,9 +862,12 @@ int block_read_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, void *buf)
     return io.ret;
 }
 
-int block_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, const void *buf, unsigned flags)
+int block_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, const void *buf,
+                    unsigned flags)
 {
-    SyncIo io = { .edge = edge, .offset = offset, .bytes = bytes, .buf = (void *)buf, .flags = flags };
+    SyncIo io = {
+        .edge = edge, .offset = offset, .bytes = bytes, .buf = (void *)buf, .flags = flags
+    };
     block_run_sync(sync_write, &io);
     return io.ret;
 }

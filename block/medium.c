@@ -2,14 +2,14 @@
 /*
  * Trays and media: QMP's commands and what HMP makes of them.
  *
- *   tray      medium    open-tray     close-tray    insert-medium  remove-medium  eject           change-medium
- *   closed    in        open, event   -             not open       not open       open, out       open, out, in, close
- *   closed    none      open, event   -             not open       not open       open            open, in, close
- *   open      in        -             close, event  already        out            out             out, in, close
- *   open      none      -             close, event  in             -              -               in, close
+ *   tray    medium  open-tray    close-tray    insert    remove    eject      change
+ *   closed  in      open, event  -             not open  not open  open, out  open, out, in, close
+ *   closed  none    open, event  -             not open  not open  open       open, in, close
+ *   open    in      -            close, event  already   out       out        out, in, close
+ *   open    none    -            close, event  in        -         -          in, close
  *
- * A device without a tray (floppy) behaves as if it were open, and is told of insertion and removal instead. If the
- * guest has locked the tray, opening only asks the guest, unless it is forced.
+ * A device without a tray (floppy) behaves as if it were open, and is told of insertion and removal
+ * instead. If the guest has locked the tray, opening only asks the guest, unless it is forced.
  */
 #include "util/osdep.h"
 #include "block/backend.h"
@@ -95,7 +95,8 @@ static const char *name_of(const BlockFront *front)
 }
 
 /* *asked: the guest has locked the tray and has been asked to let go. */
-static bool do_open_tray(BlockFront *front, const char *name, bool force, bool *asked, GError **error)
+static bool do_open_tray(BlockFront *front, const char *name, bool force, bool *asked,
+                         GError **error)
 {
     const BlockDeviceOps *ops = device_ops(front);
     *asked = false;
@@ -168,8 +169,10 @@ static bool do_insert(BlockFront *front, BlockNode *node, GError **error)
 
 static bool still_locked(const char *name, GError **error)
 {
-    return error_set(error, "Device '%s' is locked and force was not specified, wait for tray to open and try again",
-                     name);
+    return error_set(
+        error,
+        "Device '%s' is locked and force was not specified, wait for tray to open and try again",
+        name);
 }
 
 static bool do_eject(BlockFront *front, const char *name, bool force, GError **error)
@@ -197,8 +200,8 @@ bool front_eject(BlockFront *front, bool force, GError **error)
     return do_eject(front, name_of(front), force, error);
 }
 
-static BlockNode *open_new_medium(const BlockFront *front, const char *filename, const char *format, bool read_only,
-                                  GError **error)
+static BlockNode *open_new_medium(const BlockFront *front, const char *filename, const char *format,
+                                  bool read_only, GError **error)
 {
     json_object *options = json_object_new_object();
     unsigned flags = front->open_flags & ~BLOCK_OPEN_RDWR;
@@ -214,11 +217,12 @@ static BlockNode *open_new_medium(const BlockFront *front, const char *filename,
     return node;
 }
 
-static bool do_change(BlockFront *front, const char *name, const char *filename, const char *format, bool force,
-                      BlockdevChangeReadOnlyMode mode, GError **error)
+static bool do_change(BlockFront *front, const char *name, const char *filename, const char *format,
+                      bool force, BlockdevChangeReadOnlyMode mode, GError **error)
 {
-    bool read_only = mode == BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN ? front_is_read_only(front)
-                                                                   : mode == BLOCKDEV_CHANGE_READ_ONLY_MODE_READ_ONLY;
+    bool read_only = mode == BLOCKDEV_CHANGE_READ_ONLY_MODE_RETAIN
+                         ? front_is_read_only(front)
+                         : mode == BLOCKDEV_CHANGE_READ_ONLY_MODE_READ_ONLY;
     bool asked, ok = false;
     BlockNode *node = open_new_medium(front, filename, format, read_only, error);
     if (!node) {
@@ -231,7 +235,8 @@ static bool do_change(BlockFront *front, const char *name, const char *filename,
         still_locked(name, error);
         goto out;
     }
-    ok = do_remove(front, name, error) && do_insert(front, node, error) && do_close_tray(front, name, error);
+    ok = do_remove(front, name, error) && do_insert(front, node, error) &&
+         do_close_tray(front, name, error);
 out:
     block_node_unref(node);
     return ok;
@@ -261,7 +266,8 @@ bool qmp_eject(const char *device, const char *id, bool has_force, bool force, G
     return front && do_eject(front, device ? device : id, has_force && force, error);
 }
 
-bool qmp_blockdev_open_tray(const char *device, const char *id, bool has_force, bool force, GError **error)
+bool qmp_blockdev_open_tray(const char *device, const char *id, bool has_force, bool force,
+                            GError **error)
 {
     bool asked;
     BlockFront *front = find_front(device, id, error);
@@ -296,9 +302,9 @@ bool qmp_blockdev_insert_medium(const char *id, const char *node_name, GError **
     return do_insert(front, node, error);
 }
 
-bool qmp_blockdev_change_medium(const char *device, const char *id, const char *filename, const char *format,
-                                bool has_force, bool force, bool has_mode, BlockdevChangeReadOnlyMode mode,
-                                GError **error)
+bool qmp_blockdev_change_medium(const char *device, const char *id, const char *filename,
+                                const char *format, bool has_force, bool force, bool has_mode,
+                                BlockdevChangeReadOnlyMode mode, GError **error)
 {
     BlockFront *front = find_front(device, id, error);
     return front && do_change(front, device ? device : id, filename, format, has_force && force,

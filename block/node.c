@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Block nodes: names, opening from QAPI options, closing, length, how a node is shown. Contract: block/block.h. */
+/* Block nodes: names, opening from QAPI options, closing, length, how a node is shown. Contract:
+ * block/block.h. */
 #include "util/osdep.h"
 #include "block/block.h"
 
@@ -93,7 +94,8 @@ static void make_up_name(BlockNode *node)
     static unsigned counter;
     node->implicit_name = true;
     do {
-        g_snprintf(node->name, sizeof(node->name), "#block%u%02d", counter++, g_random_int_range(0, 100));
+        g_snprintf(node->name, sizeof(node->name), "#block%u%02d", counter++,
+                   g_random_int_range(0, 100));
     } while (block_node_find(node->name) != node);
 }
 
@@ -183,21 +185,25 @@ void block_node_unref(BlockNode *node)
 static bool apply_options(BlockNode *node, const BlockdevOptions *o, unsigned flags, GError **error)
 {
     node->read_only = o->has_read_only ? o->read_only : !(flags & BLOCK_OPEN_RDWR);
-    node->auto_read_only = o->has_auto_read_only ? o->auto_read_only : !!(flags & BLOCK_OPEN_AUTO_RDONLY);
-    node->direct = o->cache && o->cache->has_direct ? o->cache->direct : !!(flags & BLOCK_OPEN_DIRECT);
+    node->auto_read_only =
+        o->has_auto_read_only ? o->auto_read_only : !!(flags & BLOCK_OPEN_AUTO_RDONLY);
+    node->direct =
+        o->cache && o->cache->has_direct ? o->cache->direct : !!(flags & BLOCK_OPEN_DIRECT);
     node->no_flush =
         o->cache && o->cache->has_no_flush ? o->cache->no_flush : !!(flags & BLOCK_OPEN_NO_FLUSH);
     node->discard_unmap = o->has_discard ? o->discard == BLOCKDEV_DISCARD_OPTIONS_UNMAP
                                          : !!(flags & BLOCK_OPEN_UNMAP);
-    node->detect_zeroes = o->has_detect_zeroes ? o->detect_zeroes : BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
+    node->detect_zeroes =
+        o->has_detect_zeroes ? o->detect_zeroes : BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
     node->force_share = o->has_force_share && o->force_share;
     node->inactive = !!(flags & BLOCK_OPEN_INACTIVE);
     if (node->force_share && !node->read_only) {
         return error_set(error, "force-share=on can only be used with read-only images");
     }
     if (node->detect_zeroes == BLOCKDEV_DETECT_ZEROES_OPTIONS_UNMAP && !node->discard_unmap) {
-        return error_set(error, "setting detect-zeroes to unmap is not allowed without setting discard "
-                                "operation to unmap");
+        return error_set(error,
+                         "setting detect-zeroes to unmap is not allowed without setting discard "
+                         "operation to unmap");
     }
     return true;
 }
@@ -225,7 +231,8 @@ void block_node_refresh_limits(BlockNode *node)
         if (edge->role == BLOCK_ROLE_BACKING) {
             continue;
         }
-        /* Padding and splitting are done where they are needed; what is passed on are preferences. */
+        /* Padding and splitting are done where they are needed; what is passed on are
+         * preferences. */
         lim->memory_align = MAX(lim->memory_align, c->memory_align);
         lim->opt_transfer = MAX(lim->opt_transfer, c->opt_transfer);
     }
@@ -242,7 +249,8 @@ void block_node_refresh_limits(BlockNode *node)
     }
 }
 
-static bool node_open(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error)
+static bool node_open(BlockNode *node, const BlockdevOptions *options, unsigned flags,
+                      GError **error)
 {
     if (!block_node_set_name(node, options->node_name, error) ||
         !apply_options(node, options, flags, error)) {
@@ -256,7 +264,8 @@ static bool node_open(BlockNode *node, const BlockdevOptions *options, unsigned 
     block_node_refresh_limits(node);
     int64_t length = block_node_length(node);
     if (length < 0) {
-        error_set_errno(error, -length, "Could not get the size of '%s'", block_node_filename(node));
+        error_set_errno(error, -length, "Could not get the size of '%s'",
+                        block_node_filename(node));
     } else if (block_node_refresh_perms(node, error)) {
         return true;
     }
@@ -290,8 +299,8 @@ static void remember_child(BlockNode *node, const char *name, BlockNode *child)
     }
 }
 
-BlockEdge *block_open_child(BlockNode *node, const char *name, BlockRole role, const BlockdevRef *ref,
-                            unsigned flags, GError **error)
+BlockEdge *block_open_child(BlockNode *node, const char *name, BlockRole role,
+                            const BlockdevRef *ref, unsigned flags, GError **error)
 {
     BlockNode *child;
     if (ref->kind == BLOCKDEV_REF_KIND_REFERENCE) {
@@ -321,7 +330,8 @@ BlockEdge *block_open_child(BlockNode *node, const char *name, BlockRole role, c
 
 /* ---- what a node looks like ---- */
 
-/* No 'auto' member here that only restates a default: the text is for people, and for opening it again. */
+/* No 'auto' member here that only restates a default: the text is for people, and for opening it
+ * again. */
 static char *json_filename(BlockNode *node)
 {
     GString *s = g_string_new("json:");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* null-co: accepts writes and keeps nothing. For tests and measurements. Options: qapi/block-core.json. */
+/* null-co: accepts writes and keeps nothing. For tests and measurements. Options:
+ * qapi/block-core.json. */
 #include "util/osdep.h"
 #include "block/block.h"
 
@@ -20,7 +21,8 @@ static bool null_parse_filename(const char *filename, json_object *options, GErr
     return true;
 }
 
-static bool null_open(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error)
+static bool null_open(BlockNode *node, const BlockdevOptions *options, unsigned flags,
+                      GError **error)
 {
     NullState *s = node->state;
     const BlockdevOptionsNull *o = &options->u.null_co;
@@ -48,7 +50,8 @@ static int coroutine_fn null_wait(BlockNode *node)
     return 0;
 }
 
-static int coroutine_fn null_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset)
+static int coroutine_fn null_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                  size_t vec_offset)
 {
     NullState *s = node->state;
     if (s->read_zeroes) {
@@ -63,7 +66,8 @@ static int coroutine_fn null_write(BlockNode *node, uint64_t offset, uint64_t by
     return null_wait(node);
 }
 
-static int coroutine_fn null_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+static int coroutine_fn null_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                          unsigned flags)
 {
     return null_wait(node);
 }
@@ -73,8 +77,9 @@ static int coroutine_fn null_flush(BlockNode *node)
     return null_wait(node);
 }
 
-static int coroutine_fn null_block_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
-                                          uint64_t *pnum, uint64_t *map, BlockNode **file)
+static int coroutine_fn null_block_status(BlockNode *node, bool want_zero, uint64_t offset,
+                                          uint64_t bytes, uint64_t *pnum, uint64_t *map,
+                                          BlockNode **file)
 {
     NullState *s = node->state;
     *pnum = bytes;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* QMP: nodes made and removed, what nodes and drives look like, statistics, resize. Media: medium.c. */
+/* QMP: nodes made and removed, what nodes and drives look like, statistics, resize. Media:
+ * medium.c. */
 #include "util/osdep.h"
 #include "block/backend.h"
 
@@ -113,7 +114,8 @@ bool qmp_query_block(BlockInfoArray **ret, GError **error)
     return true;
 }
 
-bool qmp_query_named_block_nodes(bool has_flat, bool flat, BlockDeviceInfoArray **ret, GError **error)
+bool qmp_query_named_block_nodes(bool has_flat, bool flat, BlockDeviceInfoArray **ret,
+                                 GError **error)
 {
     *ret = g_new0(BlockDeviceInfoArray, 1);
     for (GList *l = block_nodes() ? g_list_last(block_nodes()) : NULL; l; l = l->prev) {
@@ -174,7 +176,8 @@ static BlockStats *node_stats(BlockNode *node, const BlockFront *front)
     return s;
 }
 
-bool qmp_query_blockstats(bool has_query_nodes, bool query_nodes, BlockStatsArray **ret, GError **error)
+bool qmp_query_blockstats(bool has_query_nodes, bool query_nodes, BlockStatsArray **ret,
+                          GError **error)
 {
     *ret = g_new0(BlockStatsArray, 1);
     if (has_query_nodes && query_nodes) {
@@ -254,7 +257,8 @@ bool qmp_block_resize(const char *device, const char *node_name, int64_t size, G
     }
     block_drain_begin(node);
     Resize r = { .size = size, .error = error };
-    r.edge = block_edge_attach(node, "root", &resize_user, NULL, BLOCK_PERM_RESIZE, BLOCK_PERM_ALL, error);
+    r.edge = block_edge_attach(node, "root", &resize_user, NULL, BLOCK_PERM_RESIZE, BLOCK_PERM_ALL,
+                               error);
     if (r.edge) {
         block_run_sync(resize_entry, &r);
         block_edge_detach(r.edge);

@@ -2,8 +2,8 @@
 /*
  * raw: the bytes of its child, or the part [offset, offset + size) of them.
  *
- * If the format was guessed, the guest could write another format's header to block 0, and the next guess would open
- * a file that the guest names. So such a write is refused.
+ * If the format was guessed, the guest could write another format's header to block 0, and the next
+ * guess would open a file that the guest names. So such a write is refused.
  */
 #include "util/osdep.h"
 #include "block/block.h"
@@ -26,12 +26,14 @@ static bool raw_check_window(BlockNode *node, const BlockdevOptionsRaw *o, GErro
     }
     if (s->offset > (uint64_t)real) {
         return error_set(error,
-                         "Offset (%" PRIu64 ") cannot be greater than size of the containing file (%" PRId64 ")",
+                         "Offset (%" PRIu64
+                         ") cannot be greater than size of the containing file (%" PRId64 ")",
                          s->offset, real);
     }
     if (s->has_size && s->size > (uint64_t)real - s->offset) {
         return error_set(error,
-                         "The sum of offset (%" PRIu64 ") and size (%" PRIu64 ") has to be smaller or equal to the "
+                         "The sum of offset (%" PRIu64 ") and size (%" PRIu64
+                         ") has to be smaller or equal to the "
                          " actual size of the containing file (%" PRId64 ")",
                          s->offset, s->size, real);
     }
@@ -41,7 +43,8 @@ static bool raw_check_window(BlockNode *node, const BlockdevOptionsRaw *o, GErro
     return true;
 }
 
-static bool raw_open(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error)
+static bool raw_open(BlockNode *node, const BlockdevOptions *options, unsigned flags,
+                     GError **error)
 {
     RawState *s = node->state;
     const BlockdevOptionsRaw *o = &options->u.raw;
@@ -89,7 +92,8 @@ static int raw_map(const BlockNode *node, uint64_t *offset, uint64_t bytes, bool
     return 0;
 }
 
-static int coroutine_fn raw_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset)
+static int coroutine_fn raw_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                 size_t vec_offset)
 {
     int ret = raw_map(node, &offset, bytes, false);
     if (ret < 0) {
@@ -120,10 +124,11 @@ static bool looks_like_format(const IoVec *vec, size_t vec_offset)
     return block.other;
 }
 
-static int coroutine_fn raw_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                                  unsigned flags)
+static int coroutine_fn raw_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                  size_t vec_offset, unsigned flags)
 {
-    if (node->probed && offset == 0 && bytes >= BLOCK_SECTOR && looks_like_format(vec, vec_offset)) {
+    if (node->probed && offset == 0 && bytes >= BLOCK_SECTOR &&
+        looks_like_format(vec, vec_offset)) {
         return -EPERM;
     }
     int ret = raw_map(node, &offset, bytes, true);
@@ -134,7 +139,8 @@ static int coroutine_fn raw_write(BlockNode *node, uint64_t offset, uint64_t byt
     return block_co_write(node->file, offset, bytes, vec, vec_offset, flags);
 }
 
-static int coroutine_fn raw_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags)
+static int coroutine_fn raw_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                         unsigned flags)
 {
     int ret = raw_map(node, &offset, bytes, true);
     return ret < 0 ? ret : block_co_write_zeroes(node->file, offset, bytes, flags);
@@ -160,8 +166,9 @@ static int coroutine_fn raw_truncate(BlockNode *node, uint64_t length, bool exac
     return block_co_truncate(node->file, length + s->offset, exact, error);
 }
 
-static int coroutine_fn raw_block_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
-                                         uint64_t *pnum, uint64_t *map, BlockNode **file)
+static int coroutine_fn raw_block_status(BlockNode *node, bool want_zero, uint64_t offset,
+                                         uint64_t bytes, uint64_t *pnum, uint64_t *map,
+                                         BlockNode **file)
 {
     const RawState *s = node->state;
     *pnum = bytes;

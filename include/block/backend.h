@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fronts: what a device, a tool or a job sees of the block layer. A front has at most one node below it (its
- * medium) and at most one device above it.
+ * Fronts: what a device, a tool or a job sees of the block layer. A front has at most one node
+ * below it (its medium) and at most one device above it.
  *
  *   -drive id=d0,...        a front named "d0" with its nodes; it goes with its device
  *   drive=NODE of a device  an anonymous front on a node made by -blockdev
  *   a CD drive without one  an anonymous front without a medium
  *
- * F1  The callback of a request is called exactly once, in the main loop, never from within the call that submitted it
- *     or cancelled it.
- * F2  Cancelling a request that has not started ends it with -ECANCELED; one that has started ends with its own result.
- * F3  The memory of a request's vector and the IoVec itself belong to the front until the callback. Guest memory may be
- *     in it; the submitter maps and unmaps it.
- * F4  While drained or quiesced, requests that are submitted wait; they are not in flight.
+ * F1  The callback of a request is called exactly once, in the main loop, never from within the
+ *     call that submitted it or cancelled it.
+ * F2  Cancelling a request that has not started ends it with -ECANCELED; one that has started ends
+ *     with its own result.
+ * F3  The memory of a request's vector and the IoVec itself belong to the front until the callback.
+ *     Guest memory may be in it; the submitter maps and unmaps it.
+ * F4  While drained or quiesced, or while the medium is inactive (B7), requests that are submitted
+ *     wait; they are not in flight.
  * F5  The medium changes only while nothing is in flight.
  *
  * Main thread, big lock, unless marked coroutine_fn.
@@ -25,24 +27,27 @@
 typedef struct BlockFront BlockFront;
 typedef struct BlockAio BlockAio;
 
-/* ---- life -------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
-/* A front without a medium; name NULL: anonymous. Names are unique among fronts and nodes. One reference. */
+/* A front without a medium; name NULL: anonymous. Names are unique among fronts and nodes. One
+ * reference. */
 BlockFront *front_new(const char *name, GError **error);
 BlockFront *front_ref(BlockFront *front);
 /* At the last one it is drained and its medium removed. */
 void front_unref(BlockFront *front);
-/* Opens a medium and makes a front for it that may read and, with BLOCK_OPEN_RDWR, write and resize (tools). */
+/* Opens a medium and makes a front for it that may read and, with BLOCK_OPEN_RDWR, write and resize
+ * (tools). */
 BlockFront *front_open(const char *filename, json_object *options, unsigned flags, GError **error);
 
 BlockFront *front_by_name(const char *name);
-/* Fronts with a name or a device, oldest first: next after front (NULL: the first); NULL at the end. */
+/* Fronts with a name or a device, oldest first: next after front (NULL: the first); NULL at the
+ * end. */
 BlockFront *front_next(const BlockFront *front);
 /*
- * What a device's `drive` property means: the front of that name, else a new anonymous front for the node of that
- * name. Fails with class GENERIC if neither exists, or if the front has a device. *exists (may be NULL) tells the two
- * apart: false means "can't find value". One reference, the caller's. Its permissions are taken by
- * front_attach_device().
+ * What a device's `drive` property means: the front of that name, else a new anonymous front for
+ * the node of that name. Fails with class GENERIC if neither exists, or if the front has a device.
+ * *exists (may be NULL) tells the two apart: false means "can't find value". One reference, the
+ * caller's. Its permissions are taken by front_attach_device().
  */
 BlockFront *front_for_property(const char *drive, bool *exists, GError **error);
 
@@ -53,12 +58,13 @@ const char *front_property(const BlockFront *front);
 /* NULL: no medium. */
 BlockNode *front_node(const BlockFront *front);
 
-/* ---- the device above -------------------------------------------------------------------------------------- */
+/* ---- the device above ------------------------------------------------------------------------ */
 
 typedef struct BlockDeviceOps {
     bool removable; /* the medium may change */
-    /* The medium was inserted or the tray closed on it (load), or it is about to go / the tray opens. The device updates
-     * its tray state, tells its guest; false with an error refuses a load. NULL: no tray. */
+    /* The medium was inserted or the tray closed on it (load), or it is about to go / the tray
+     * opens. The device updates its tray state, tells its guest; false with an error refuses a
+     * load. NULL: no tray. */
     bool (*change_media)(void *device, bool load, GError **error);
     /* The user wants to eject, the guest has locked the medium. force: it will go in any case. */
     void (*eject_request)(void *device, bool force);
@@ -68,32 +74,36 @@ typedef struct BlockDeviceOps {
     void (*resize)(void *device);
 } BlockDeviceOps;
 
-/* What a device wants of its front; the defaults of a device without such properties are all zero but the errors. */
+/* What a device wants of its front; the defaults of a device without such properties are all zero
+ * but the errors. */
 typedef struct BlockDeviceConf {
     const BlockDeviceOps *ops;
     void *device;
-    const char *id;   /* user's id of the device, or NULL */
-    const char *path; /* QOM path */
-    bool read_only;   /* never writes (CD) */
-    bool needs_write; /* a read-only medium is an error: "Block node is read-only" */
-    bool share_rw;    /* others may write, too */
+    const char *id;    /* user's id of the device, or NULL */
+    const char *path;  /* QOM path */
+    bool read_only;    /* never writes (CD) */
+    bool needs_write;  /* a read-only medium is an error: "Block node is read-only" */
+    bool share_rw;     /* others may write, too */
     bool needs_medium; /* "Device needs media, but drive is empty" */
     bool resizes;
-    bool handles_errors; /* asks front_error_action(): then io-status exists, and werror/rerror are allowed */
+    /* Asks front_error_action(): then io-status exists, and werror/rerror are allowed. */
+    bool handles_errors;
     BlockdevOnError rerror, werror; /* AUTO: what -drive said, else report / enospc */
-    OnOffAuto write_cache; /* AUTO: what the medium was opened with */
+    OnOffAuto write_cache;          /* AUTO: what the medium was opened with */
 } BlockDeviceConf;
 
 /* Binds device and front and takes permissions on the medium. Errors in stock's words. */
 bool front_attach_device(BlockFront *front, const BlockDeviceConf *conf, GError **error);
-/* Drains and unbinds. A front made by -drive vanishes when its device does (the caller still has its reference). */
+/* Cancels what waits, drains, and unbinds. A front made by -drive vanishes when its device does (the caller still has
+ * its reference). */
 void front_detach_device(BlockFront *front);
-/* The front of a device, by its id or path (QMP argument `id`). Class DeviceNotFound, or GENERIC if it has none. */
+/* The front of a device, by its id or path (QMP argument `id`). Class DeviceNotFound, or GENERIC if
+ * it has none. */
 BlockFront *front_by_device(const char *id_or_path, GError **error);
 /* The attached device's opaque pointer and ops; NULL if there is none. */
 void *front_device(const BlockFront *front);
 
-/* ---- the medium -------------------------------------------------------------------------------------------- */
+/* ---- the medium ------------------------------------------------------------------------------ */
 
 /* A medium is in the drive. / ... and the tray is closed: requests make sense. */
 bool front_is_inserted(const BlockFront *front);
@@ -101,7 +111,8 @@ bool front_is_available(const BlockFront *front);
 bool front_is_read_only(const BlockFront *front);
 /* Bytes, a multiple of 512; -ENOMEDIUM, -errno. */
 int64_t front_length(BlockFront *front);
-/* Device properties of the whole chain: alignment of requests and buffers, largest transfer (0: none). */
+/* Device properties of the whole chain: alignment of requests and buffers, largest transfer (0:
+ * none). */
 void front_limits(BlockFront *front, BlockLimits *limits);
 /* The guest's write cache: off makes every write BLOCK_FUA. */
 bool front_write_cache(const BlockFront *front);
@@ -109,11 +120,13 @@ void front_set_write_cache(BlockFront *front, bool on);
 /* -drive media=cdrom */
 bool front_is_cdrom_hint(const BlockFront *front);
 
-/* Puts a node in / takes it out (B6, permissions of the device). No tray movement, no event; the device is told. */
+/* Puts a node in / takes it out (B6, permissions of the device). No tray movement, no event; the
+ * device is told. */
 bool front_insert_node(BlockFront *front, BlockNode *node, GError **error);
 void front_remove_node(BlockFront *front);
 
-/* The guest moved the tray: event DEVICE_TRAY_MOVED. Called by the device after its state has changed. */
+/* The guest moved the tray: event DEVICE_TRAY_MOVED. Called by the device after its state has
+ * changed. */
 void front_tray_moved(BlockFront *front, bool open);
 
 /* What QMP's commands do, for HMP and devices. */
@@ -121,36 +134,41 @@ bool front_open_tray(BlockFront *front, bool force, GError **error);
 bool front_close_tray(BlockFront *front, GError **error);
 bool front_eject(BlockFront *front, bool force, GError **error);
 
-/* ---- requests ---------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* ret: 0 or -errno. */
 typedef void BlockDone(void *opaque, int ret);
 
-/* Transfers vec->size bytes at offset. Bounds are checked: -EIO beyond the end, -ENOMEDIUM without a medium, -EPERM
- * for a write to a read-only one. flags: BLOCK_FUA, BLOCK_MAY_UNMAP. The handle is valid until done is called. */
-BlockAio *front_aio_read(BlockFront *front, uint64_t offset, IoVec *vec, BlockDone *done, void *opaque);
-BlockAio *front_aio_write(BlockFront *front, uint64_t offset, IoVec *vec, unsigned flags, BlockDone *done,
-                          void *opaque);
+/* Transfers vec->size bytes at offset. Bounds are checked: -EIO beyond the end, -ENOMEDIUM without
+ * a medium, -EPERM for a write to a read-only one. flags: BLOCK_FUA, BLOCK_MAY_UNMAP. The handle is
+ * valid until done is called. */
+BlockAio *front_aio_read(BlockFront *front, uint64_t offset, IoVec *vec, BlockDone *done,
+                         void *opaque);
+BlockAio *front_aio_write(BlockFront *front, uint64_t offset, IoVec *vec, unsigned flags,
+                          BlockDone *done, void *opaque);
 BlockAio *front_aio_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes, unsigned flags,
                                  BlockDone *done, void *opaque);
-BlockAio *front_aio_discard(BlockFront *front, uint64_t offset, uint64_t bytes, BlockDone *done, void *opaque);
+BlockAio *front_aio_discard(BlockFront *front, uint64_t offset, uint64_t bytes, BlockDone *done,
+                            void *opaque);
 BlockAio *front_aio_flush(BlockFront *front, BlockDone *done, void *opaque);
 /* F1, F2. */
 void front_aio_cancel(BlockAio *aio);
 
 /* In coroutines. */
-int coroutine_fn front_co_read(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                               unsigned flags);
-int coroutine_fn front_co_write(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                                unsigned flags);
-int coroutine_fn front_co_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes, unsigned flags);
+int coroutine_fn front_co_read(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec,
+                               size_t vec_offset, unsigned flags);
+int coroutine_fn front_co_write(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                size_t vec_offset, unsigned flags);
+int coroutine_fn front_co_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes,
+                                       unsigned flags);
 int coroutine_fn front_co_discard(BlockFront *front, uint64_t offset, uint64_t bytes);
 int coroutine_fn front_co_flush(BlockFront *front);
 int coroutine_fn front_co_truncate(BlockFront *front, uint64_t length, bool exact, GError **error);
 
 /* For tools and tests: run the main loop until done. */
 int front_read(BlockFront *front, uint64_t offset, uint64_t bytes, void *buf);
-int front_write(BlockFront *front, uint64_t offset, uint64_t bytes, const void *buf, unsigned flags);
+int front_write(BlockFront *front, uint64_t offset, uint64_t bytes, const void *buf,
+                unsigned flags);
 int front_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes, unsigned flags);
 int front_discard(BlockFront *front, uint64_t offset, uint64_t bytes);
 int front_flush(BlockFront *front);
@@ -164,12 +182,13 @@ void front_drain(BlockFront *front);
 void front_drain_begin(BlockFront *front);
 void front_drain_end(BlockFront *front);
 
-/* ---- errors and accounting --------------------------------------------------------------------------------- */
+/* ---- errors and accounting ------------------------------------------------------------------- */
 
 BlockdevOnError front_on_error(const BlockFront *front, bool is_read);
 /* What to do about a request that failed with errno `err` (positive). */
 BlockErrorAction front_error_action(const BlockFront *front, bool is_read, int err);
-/* Does it, except for telling the guest: event BLOCK_IO_ERROR, io-status, and for STOP asks for the VM to stop. */
+/* Does it, except for telling the guest: event BLOCK_IO_ERROR, io-status, and for STOP asks for the
+ * VM to stop. */
 void front_error_apply(BlockFront *front, BlockErrorAction action, bool is_read, int err);
 /* When the VM starts again. */
 void front_iostatus_reset_all(void);
@@ -192,7 +211,7 @@ typedef struct BlockHooks {
 } BlockHooks;
 void block_set_hooks(const BlockHooks *hooks);
 
-/* ---- the command line -------------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 typedef enum BlockInterface {
     BLOCK_IF_DEFAULT, /* the machine's */
@@ -219,12 +238,13 @@ typedef struct BlockDrive {
 
 /* -blockdev TEXT: key=value or JSON. */
 bool block_add_blockdev(const char *text, GError **error);
-/* -drive TEXT. default_if: the machine's; units_per_bus of an interface: 2 for IDE, 7 for SCSI. incoming: the image
- * belongs to somebody else until block_activate_all() (also for -blockdev, see block_set_incoming). */
+/* -drive TEXT. default_if: the machine's; units_per_bus of an interface: 2 for IDE, 7 for SCSI.
+ * incoming: the image belongs to somebody else until block_activate_all() (also for -blockdev, see
+ * block_set_incoming). */
 bool block_add_drive(const char *text, BlockInterface default_if, GError **error);
 /* -hda FILE, -cdrom FILE...: as -drive index=,media=. */
-bool block_add_drive_simple(const char *file, int index, const char *media, BlockInterface default_if,
-                            GError **error);
+bool block_add_drive_simple(const char *file, int index, const char *media,
+                            BlockInterface default_if, GError **error);
 /* -incoming: nodes that are opened from now on are inactive. */
 void block_set_incoming(bool incoming);
 /* For boards: the drive at that place, or NULL. Next of all (NULL: first). */

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Block nodes: a directed graph of drivers that turn requests for bytes of an image into requests for bytes of
- * the nodes below. Devices and tools do not use nodes, they use a front (block/backend.h). docs/devel/block.md.
+ * Block nodes: a directed graph of drivers that turn requests for bytes of an image into requests
+ * for bytes of the nodes below. Devices and tools do not use nodes, they use a front
+ * (block/backend.h). docs/devel/block.md.
  *
- * B1  A request reaches a driver only if the node is open, active, not read-only (for writes), the user of the edge
- *     has the permission for it, and it lies within what the node can address.
- * B2  A driver sees requests that are multiples of its request alignment. Padding is read before it is written; a
- *     request whose padding cannot be read fails with that error, and nothing is written.
- * B3  Requests that conflict (they overlap, and one of them is serialising) run in the order in which they came.
- *     Requests with padding to be written, truncations and those marked so are serialising. A request waits only
- *     for requests that came before it, so there is no cycle.
- * B4  A write that is acknowledged has been acknowledged by everything below. Errors are never dropped, neither
- *     that of the read, nor of a flush, nor that of a fallback.
- * B5  Permissions: at any time, for each node, what any user takes is shared by all other users. A change is checked
- *     through the whole graph before any part of it takes effect.
- * B6  The graph changes only when no request is in flight in the part that changes (drained section).
- * B7  A node that is inactive (its image belongs to another process) has no permissions on files and no dirty
- *     metadata; a write to it is an error.
+ * B1  A request reaches a driver only if the node is open, active, not read-only (for writes), the
+ *     user of the edge has the permission for it, and it lies within what the node can address.
+ * B2  A driver sees requests that are multiples of its request alignment. Padding is read before it
+ *     is written; a request whose padding cannot be read fails with that error, and nothing is
+ *     written.
+ * B3  Requests that conflict (they overlap, and one of them is serialising) run in the order in
+ *     which they came. Requests with padding to be written, truncations and those marked so are
+ *     serialising. A request waits only for requests that came before it, so there is no cycle.
+ * B4  A write that is acknowledged has been acknowledged by everything below. Errors are never
+ *     dropped, neither that of the read, nor of a flush, nor that of a fallback.
+ * B5  Permissions: at any time, for each node, what any user takes is shared by all other users. A
+ *     change is checked through the whole graph before any part of it takes effect.
+ * B6  The graph changes only when no request is in flight in the part that changes (drained
+ *     section).
+ * B7  A node that is inactive (its image belongs to another process) has no permissions on files
+ *     and no dirty metadata; a write to it is an error.
  *
- * Main thread, big lock, unless marked coroutine_fn: those run in a coroutine of the node's context.
+ * Main thread, big lock, unless marked coroutine_fn: those run in a coroutine of the node's
+ * context.
  */
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
@@ -39,7 +43,7 @@ typedef struct BlockDriver BlockDriver;
 #define BLOCK_MAX_LENGTH (INT64_MAX & ~(int64_t)(BLOCK_MAX_ALIGN - 1))
 #define BLOCK_NODE_NAME_MAX 31
 
-/* ---- permissions ------------------------------------------------------------------------------------------- */
+/* ---- permissions ----------------------------------------------------------------------------- */
 
 enum {
     BLOCK_PERM_CONSISTENT_READ = 1 << 0, /* reads that make sense */
@@ -52,7 +56,7 @@ enum {
 /* "consistent read", "write", ...: as messages have them, joined by ", ". New string. */
 char *block_perm_names(unsigned perms);
 
-/* ---- the graph --------------------------------------------------------------------------------------------- */
+/* ---- the graph ------------------------------------------------------------------------------- */
 
 /* What a child is for. */
 typedef enum BlockRole {
@@ -83,7 +87,7 @@ struct BlockEdge {
     char *name; /* "root", "file", "backing", "image" */
     BlockRole role;
     BlockNode *node;
-    BlockNode *parent;           /* or */
+    BlockNode *parent;            /* or */
     const BlockUserOps *user_ops; /* these two */
     void *user;
     unsigned perm, shared; /* in effect */
@@ -106,25 +110,25 @@ typedef struct BlockLimits {
 
 /* Flags of requests. */
 enum {
-    BLOCK_FUA = 1 << 0,         /* acknowledged when it is on stable storage */
-    BLOCK_MAY_UNMAP = 1 << 1,   /* write_zeroes: may free space */
-    BLOCK_NO_FALLBACK = 1 << 2, /* write_zeroes: -ENOTSUP rather than writing zeros */
-    BLOCK_SERIALISING = 1 << 3, /* B3 */
-    BLOCK_UNCHANGED = 1 << 4,   /* writes what is there: needs WRITE_UNCHANGED only */
-    BLOCK_ZERO = 1 << 5,        /* private to the core */
+    BLOCK_FUA = 1 << 0,            /* acknowledged when it is on stable storage */
+    BLOCK_MAY_UNMAP = 1 << 1,      /* write_zeroes: may free space */
+    BLOCK_NO_FALLBACK = 1 << 2,    /* write_zeroes: -ENOTSUP rather than writing zeros */
+    BLOCK_SERIALISING = 1 << 3,    /* B3 */
+    BLOCK_UNCHANGED = 1 << 4,      /* writes what is there: needs WRITE_UNCHANGED only */
+    BLOCK_ZERO = 1 << 5,           /* private to the core */
     BLOCK_REGISTERED_BUF = 1 << 6, /* reserved for fixed buffers */
 };
 
 /* Flags of opening. */
 enum {
-    BLOCK_OPEN_RDWR = 1 << 0,           /* default of read-only is off */
-    BLOCK_OPEN_AUTO_RDONLY = 1 << 1,    /* default of auto-read-only is on */
-    BLOCK_OPEN_INACTIVE = 1 << 2,       /* B7: until block_activate_all() */
-    BLOCK_OPEN_NO_IO = 1 << 3,          /* looking at metadata only */
-    BLOCK_OPEN_DIRECT = 1 << 4,         /* default of cache.direct is on */
-    BLOCK_OPEN_NO_FLUSH = 1 << 5,       /* default of cache.no-flush is on */
-    BLOCK_OPEN_UNMAP = 1 << 6,          /* default of discard is unmap */
-    BLOCK_OPEN_CHECK = 1 << 7,          /* for a checker: open even if the image is damaged */
+    BLOCK_OPEN_RDWR = 1 << 0,        /* default of read-only is off */
+    BLOCK_OPEN_AUTO_RDONLY = 1 << 1, /* default of auto-read-only is on */
+    BLOCK_OPEN_INACTIVE = 1 << 2,    /* B7: until block_activate_all() */
+    BLOCK_OPEN_NO_IO = 1 << 3,       /* looking at metadata only */
+    BLOCK_OPEN_DIRECT = 1 << 4,      /* default of cache.direct is on */
+    BLOCK_OPEN_NO_FLUSH = 1 << 5,    /* default of cache.no-flush is on */
+    BLOCK_OPEN_UNMAP = 1 << 6,       /* default of discard is unmap */
+    BLOCK_OPEN_CHECK = 1 << 7,       /* for a checker: open even if the image is damaged */
 };
 
 /* Answer of block_status. */
@@ -155,8 +159,9 @@ struct BlockNode {
     BlockEdge *backing;
 
     /* Options. */
-    json_object *options; /* as given (QAPI, encoded), with names for children; for json: filenames */
-    char *filename;       /* as shown, see block_node_filename() */
+    json_object
+        *options;   /* as given (QAPI, encoded), with names for children; for json: filenames */
+    char *filename; /* as shown, see block_node_filename() */
     bool read_only, auto_read_only;
     bool direct, no_flush, discard_unmap, force_share;
     BlockdevDetectZeroesOptions detect_zeroes;
@@ -180,7 +185,7 @@ struct BlockNode {
     uint64_t wr_highest_offset;
 };
 
-/* ---- drivers ----------------------------------------------------------------------------------------------- */
+/* ---- drivers --------------------------------------------------------------------------------- */
 
 typedef enum BlockDriverKind {
     BLOCK_PROTOCOL, /* the end of a chain: a file, a connection */
@@ -189,9 +194,10 @@ typedef enum BlockDriverKind {
 } BlockDriverKind;
 
 /*
- * One constant record per driver. Everything except name, kind, open and read may be NULL. The I/O functions return
- * 0 or -errno; they get aligned requests that fit the limits (B2) and need not check bounds against length().
- * `vec` is used from vec_offset on. A driver may run its requests at the same time.
+ * One constant record per driver. Everything except name, kind, open and read may be NULL. The I/O
+ * functions return 0 or -errno; they get aligned requests that fit the limits (B2) and need not
+ * check bounds against length(). `vec` is used from vec_offset on. A driver may run its requests at
+ * the same time.
  */
 struct BlockDriver {
     const char *name;
@@ -207,34 +213,39 @@ struct BlockDriver {
     /* The host's path that it would open is a case for this driver (host_device). 0...100. */
     int (*probe_device)(const char *filename);
 
-    /* Opens children (block_open_child()), fills limits and flags. On failure it leaves nothing; children are closed
-     * by the caller. */
+    /* Opens children (block_open_child()), fills limits and flags. On failure it leaves nothing;
+     * children are closed by the caller. */
     bool (*open)(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error);
     /* Children are still there; the node is flushed and idle. */
     void (*close)(BlockNode *node);
     /* Refreshes node->limits after a change below. They are preset with what the children need. */
     void (*refresh_limits)(BlockNode *node);
 
-    /* What it needs on a child when its own users need perm and share shared. NULL: a default by role. */
+    /* What it needs on a child when its own users need perm and share shared. NULL: a default by
+     * role. */
     void (*child_perm)(BlockNode *node, const BlockEdge *child, unsigned perm, unsigned shared,
                        unsigned *child_perm, unsigned *child_shared);
-    /* Two phases of a change of what all users together take and share: prepare may fail (and then has changed
-     * nothing); exactly one of commit, abort follows. */
+    /* Two phases of a change of what all users together take and share: prepare may fail (and then
+     * has changed nothing); exactly one of commit, abort follows. */
     bool (*perm_prepare)(BlockNode *node, unsigned perm, unsigned shared, GError **error);
     void (*perm_commit)(BlockNode *node);
     void (*perm_abort)(BlockNode *node);
 
-    int coroutine_fn (*read)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset);
-    int coroutine_fn (*write)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                              unsigned flags);
-    int coroutine_fn (*write_zeroes)(BlockNode *node, uint64_t offset, uint64_t bytes, unsigned flags);
+    int coroutine_fn (*read)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                             size_t vec_offset);
+    int coroutine_fn (*write)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                              size_t vec_offset, unsigned flags);
+    int coroutine_fn (*write_zeroes)(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                     unsigned flags);
     int coroutine_fn (*discard)(BlockNode *node, uint64_t offset, uint64_t bytes);
-    /* Own metadata to the children / everything to stable storage. Children are flushed by the core in between. */
+    /* Own metadata to the children / everything to stable storage. Children are flushed by the core
+     * in between. */
     int coroutine_fn (*flush_metadata)(BlockNode *node);
     int coroutine_fn (*flush)(BlockNode *node);
     int coroutine_fn (*truncate)(BlockNode *node, uint64_t length, bool exact, GError **error);
-    int coroutine_fn (*block_status)(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
-                                     uint64_t *pnum, uint64_t *map, BlockNode **file);
+    int coroutine_fn (*block_status)(BlockNode *node, bool want_zero, uint64_t offset,
+                                     uint64_t bytes, uint64_t *pnum, uint64_t *map,
+                                     BlockNode **file);
 
     /* Bytes, or -errno. NULL: the length of `file`. */
     int64_t (*length)(BlockNode *node);
@@ -254,8 +265,8 @@ struct BlockDriver {
     int (*debug_resume)(BlockNode *node, const char *tag);
     bool (*debug_is_suspended)(BlockNode *node, const char *tag);
 
-    /* The plain filename that would open the same node (of a format: but for the format), if there is one: new
-     * string or NULL. */
+    /* The plain filename that would open the same node (of a format: but for the format), if there
+     * is one: new string or NULL. */
     char *(*filename)(BlockNode *node);
     /* Driver-specific parts of answers; the QAPI types are in block/qapi.c. New values or NULL. */
     struct ImageInfoSpecific *(*image_info)(BlockNode *node);
@@ -263,27 +274,29 @@ struct BlockDriver {
 };
 
 void block_driver_register(const BlockDriver *driver);
-#define BLOCK_DRIVER_REGISTER(record)                                                                          \
-    static void __attribute__((constructor)) register_block_driver_##record(void)                              \
-    {                                                                                                          \
-        block_driver_register(&(record));                                                                      \
+#define BLOCK_DRIVER_REGISTER(record)                                             \
+    static void __attribute__((constructor)) register_block_driver_##record(void) \
+    {                                                                             \
+        block_driver_register(&(record));                                         \
     }
 
 const BlockDriver *block_driver_by_name(const char *name);
 const BlockDriver *block_driver_by_protocol(const char *protocol);
 void block_driver_for_each(void (*func)(const BlockDriver *driver, void *opaque), void *opaque);
 
-/* ---- opening and closing ----------------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 /* Opens a node and all below it. One reference, the caller's. */
 BlockNode *block_node_open(const BlockdevOptions *options, unsigned flags, GError **error);
 /*
- * What -drive, -hda and qemu-img mean by a file name: "path", "json:{...}", "PROTOCOL:rest", or NULL with everything
- * in options (flat or nested keys of BlockdevOptions without types, e.g. "driver", "file.locking"; consumed keys are
- * removed, the object stays the caller's). Without "driver" the format is probed; a guess of raw is warned about
- * and protects block 0, if the node is writable.
+ * What -drive, -hda and qemu-img mean by a file name: "path", "json:{...}", "PROTOCOL:rest", or
+ * NULL with everything in options (flat or nested keys of BlockdevOptions without types, e.g.
+ * "driver", "file.locking"; consumed keys are removed, the object stays the caller's). Without
+ * "driver" the format is probed; a guess of raw is warned about and protects block 0, if the node
+ * is writable.
  */
-BlockNode *block_open_filename(const char *filename, json_object *options, unsigned flags, GError **error);
+BlockNode *block_open_filename(const char *filename, json_object *options, unsigned flags,
+                               GError **error);
 BlockNode *block_node_ref(BlockNode *node);
 /* At the last one the node is flushed, closed and freed. Not from within a request. */
 void block_node_unref(BlockNode *node);
@@ -294,13 +307,14 @@ BlockNode *block_lookup(const char *device_or_node, GError **error);
 /* All nodes, oldest first: GList of BlockNode by BlockNode.link. */
 GList *block_nodes(void);
 
-/* For drivers: opens or looks up what ref says and makes it a child; sets node->file for name "file"/"image". */
-BlockEdge *block_open_child(BlockNode *node, const char *name, BlockRole role, const BlockdevRef *ref, unsigned flags,
-                            GError **error);
+/* For drivers: opens or looks up what ref says and makes it a child; sets node->file for name
+ * "file"/"image". */
+BlockEdge *block_open_child(BlockNode *node, const char *name, BlockRole role,
+                            const BlockdevRef *ref, unsigned flags, GError **error);
 
 /* Edges of users. The new edge takes a reference to node. Fails by permissions; see B5. */
-BlockEdge *block_edge_attach(BlockNode *node, const char *name, const BlockUserOps *ops, void *user, unsigned perm,
-                             unsigned shared, GError **error);
+BlockEdge *block_edge_attach(BlockNode *node, const char *name, const BlockUserOps *ops, void *user,
+                             unsigned perm, unsigned shared, GError **error);
 void block_edge_detach(BlockEdge *edge);
 bool block_edge_set_perm(BlockEdge *edge, unsigned perm, unsigned shared, GError **error);
 /* Recomputes after a driver changed its mind; on failure nothing has changed. */
@@ -315,45 +329,52 @@ void block_node_refresh_limits(BlockNode *node);
 /* First node below that is not a filter; node itself if it is none. */
 BlockNode *block_skip_filters(BlockNode *node);
 
-/* ---- requests ---------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* 0 or -errno. vec may be larger than bytes; it is used from vec_offset on. */
-int coroutine_fn block_co_read(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                               unsigned flags);
-int coroutine_fn block_co_write(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec, size_t vec_offset,
-                                unsigned flags);
-int coroutine_fn block_co_write_zeroes(BlockEdge *edge, uint64_t offset, uint64_t bytes, unsigned flags);
+int coroutine_fn block_co_read(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec,
+                               size_t vec_offset, unsigned flags);
+int coroutine_fn block_co_write(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                size_t vec_offset, unsigned flags);
+int coroutine_fn block_co_write_zeroes(BlockEdge *edge, uint64_t offset, uint64_t bytes,
+                                       unsigned flags);
 int coroutine_fn block_co_discard(BlockEdge *edge, uint64_t offset, uint64_t bytes);
 /* Everything acknowledged before the call is on stable storage when it returns 0. */
 int coroutine_fn block_co_flush(BlockNode *node);
 /* exact: false allows a larger result. Growing leaves zeros. */
 int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact, GError **error);
 /* BLOCK_STATUS_* or -errno; *pnum > 0 unless offset is the end. map and file may be NULL. */
-int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes, uint64_t *pnum,
-                                 uint64_t *map, BlockNode **file);
+int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
+                                 uint64_t *pnum, uint64_t *map, BlockNode **file);
 /* Flat buffers, for metadata. */
-int coroutine_fn block_co_read_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, void *buf, unsigned flags);
-int coroutine_fn block_co_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, const void *buf,
-                                    unsigned flags);
-/* From outside of coroutines (open functions): runs the main loop until done. In a coroutine: as block_co_*. */
+int coroutine_fn block_co_read_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, void *buf,
+                                   unsigned flags);
+int coroutine_fn block_co_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes,
+                                    const void *buf, unsigned flags);
+/* From outside of coroutines (open functions): runs the main loop until done. In a coroutine: as
+ * block_co_*. */
 int block_read_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, void *buf);
-int block_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, const void *buf, unsigned flags);
+int block_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, const void *buf,
+                    unsigned flags);
 int block_node_flush(BlockNode *node);
 
 /* For format drivers: an event for blkdebug below. */
 void coroutine_fn block_debug_event(BlockEdge *edge, BlkdebugEvent event);
-/* Breakpoints of the first node below (and including) node that knows them; -ENOTSUP if there is none. */
+/* Breakpoints of the first node below (and including) node that knows them; -ENOTSUP if there is
+ * none. */
 int block_debug_break(BlockNode *node, BlkdebugEvent event, const char *tag);
 int block_debug_remove_break(BlockNode *node, const char *tag);
 int block_debug_resume(BlockNode *node, const char *tag);
 bool block_debug_is_suspended(BlockNode *node, const char *tag);
 
-/* Buffer that suits the node (size rounded up to its alignment). free() releases. NULL if there is no memory. */
+/* Buffer that suits the node (size rounded up to its alignment). free() releases. NULL if there is
+ * no memory. */
 void *block_alloc(BlockNode *node, size_t size);
 
-/* ---- drain, quiesce, activity ------------------------------------------------------------------------------ */
+/* ---- drain, quiesce, activity ---------------------------------------------------------------- */
 
-/* New requests of users above wait, those in flight are awaited. Nests. Main loop; not in a coroutine. */
+/* New requests of users above wait, those in flight are awaited. Nests. Main loop; not in a
+ * coroutine. */
 void block_drain_begin(BlockNode *node);
 void block_drain_end(BlockNode *node);
 /* Waits until nothing is in flight anywhere; what completions start anew is awaited, too. */
@@ -361,15 +382,17 @@ void block_drain_all(void);
 /* Flushes every node that is writable; returns the first error. */
 int block_flush_all(void);
 
-/* For system/quiesce (P2). quiesce: drains, then no request starts until resume; it waits in its front. */
+/* For system/quiesce (P2). quiesce: drains, then no request starts until resume; it waits in its
+ * front. */
 bool block_quiesce(GError **error);
 void block_resume(void);
 bool block_quiesced(void);
 
 /*
- * Switchover. inactivate_all: drains, flushes, lets drivers write back, gives up all permissions, and so the locks
- * on files; on failure all are active again. activate_all takes them back and makes drivers read their metadata
- * anew; on failure the error names the node, and those that failed stay inactive. Both are idempotent.
+ * Switchover. inactivate_all: drains, flushes, lets drivers write back, gives up all permissions,
+ * and so the locks on files; on failure all are active again. activate_all takes them back and
+ * makes drivers read their metadata anew; on failure the error names the node, and those that
+ * failed stay inactive. Both are idempotent.
  */
 bool block_inactivate_all(GError **error);
 bool block_activate_all(GError **error);

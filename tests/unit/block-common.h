@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the tests of block/ share: images in a directory of their own, fronts made from option text. */
+/* What the tests of block/ share: images in a directory of their own, fronts made from option
+ * text. */
 #ifndef TESTS_UNIT_BLOCK_COMMON_H
 #define TESTS_UNIT_BLOCK_COMMON_H
 
@@ -100,8 +101,13 @@ static inline BlockFront *add_front(const char *node)
     BlockFront *front = front_for_property(node, NULL, &error);
     g_assert_no_error(error);
     static const BlockDeviceOps ops = { 0 };
-    BlockDeviceConf conf = { .ops = &ops, .device = front, .path = "/test", .resizes = true, .handles_errors = true,
-                             .rerror = BLOCKDEV_ON_ERROR_AUTO, .werror = BLOCKDEV_ON_ERROR_AUTO };
+    BlockDeviceConf conf = { .ops = &ops,
+                             .device = front,
+                             .path = "/test",
+                             .resizes = true,
+                             .handles_errors = true,
+                             .rerror = BLOCKDEV_ON_ERROR_AUTO,
+                             .werror = BLOCKDEV_ON_ERROR_AUTO };
     front_attach_device(front, &conf, &error);
     g_assert_no_error(error);
     return front;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fronts: callbacks, cancelling, draining, quiesce, permissions, locks, errors, media, change of hands. */
+/* Fronts: callbacks, cancelling, draining, quiesce, permissions, locks, errors, media, change of
+ * hands. */
 #include "util/osdep.h"
 #include "block-common.h"
 
@@ -135,6 +136,21 @@ static void test_cancel_of_a_waiting_request_ends_it_once(void)
     del_node("slow");
 }
 
+/* A device goes while its request waits. */
+static void test_detach_ends_waiting_requests(void)
+{
+    BlockFront *front = slow_front();
+    Wait w = { 0 };
+    g_assert_true(block_quiesce(NULL));
+    front_aio_write(front, 0, &data_vec, 0, on_done, &w);
+    front_detach_device(front);
+    g_assert_cmpint(w.calls, ==, 1);
+    g_assert_cmpint(w.ret, ==, -ECANCELED);
+    block_resume();
+    front_unref(front);
+    del_node("slow");
+}
+
 static void test_cancel_of_a_running_request_gives_its_result_once(void)
 {
     BlockFront *front = slow_front();
@@ -240,9 +256,10 @@ static void test_quiesce_parks_until_resume(void)
 static void test_write_cache_off_makes_writes_stable(void)
 {
     g_autofree char *path = make_image("wt", 65536);
-    g_autofree char *opt = g_strdup_printf("driver=blkdebug,node-name=d,image.driver=file,image.filename=%s,"
-                                           "inject-error.0.event=none,inject-error.0.iotype=flush,inject-error.0.once=on",
-                                           path);
+    g_autofree char *opt = g_strdup_printf(
+        "driver=blkdebug,node-name=d,image.driver=file,image.filename=%s,"
+        "inject-error.0.event=none,inject-error.0.iotype=flush,inject-error.0.once=on",
+        path);
     add_node(opt);
     BlockFront *front = add_front("d");
     g_assert_cmpint(front_write_zeroes(front, 0, 4096, 0), ==, 0);
@@ -264,8 +281,11 @@ static bool try_attach(BlockFront *front, BlockDeviceConf conf, char **message)
     return ok;
 }
 
-#define CONF(path_) { .path = path_, .resizes = true, .handles_errors = true, .rerror = BLOCKDEV_ON_ERROR_AUTO, \
-                      .werror = BLOCKDEV_ON_ERROR_AUTO }
+#define CONF(path_)                                                                               \
+    {                                                                                             \
+        .path = path_, .resizes = true, .handles_errors = true, .rerror = BLOCKDEV_ON_ERROR_AUTO, \
+        .werror = BLOCKDEV_ON_ERROR_AUTO                                                          \
+    }
 
 static void test_second_writer_of_a_node_is_refused_by_name(void)
 {
@@ -274,10 +294,12 @@ static void test_second_writer_of_a_node_is_refused_by_name(void)
     g_autofree char *m1 = NULL, *m2 = NULL, *m3 = NULL;
     g_assert_true(try_attach(a, (BlockDeviceConf)CONF("/machine/a"), &m1));
     g_assert_false(try_attach(b, (BlockDeviceConf)CONF("/machine/b"), &m2));
-    g_assert_cmpstr(m2, ==,
-                    "Permission conflict on node 'n0': permissions 'write' are both required by block device "
-                    "'/machine/a' (uses node 'n0' as 'root' child) and unshared by block device '/machine/b' (uses "
-                    "node 'n0' as 'root' child).");
+    g_assert_cmpstr(
+        m2, ==,
+        "Permission conflict on node 'n0': permissions 'write' are both required by block device "
+        "'/machine/a' (uses node 'n0' as 'root' child) and unshared by block device '/machine/b' "
+        "(uses "
+        "node 'n0' as 'root' child).");
     front_detach_device(a);
     g_assert_true(try_attach(b, (BlockDeviceConf)CONF("/machine/b"), &m3));
     front_detach_device(b);
@@ -308,9 +330,11 @@ static void test_conflict_through_parents_names_them(void)
     BlockFront *a = add_front("r1"), *b = front_for_property("r2", NULL, NULL);
     g_autofree char *m = NULL;
     g_assert_false(try_attach(b, (BlockDeviceConf)CONF("/b"), &m));
-    g_assert_cmpstr(m, ==,
-                    "Permission conflict on node 'f': permissions 'write' are both required by node 'r1' (uses node "
-                    "'f' as 'file' child) and unshared by node 'r2' (uses node 'f' as 'file' child).");
+    g_assert_cmpstr(
+        m, ==,
+        "Permission conflict on node 'f': permissions 'write' are both required by node 'r1' (uses "
+        "node "
+        "'f' as 'file' child) and unshared by node 'r2' (uses node 'f' as 'file' child).");
     front_unref(b);
     drop_front(a);
     del_node("r1");
@@ -390,8 +414,8 @@ static Holder holder_start(const char *option)
     int out;
     GError *error = NULL;
     char *argv[] = { (char *)self, (char *)"--hold", (char *)option, NULL };
-    g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &h.pid, &h.in, &out, NULL,
-                             &error);
+    g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &h.pid, &h.in,
+                             &out, NULL, &error);
     g_assert_no_error(error);
     char buf[16] = { 0 };
     g_assert_cmpint(read(out, buf, sizeof(buf) - 1), ==, 6);
@@ -426,10 +450,10 @@ static void test_two_writers_of_one_image_are_refused(void)
     g_autofree char *ro = g_strdup_printf("%s,read-only=on", opt);
     g_autofree char *off = g_strdup_printf("%s,locking=off", opt);
     g_autofree char *fs = g_strdup_printf("%s,read-only=on,force-share=on", opt);
-    g_autofree char *write_error =
-        g_strdup_printf("Failed to get \"write\" lock\nIs another process using the image [%s]?", path);
-    g_autofree char *shared_error =
-        g_strdup_printf("Failed to get shared \"write\" lock\nIs another process using the image [%s]?", path);
+    g_autofree char *write_error = g_strdup_printf(
+        "Failed to get \"write\" lock\nIs another process using the image [%s]?", path);
+    g_autofree char *shared_error = g_strdup_printf(
+        "Failed to get shared \"write\" lock\nIs another process using the image [%s]?", path);
     Holder h = holder_start(opt);
     g_autofree char *m1 = NULL, *m2 = NULL, *m3 = NULL, *m4 = NULL, *m5 = NULL;
     attach_text(opt, (BlockDeviceConf)CONF("/x"), &m1);
@@ -462,7 +486,8 @@ static void test_two_readers_of_one_image_are_fine(void)
 static void test_auto_read_only_opens_for_writing_when_asked(void)
 {
     g_autofree char *path = make_image("auto", 65536);
-    g_autofree char *opt = g_strdup_printf("driver=file,node-name=h,filename=%s,auto-read-only=on", path);
+    g_autofree char *opt =
+        g_strdup_printf("driver=file,node-name=h,filename=%s,auto-read-only=on", path);
     add_node(opt);
     BlockFront *front = add_front("h");
     memset(data, 0x77, 512);
@@ -485,14 +510,21 @@ static void test_switchover_gives_the_image_away_and_takes_it_back(void)
     g_assert_true(block_inactivate_all(&error));
     g_assert_cmpint(front_write(front, 0, 512, data, 0), ==, -EPERM);
     g_assert_cmpint(front_read(front, 0, 512, data), ==, 0);
+    Wait parked = { 0 };
+    front_aio_write(front, 0, &data_vec, 0, on_done, &parked);
+    spin(5);
     Holder h = holder_start(opt); /* the destination */
     g_assert_false(block_activate_all(&error));
     g_assert_nonnull(strstr(error->message, "Failed to get"));
     g_clear_error(&error);
     g_assert_cmpint(front_write(front, 0, 512, data, 0), ==, -EPERM);
     holder_stop(&h);
+    g_assert_cmpint(parked.calls, ==, 0);
     g_assert_true(block_activate_all(&error));
     g_assert_no_error(error);
+    front_drain(front);
+    g_assert_cmpint(parked.calls, ==, 1);
+    g_assert_cmpint(parked.ret, ==, 0);
     g_assert_cmpint(front_write(front, 0, 512, data, 0), ==, 0);
     g_autofree char *m = NULL;
     h = (Holder){ 0 };
@@ -505,7 +537,8 @@ static void test_switchover_gives_the_image_away_and_takes_it_back(void)
 static void test_incoming_takes_no_locks_before_activation(void)
 {
     g_autofree char *path = make_image("in", 65536);
-    g_autofree char *opt = g_strdup_printf("driver=raw,node-name=h,file.driver=file,file.filename=%s", path);
+    g_autofree char *opt =
+        g_strdup_printf("driver=raw,node-name=h,file.driver=file,file.filename=%s", path);
     Holder h = holder_start(opt); /* the source */
     block_set_incoming(true);
     add_node(opt);
@@ -556,7 +589,8 @@ static void test_error_policies(void)
         conf.werror = cases[i].is_read ? BLOCKDEV_ON_ERROR_AUTO : cases[i].policy;
         g_autofree char *m = NULL;
         g_assert_true(try_attach(front, conf, &m));
-        g_assert_cmpint(front_error_action(front, cases[i].is_read, cases[i].err), ==, cases[i].action);
+        g_assert_cmpint(front_error_action(front, cases[i].is_read, cases[i].err), ==,
+                        cases[i].action);
         drop_front(front);
     }
     del_node("n");
@@ -572,8 +606,10 @@ static void test_error_event_and_stop(void)
     stops = 0;
     front_error_apply(front, BLOCK_ERROR_ACTION_STOP, false, ENOSPC);
     g_assert_cmpstr(events->str, ==,
-                    "BLOCK_IO_ERROR {\"qom-path\": \"/test\", \"device\": \"\", \"node-name\": \"n\", \"operation\": "
-                    "\"write\", \"action\": \"stop\", \"nospace\": true, \"reason\": \"No space left on device\"}\n");
+                    "BLOCK_IO_ERROR {\"qom-path\": \"/test\", \"device\": \"\", \"node-name\": "
+                    "\"n\", \"operation\": "
+                    "\"write\", \"action\": \"stop\", \"nospace\": true, \"reason\": \"No space "
+                    "left on device\"}\n");
     g_assert_cmpint(stops, ==, 1);
     g_autofree char *q = run("query-block", NULL);
     g_assert_nonnull(strstr(q, "\"io-status\": \"nospace\""));
@@ -649,8 +685,13 @@ static const BlockDeviceOps cd_ops = {
 
 static BlockFront *cd_front(Cd *cd, BlockFront *front)
 {
-    BlockDeviceConf conf = { .ops = &cd_ops, .device = cd, .id = "cd", .path = "/machine/peripheral/cd",
-                             .read_only = true, .handles_errors = true, .rerror = BLOCKDEV_ON_ERROR_AUTO,
+    BlockDeviceConf conf = { .ops = &cd_ops,
+                             .device = cd,
+                             .id = "cd",
+                             .path = "/machine/peripheral/cd",
+                             .read_only = true,
+                             .handles_errors = true,
+                             .rerror = BLOCKDEV_ON_ERROR_AUTO,
                              .werror = BLOCKDEV_ON_ERROR_AUTO };
     GError *error = NULL;
     front_attach_device(front, &conf, &error);
@@ -658,7 +699,8 @@ static BlockFront *cd_front(Cd *cd, BlockFront *front)
     return front;
 }
 
-#define MOVED(open) "DEVICE_TRAY_MOVED {\"device\": \"\", \"id\": \"cd\", \"tray-open\": " open "}\n"
+#define MOVED(open) \
+    "DEVICE_TRAY_MOVED {\"device\": \"\", \"id\": \"cd\", \"tray-open\": " open "}\n"
 
 static void expect_events(const char *text)
 {
@@ -677,7 +719,8 @@ static void test_tray_state_machine(void)
 
     /* closed, in */
     expect("blockdev-close-tray", "{'id': 'cd'}", "ok ");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}", "Tray of the device is not open");
+    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}",
+           "Tray of the device is not open");
     expect("blockdev-remove-medium", "{'id': 'cd'}", "Tray of device 'cd' is not open");
     expect_events("");
     expect("blockdev-open-tray", "{'id': 'cd'}", "ok ");
@@ -686,8 +729,10 @@ static void test_tray_state_machine(void)
     g_assert_false(front_is_available(front));
     /* open, in */
     expect("blockdev-open-tray", "{'id': 'cd'}", "ok ");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}", "There already is a medium in the device");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'a'}", "Node 'a' is already in use");
+    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}",
+           "There already is a medium in the device");
+    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'a'}",
+           "Node 'a' is already in use");
     expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'x'}", "Node 'x' not found");
     expect("blockdev-remove-medium", "{'id': 'cd'}", "ok ");
     expect_events("");
@@ -706,7 +751,8 @@ static void test_tray_state_machine(void)
     /* closed, none */
     expect("blockdev-close-tray", "{'id': 'cd'}", "ok ");
     expect_events(MOVED("false"));
-    expect("blockdev-change-medium", "{'id': 'cd', 'filename': 'null-co://', 'format': 'raw'}", "ok ");
+    expect("blockdev-change-medium", "{'id': 'cd', 'filename': 'null-co://', 'format': 'raw'}",
+           "ok ");
     expect_events(MOVED("true") MOVED("false"));
     g_assert_true(front_is_available(front));
     expect("blockdev-change-medium", "{'id': 'cd', 'filename': '/nonexistent/x', 'format': 'raw'}",
@@ -726,11 +772,13 @@ static void test_locked_tray(void)
     expect("blockdev-open-tray", "{'id': 'cd'}", "ok ");
     g_assert_cmpint(cd.eject_requests, ==, 1);
     g_assert_false(cd.open);
-    expect("eject", "{'id': 'cd'}",
-           "Device 'cd' is locked and force was not specified, wait for tray to open and try again");
+    expect(
+        "eject", "{'id': 'cd'}",
+        "Device 'cd' is locked and force was not specified, wait for tray to open and try again");
     g_assert_cmpint(cd.eject_requests, ==, 2);
-    expect("blockdev-change-medium", "{'id': 'cd', 'filename': 'null-co://', 'format': 'raw'}",
-           "Device 'cd' is locked and force was not specified, wait for tray to open and try again");
+    expect(
+        "blockdev-change-medium", "{'id': 'cd', 'filename': 'null-co://', 'format': 'raw'}",
+        "Device 'cd' is locked and force was not specified, wait for tray to open and try again");
     expect_events("");
     expect("eject", "{'id': 'cd', 'force': true}", "ok ");
     expect_events(MOVED("true"));
@@ -754,7 +802,8 @@ static void test_commands_find_the_right_drive(void)
     g_assert_true(try_attach(front, conf, &m));
     expect("eject", "{'id': 'hd'}", "Device 'hd' is not removable");
     expect("blockdev-open-tray", "{'id': 'hd'}", "Device 'hd' is not removable");
-    expect("blockdev-insert-medium", "{'id': 'hd', 'node-name': 'n'}", "Node 'n' is already in use");
+    expect("blockdev-insert-medium", "{'id': 'hd', 'node-name': 'n'}",
+           "Node 'n' is already in use");
     expect("blockdev-del", "{'node-name': 'n'}", "Node n is in use");
     drop_front(front);
     del_node("n");
@@ -793,6 +842,7 @@ int main(int argc, char **argv)
     T(no_medium);
     T(cancel_of_a_waiting_request_ends_it_once);
     T(cancel_of_a_running_request_gives_its_result_once);
+    T(detach_ends_waiting_requests);
     T(drained_section_holds_requests_back);
     T(drained_section_below_holds_those_above);
     T(drain_all_awaits_chains);

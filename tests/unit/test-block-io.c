@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Requests: drivers' contracts, alignment with read-modify-write, conflicts, zeros, flush, resize, block status. */
+/* Requests: drivers' contracts, alignment with read-modify-write, conflicts, zeros, flush, resize,
+ * block status. */
 #include "util/osdep.h"
 #include "block-common.h"
 
@@ -17,9 +18,9 @@ typedef struct Debug {
 static Debug debug_open(const char *options)
 {
     Debug d = { .path = make_image("debug", IMAGE_SIZE) };
-    g_autofree char *text = g_strdup_printf(
-        "driver=blkdebug,node-name=dbg,discard=unmap,image.driver=file,image.filename=%s,image.discard=unmap%s", d.path,
-        options);
+    g_autofree char *text = g_strdup_printf("driver=blkdebug,node-name=dbg,discard=unmap,image."
+                                            "driver=file,image.filename=%s,image.discard=unmap%s",
+                                            d.path, options);
     d.node = add_node(text);
     d.front = add_front("dbg");
     return d;
@@ -119,7 +120,8 @@ static void test_bounds(void)
 static void test_file_of_odd_size_is_whole_sectors_with_zeros(void)
 {
     g_autofree char *path = make_image("odd", 3000);
-    g_autofree char *opt = g_strdup_printf("driver=raw,node-name=r,file.driver=file,file.filename=%s", path);
+    g_autofree char *opt =
+        g_strdup_printf("driver=raw,node-name=r,file.driver=file,file.filename=%s", path);
     add_node(opt);
     BlockFront *front = add_front("r");
     uint8_t buf[512];
@@ -177,7 +179,8 @@ static void test_write_smaller_than_alignment_keeps_neighbours(void)
 {
     static const struct {
         unsigned offset, bytes;
-    } cases[] = { { 0, 1 }, { 4095, 1 }, { 4095, 2 }, { 100, 4096 }, { 4000, 9000 }, { 4096, 100 }, { 5000, 3192 } };
+    } cases[] = { { 0, 1 },       { 4095, 1 },   { 4095, 2 },   { 100, 4096 },
+                  { 4000, 9000 }, { 4096, 100 }, { 5000, 3192 } };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         Debug d = debug_open(",align=4096");
         uint8_t buf[10000];
@@ -203,10 +206,10 @@ static void test_a_failing_read_in_read_modify_write_fails_the_write_and_neighbo
     static const char *const events[] = { "pwritev_rmw_head", "pwritev_rmw_tail" };
     for (unsigned i = 0; i < G_N_ELEMENTS(events); i++) {
         for (int once = 0; once < 2; once++) {
-            g_autofree char *opt = g_strdup_printf(
-                ",align=4096,inject-error.0.event=%s,inject-error.0.iotype=read,inject-error.0.once=%s,"
-                "inject-error.0.errno=74",
-                events[i], once ? "on" : "off");
+            g_autofree char *opt = g_strdup_printf(",align=4096,inject-error.0.event=%s,inject-"
+                                                   "error.0.iotype=read,inject-error.0.once=%s,"
+                                                   "inject-error.0.errno=74",
+                                                   events[i], once ? "on" : "off");
             Debug d = debug_open(opt);
             uint8_t buf[8192];
             memset(buf, 0xee, sizeof(buf));
@@ -227,7 +230,8 @@ static void test_a_failing_read_in_read_modify_write_fails_the_write_and_neighbo
 
 static void test_a_failing_read_in_write_zeroes_fails_it(void)
 {
-    Debug d = debug_open(",align=4096,inject-error.0.event=pwritev_rmw_tail,inject-error.0.iotype=read");
+    Debug d =
+        debug_open(",align=4096,inject-error.0.event=pwritev_rmw_tail,inject-error.0.iotype=read");
     g_assert_cmpint(front_write_zeroes(d.front, 4096, 5000, 0), ==, -EIO);
     assert_pattern(d.path, 8192, IMAGE_SIZE);
     debug_close(&d);
@@ -277,7 +281,8 @@ static void test_requests_are_split(void)
 
 /* ---- conflicts ---- */
 
-/* Two writes with padding in one block: the second must see what the first wrote, whatever the timing. */
+/* Two writes with padding in one block: the second must see what the first wrote, whatever the
+ * timing. */
 static void test_overlapping_read_modify_writes_lose_nothing(void)
 {
     Debug d = debug_open(",align=4096");
@@ -328,8 +333,8 @@ static void test_requests_elsewhere_do_not_wait(void)
     debug_close(&d);
 }
 
-/* Many writes at the same time, compared with what each order of conflicting ones allows: the last one submitted wins
- * for padded (serialising) writes of one block. */
+/* Many writes at the same time, compared with what each order of conflicting ones allows: the last
+ * one submitted wins for padded (serialising) writes of one block. */
 static void test_random_concurrent_writes(void)
 {
     enum { SLOTS = 16, ROUNDS = 200 };
@@ -343,7 +348,8 @@ static void test_random_concurrent_writes(void)
         IoVec *vecs[SLOTS];
         Wait waits[SLOTS] = { 0 };
         for (unsigned i = 0; i < SLOTS; i++) {
-            /* Disjoint, but sharing blocks: slot i has bytes [i * 300, i * 300 + n) of a moving window. */
+            /* Disjoint, but sharing blocks: slot i has bytes [i * 300, i * 300 + n) of a moving
+             * window. */
             unsigned base = (round * 517) % (IMAGE_SIZE - SLOTS * 300);
             unsigned n = g_test_rand_int_range(1, 301), offset = base + i * 300;
             bufs[i] = g_malloc(n);
@@ -369,7 +375,8 @@ static void test_random_concurrent_writes(void)
 
 static void test_write_zeroes_anywhere(void)
 {
-    static const char *const options[] = { "", ",align=512", ",align=4096,opt-write-zero=16384", ",max-write-zero=4096" };
+    static const char *const options[] = { "", ",align=512", ",align=4096,opt-write-zero=16384",
+                                           ",max-write-zero=4096" };
     for (unsigned o = 0; o < G_N_ELEMENTS(options); o++) {
         Debug d = debug_open(options[o]);
         unsigned from = 4097, to = 50001;
@@ -387,7 +394,8 @@ static void test_write_zeroes_anywhere(void)
 
 static void test_detect_zeroes(void)
 {
-    Debug d = debug_open(",detect-zeroes=unmap,inject-error.0.event=none,inject-error.0.iotype=write");
+    Debug d =
+        debug_open(",detect-zeroes=unmap,inject-error.0.event=none,inject-error.0.iotype=write");
     uint8_t buf[4096] = { 0 };
     g_assert_cmpint(front_write(d.front, 0, sizeof(buf), buf, 0), ==, 0); /* became write-zeroes */
     assert_file_byte(d.path, 1, 0);
@@ -421,8 +429,9 @@ static void test_discard_unmaps(void)
 
 static void test_flush_error_is_reported_until_it_succeeds(void)
 {
-    Debug d = debug_open(",inject-error.0.event=none,inject-error.0.iotype=flush,inject-error.0.errno=28,"
-                         "inject-error.0.once=on");
+    Debug d =
+        debug_open(",inject-error.0.event=none,inject-error.0.iotype=flush,inject-error.0.errno=28,"
+                   "inject-error.0.once=on");
     uint8_t buf[512] = { 1 };
     g_assert_cmpint(front_write(d.front, 0, 512, buf, 0), ==, 0);
     g_assert_cmpint(front_flush(d.front), ==, -ENOSPC);
@@ -432,7 +441,8 @@ static void test_flush_error_is_reported_until_it_succeeds(void)
 
 static void test_flush_error_fails_a_fua_write(void)
 {
-    Debug d = debug_open(",inject-error.0.event=none,inject-error.0.iotype=flush,inject-error.0.once=on");
+    Debug d =
+        debug_open(",inject-error.0.event=none,inject-error.0.iotype=flush,inject-error.0.once=on");
     g_assert_cmpint(front_write_zeroes(d.front, 0, 4096, BLOCK_FUA), ==, -EIO);
     debug_close(&d);
 }
@@ -474,7 +484,8 @@ static void test_engine(gconstpointer opaque)
 {
     const Engine *e = opaque;
     g_autofree char *path = make_image("engine", IMAGE_SIZE);
-    g_autofree char *opt = g_strdup_printf("driver=file,node-name=f,discard=unmap,filename=%s,%s", path, e->options);
+    g_autofree char *opt =
+        g_strdup_printf("driver=file,node-name=f,discard=unmap,filename=%s,%s", path, e->options);
     GError *error = NULL;
     if (!block_add_blockdev(opt, &error)) {
         g_test_skip(error->message);
@@ -496,7 +507,8 @@ static void test_engine(gconstpointer opaque)
             g_assert_cmpmem(buf, n, model + offset, n);
             break;
         case 1:
-            g_assert_cmpint(front_write_zeroes(front, offset, n, i & 1 ? BLOCK_MAY_UNMAP : 0), ==, 0);
+            g_assert_cmpint(front_write_zeroes(front, offset, n, i & 1 ? BLOCK_MAY_UNMAP : 0), ==,
+                            0);
             memset(model + offset, 0, n);
             break;
         default:
@@ -519,7 +531,8 @@ static void test_engine_many_at_once(gconstpointer opaque)
     enum { N = 400 };
     const Engine *e = opaque;
     g_autofree char *path = make_image("many", IMAGE_SIZE);
-    g_autofree char *opt = g_strdup_printf("driver=file,node-name=f,filename=%s,%s", path, e->options);
+    g_autofree char *opt =
+        g_strdup_printf("driver=file,node-name=f,filename=%s,%s", path, e->options);
     GError *error = NULL;
     if (!block_add_blockdev(opt, &error)) {
         g_test_skip(error->message);
@@ -596,7 +609,8 @@ static void test_block_status(void)
     memset(data, 1, sizeof(data));
     g_assert_cmpint(pwrite(fd, data, sizeof(data), 1 << 18), ==, (int)sizeof(data));
     close(fd);
-    g_autofree char *opt = g_strdup_printf("driver=raw,node-name=r,file.driver=file,file.filename=%s", path);
+    g_autofree char *opt =
+        g_strdup_printf("driver=raw,node-name=r,file.driver=file,file.filename=%s", path);
     BlockNode *node = add_node(opt);
     static const uint64_t at[] = { 0, 1 << 18, (1 << 18) + 65536, 1 << 20 };
     static const int flags[] = { BLOCK_STATUS_ZERO, BLOCK_STATUS_DATA, BLOCK_STATUS_ZERO, 0 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* -blockdev, -drive, file names, formats: what opens, and what is said when it does not. The texts are stock's. */
+/* -blockdev, -drive, file names, formats: what opens, and what is said when it does not. The texts
+ * are stock's. */
 #include "util/osdep.h"
 #include "block-common.h"
 
@@ -48,10 +49,13 @@ static void check_error(const char *text, bool ok, GError *error, const char *ex
 static const Case blockdev_cases[] = {
     { "driver=nosuch,node-name=a", "Parameter 'driver' does not accept value 'nosuch'" },
     { "driver=file,node-name=a", "Parameter 'filename' is missing" },
-    { "driver=file,node-name=a,filename=/nonexistent", "Could not open '/nonexistent': No such file or directory" },
+    { "driver=file,node-name=a,filename=/nonexistent",
+      "Could not open '/nonexistent': No such file or directory" },
     { "driver=file,node-name=a,filename=@", "Could not open '@': Is a directory" },
-    { "driver=file,node-name=a,filename=@,read-only=on", "'file' driver requires '@' to be a regular file" },
-    { "driver=file,node-name=a,filename=/dev/null", "'file' driver requires '/dev/null' to be a regular file" },
+    { "driver=file,node-name=a,filename=@,read-only=on",
+      "'file' driver requires '@' to be a regular file" },
+    { "driver=file,node-name=a,filename=/dev/null",
+      "'file' driver requires '/dev/null' to be a regular file" },
     { "driver=host_device,node-name=a,filename=@/img",
       "'host_device' driver requires '@/img' to be a block device" },
     { "driver=file,node-name=a,filename=@/img,nosuch=1", "Parameter 'nosuch' is unexpected" },
@@ -60,19 +64,24 @@ static const Case blockdev_cases[] = {
     { "driver=raw,node-name=a,file=nosuch", "Cannot find device='nosuch' nor node-name='nosuch'" },
     { "driver=null-co,node-name=0a", "Invalid node-name: '0a'" },
     { "driver=null-co,node-name=#a", "Invalid node-name: '#a'" },
-    { "driver=null-co,node-name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "Node name too long" },
+    { "driver=null-co,node-name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "Node name too long" },
     { "driver=null-co,node-name=a,size=-1", "size is invalid" },
-    { "driver=null-co,node-name=a,read-zeroes=maybe", "Parameter 'read-zeroes' expects 'on' or 'off'" },
-    { "driver=file,node-name=a,filename=@/img,aio=nosuch", "Parameter 'aio' does not accept value 'nosuch'" },
+    { "driver=null-co,node-name=a,read-zeroes=maybe",
+      "Parameter 'read-zeroes' expects 'on' or 'off'" },
+    { "driver=file,node-name=a,filename=@/img,aio=nosuch",
+      "Parameter 'aio' does not accept value 'nosuch'" },
     { "driver=file,node-name=a,filename=@/img,aio=native",
       "aio=native was specified, but it requires cache.direct=on, which was not specified." },
-    { "driver=file,node-name=a,filename=@/img,locking=nosuch", "Parameter 'locking' does not accept value 'nosuch'" },
+    { "driver=file,node-name=a,filename=@/img,locking=nosuch",
+      "Parameter 'locking' does not accept value 'nosuch'" },
     { "driver=raw,node-name=a,offset=100,size=100,file.driver=file,file.filename=@/img",
       "Specified size is not multiple of 512" },
     { "driver=raw,node-name=a,offset=2097152,file.driver=file,file.filename=@/img",
       "Offset (2097152) cannot be greater than size of the containing file (1048576)" },
     { "driver=raw,node-name=a,size=2097152,file.driver=file,file.filename=@/img",
-      "The sum of offset (0) and size (2097152) has to be smaller or equal to the  actual size of the containing file "
+      "The sum of offset (0) and size (2097152) has to be smaller or equal to the  actual size of "
+      "the containing file "
       "(1048576)" },
     { "driver=file,node-name=a,filename=@/img,detect-zeroes=unmap",
       "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap" },
@@ -83,7 +92,8 @@ static const Case blockdev_cases[] = {
     { "{\"node-name\":\"a\"}", "Parameter 'driver' is missing" },
     { "{\"driver\":\"file\",\"node-name\":\"a\",\"filename\":\"x\",\"cache\":{\"nosuch\":true}}",
       "Parameter 'cache.nosuch' is unexpected" },
-    { "driver=blkdebug,node-name=b,image.driver=null-co,align=3", "Cannot meet constraints with align 3" },
+    { "driver=blkdebug,node-name=b,image.driver=null-co,align=3",
+      "Cannot meet constraints with align 3" },
     { "driver=blkdebug,node-name=b,image.driver=null-co,align=4096,max-transfer=512",
       "Cannot meet constraints with max-transfer 512" },
     { "driver=blkdebug,node-name=b,image.driver=null-co,opt-write-zero=4096,max-write-zero=512",
@@ -94,9 +104,13 @@ static const Case blockdev_cases[] = {
       "Could not read blkdebug config file: No such file or directory" },
     { "driver=file,node-name=a,filename=@/empty", NULL },
     { "driver=raw,node-name=a,file.driver=file,file.filename=@/img,file.node-name=below", NULL },
-    { "driver=raw,node-name=a,file.driver=file,file.filename=@/img,cache.direct=on,read-only=on", NULL },
-    { "driver=file,node-name=a,filename=@/img,aio=io_uring,discard=unmap,detect-zeroes=unmap,cache.no-flush=on", NULL },
-    { "{\"driver\":\"raw\",\"node-name\":\"a\",\"file\":{\"driver\":\"null-co\",\"size\":512}}", NULL },
+    { "driver=raw,node-name=a,file.driver=file,file.filename=@/img,cache.direct=on,read-only=on",
+      NULL },
+    { "driver=file,node-name=a,filename=@/"
+      "img,aio=io_uring,discard=unmap,detect-zeroes=unmap,cache.no-flush=on",
+      NULL },
+    { "{\"driver\":\"raw\",\"node-name\":\"a\",\"file\":{\"driver\":\"null-co\",\"size\":512}}",
+      NULL },
 };
 
 static void test_blockdev(void)
@@ -112,13 +126,17 @@ static void test_blockdev(void)
 
 static const Case drive_cases[] = {
     { "nosuch=on", "Must specify either driver or file" },
-    { "file=/nonexistent,if=none,id=d0", "Could not open '/nonexistent': No such file or directory" },
+    { "file=/nonexistent,if=none,id=d0",
+      "Could not open '/nonexistent': No such file or directory" },
     { "file=@,if=none,id=d0,format=raw", "'file' driver requires '@' to be a regular file" },
     { "file=@/img,if=none,id=d0,format=nosuch", "Unknown driver 'nosuch'" },
     { "file=@/img,if=nosuch,id=d0,format=raw", "unsupported bus type 'nosuch'" },
-    { "file=@/img,if=none,id=d0,format=raw,nosuch=1", "Block format 'raw' does not support the option 'nosuch'" },
-    { "file=@/img,if=none,id=d0,format=raw,file.nosuch=1", "Block protocol 'file' doesn't support the option 'nosuch'" },
-    { "file=@/img,if=none,id=d0,driver=file,nosuch=1", "Block protocol 'file' doesn't support the option 'nosuch'" },
+    { "file=@/img,if=none,id=d0,format=raw,nosuch=1",
+      "Block format 'raw' does not support the option 'nosuch'" },
+    { "file=@/img,if=none,id=d0,format=raw,file.nosuch=1",
+      "Block protocol 'file' doesn't support the option 'nosuch'" },
+    { "file=@/img,if=none,id=d0,driver=file,nosuch=1",
+      "Block protocol 'file' doesn't support the option 'nosuch'" },
     { "file=@/img,if=none,id=d0,format=raw,cache=nosuch", "invalid cache option" },
     { "file=@/img,if=none,id=d0,format=raw,aio=nosuch", "invalid aio option" },
     { "file=@/img,if=none,id=d0,format=raw,aio=native",
@@ -126,28 +144,36 @@ static const Case drive_cases[] = {
     { "file=@/img,if=none,id=d0,format=raw,media=nosuch", "'nosuch' invalid media" },
     { "file=@/img,if=none,id=d0,format=raw,werror=nosuch", "'nosuch' invalid write error action" },
     { "file=@/img,if=none,id=d0,format=raw,rerror=enospc", "'enospc' invalid read error action" },
-    { "file=@/img,if=floppy,id=d0,format=raw,werror=stop", "werror is not supported by this bus type" },
-    { "file=@/img,if=none,id=d0,format=raw,readonly=maybe", "Parameter 'read-only' expects 'on' or 'off'" },
+    { "file=@/img,if=floppy,id=d0,format=raw,werror=stop",
+      "werror is not supported by this bus type" },
+    { "file=@/img,if=none,id=d0,format=raw,readonly=maybe",
+      "Parameter 'read-only' expects 'on' or 'off'" },
     { "file=@/img,if=none,id=d0,format=raw,readonly=on,read-only=on",
       "'read-only' and its alias 'readonly' can't be used at the same time" },
-    { "file=@/img,if=none,id=d0,format=raw,driver=raw", "Cannot specify both 'driver' and 'format'" },
+    { "file=@/img,if=none,id=d0,format=raw,driver=raw",
+      "Cannot specify both 'driver' and 'format'" },
     { "file=,if=none,id=d0,format=raw", "A block device must be specified for \"file\"" },
     { "if=none,id=d0,format=raw", "A block device must be specified for \"file\"" },
     { "file=nosuchproto:x,if=none,id=d0", "Unknown protocol 'nosuchproto'" },
     { "file=blkdebug:@/nosuch:@/img,format=raw,if=none",
       "Could not read blkdebug config file: No such file or directory" },
-    { "file=json:{,format=raw,if=none", "Could not parse the JSON options: JSON parse error, premature EOI" },
+    { "file=json:{,format=raw,if=none",
+      "Could not parse the JSON options: JSON parse error, premature EOI" },
     { "file=json:{\"driver\":\"nosuch\"},if=none", "Unknown driver 'nosuch'" },
     { "if=none,id=0bad,file=@/img,format=raw",
-      "Parameter 'id' expects an identifier\nIdentifiers consist of letters, digits, '-', '.', '_', starting with a "
+      "Parameter 'id' expects an identifier\nIdentifiers consist of letters, digits, '-', '.', "
+      "'_', starting with a "
       "letter." },
-    { "if=none,id=d0,file=@/img,format=raw,index=1,unit=2", "index cannot be used with bus and unit" },
+    { "if=none,id=d0,file=@/img,format=raw,index=1,unit=2",
+      "index cannot be used with bus and unit" },
     { "if=none,id=d0,file=@/img,format=raw,index=x", "Parameter 'index' expects a number" },
     { "if=ide,id=d0,file=@/img,format=raw,unit=3", "unit 3 too big (max is 1)" },
     { "if=none,id=d0,file=@/img,format=raw,discard=bad", "Invalid discard option" },
     { "if=none,id=d0,file=@/img,format=raw,snapshot=on", "'snapshot=on' is not supported" },
-    { "if=none,id=d0,file=@/img,format=raw,force-share=on", "force-share=on can only be used with read-only images" },
-    { "if=none,id=d0,file=@/img,format=raw,node-name=d0", "node-name=d0 is conflicting with a device id" },
+    { "if=none,id=d0,file=@/img,format=raw,force-share=on",
+      "force-share=on can only be used with read-only images" },
+    { "if=none,id=d0,file=@/img,format=raw,node-name=d0",
+      "node-name=d0 is conflicting with a device id" },
     { "if=none,id=d0", NULL },
     { "if=none,id=d0,media=cdrom", NULL },
     { "file=@/img,if=none,format=raw,file.locking=off,cache=none,aio=io_uring,discard=on", NULL },
@@ -160,10 +186,13 @@ static const Case drive_cases[] = {
     { "file.filename=@/img,format=raw,if=none", NULL },
     { "file=file:@/img,format=raw,if=none", NULL },
     { "file=blkdebug::@/img,format=raw,if=none", NULL },
-    { "file=json:{\"driver\":\"raw\",,\"file\":{\"driver\":\"null-co\",,\"size\":4096}},if=none", NULL },
+    { "file=json:{\"driver\":\"raw\",,\"file\":{\"driver\":\"null-co\",,\"size\":4096}},if=none",
+      NULL },
     { "file=@/img,format=raw,if=virtio,werror=enospc,rerror=stop,cache=directsync", NULL },
     { "file=@/with,,comma,format=raw,if=none", NULL },
-    { "if=none,file.driver=blkdebug,file.image.filename=@/img,format=raw,file.inject-error.0.event=read_aio", NULL },
+    { "if=none,file.driver=blkdebug,file.image.filename=@/"
+      "img,format=raw,file.inject-error.0.event=read_aio",
+      NULL },
 };
 
 static void test_drive(void)
@@ -184,11 +213,13 @@ static void test_names_are_unique(void)
     g_assert_false(block_add_blockdev("driver=null-co,node-name=a", &error));
     g_assert_cmpstr(error->message, ==, "Duplicate nodes with node-name='a'");
     g_clear_error(&error);
-    g_assert_false(block_add_drive("if=none,id=a,file=null-co://,format=raw", BLOCK_IF_IDE, &error));
+    g_assert_false(
+        block_add_drive("if=none,id=a,file=null-co://,format=raw", BLOCK_IF_IDE, &error));
     g_assert_cmpstr(error->message, ==, "Device name 'a' conflicts with an existing node name");
     g_clear_error(&error);
     g_assert_true(block_add_drive("if=none,id=d,file=null-co://,format=raw", BLOCK_IF_IDE, &error));
-    g_assert_false(block_add_drive("if=none,id=d,file=null-co://,format=raw", BLOCK_IF_IDE, &error));
+    g_assert_false(
+        block_add_drive("if=none,id=d,file=null-co://,format=raw", BLOCK_IF_IDE, &error));
     g_assert_cmpstr(error->message, ==, "Duplicate ID 'd' for drive");
     g_clear_error(&error);
     g_assert_false(block_add_blockdev("driver=null-co,node-name=d", &error));
@@ -201,7 +232,8 @@ static void test_places(void)
 {
     GError *error = NULL;
     g_assert_true(block_add_drive("file=null-co://,format=raw", BLOCK_IF_IDE, &error));
-    g_assert_true(block_add_drive("file=null-co://,format=raw,media=cdrom,index=2", BLOCK_IF_IDE, &error));
+    g_assert_true(
+        block_add_drive("file=null-co://,format=raw,media=cdrom,index=2", BLOCK_IF_IDE, &error));
     g_assert_true(block_add_drive("file=null-co://,format=raw", BLOCK_IF_IDE, &error));
     g_assert_true(block_add_drive("file=null-co://,format=raw,if=floppy", BLOCK_IF_IDE, &error));
     g_assert_true(block_add_drive("file=null-co://,format=raw,if=none", BLOCK_IF_IDE, &error));
@@ -209,8 +241,10 @@ static void test_places(void)
         BlockInterface interface;
         int bus, unit;
         const char *name;
-    } places[] = { { BLOCK_IF_IDE, 0, 0, "ide0-hd0" }, { BLOCK_IF_IDE, 1, 0, "ide1-cd0" },
-                   { BLOCK_IF_IDE, 0, 1, "ide0-hd1" }, { BLOCK_IF_FLOPPY, 0, 0, "floppy0" },
+    } places[] = { { BLOCK_IF_IDE, 0, 0, "ide0-hd0" },
+                   { BLOCK_IF_IDE, 1, 0, "ide1-cd0" },
+                   { BLOCK_IF_IDE, 0, 1, "ide0-hd1" },
+                   { BLOCK_IF_FLOPPY, 0, 0, "floppy0" },
                    { BLOCK_IF_NONE, 0, 0, "none0" } };
     for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
         BlockDrive *d = block_drive_find(places[i].interface, places[i].bus, places[i].unit);
@@ -246,7 +280,8 @@ static int fake_probe(const uint8_t *buf, size_t len, const char *filename)
     return len >= 4 && memcmp(buf, "FAKE", 4) == 0 ? 100 : 0;
 }
 
-static bool fake_open(BlockNode *node, const BlockdevOptions *options, unsigned flags, GError **error)
+static bool fake_open(BlockNode *node, const BlockdevOptions *options, unsigned flags,
+                      GError **error)
 {
     g_set_error_literal(error, g_quark_from_string("fake"), 0, "opened as fake");
     return false;
@@ -316,9 +351,11 @@ static void expect(const char *command, const char *args, const char *answer)
 
 static void test_blockdev_add_and_del(void)
 {
-    expect("blockdev-add", "{'driver': 'null-co'}", "'node-name' must be specified for the root node");
+    expect("blockdev-add", "{'driver': 'null-co'}",
+           "'node-name' must be specified for the root node");
     expect("blockdev-add", "{'driver': 'null-co', 'node-name': 'a'}", "");
-    expect("blockdev-add", "{'driver': 'null-co', 'node-name': 'a'}", "Duplicate nodes with node-name='a'");
+    expect("blockdev-add", "{'driver': 'null-co', 'node-name': 'a'}",
+           "Duplicate nodes with node-name='a'");
     expect("blockdev-add", "{'driver': 'raw', 'node-name': 'b', 'file': 'a'}", "");
     expect("blockdev-del", "{'node-name': 'a'}", "Block device a is in use");
     expect("blockdev-del", "{'node-name': 'b'}", "");
@@ -332,14 +369,17 @@ static void test_blockdev_add_and_del(void)
 static void test_block_resize(void)
 {
     g_autofree char *path = make_image("resize", 4096);
-    g_autofree char *text = g_strdup_printf("driver=raw,node-name=r,file.driver=file,file.filename=%s", path);
+    g_autofree char *text =
+        g_strdup_printf("driver=raw,node-name=r,file.driver=file,file.filename=%s", path);
     add_node(text);
     add_node("driver=null-co,node-name=n");
     BlockFront *front = add_front("r");
     expect("block_resize", "{'node-name': 'r', 'size': -1}", "Parameter 'size' expects a >0 size");
     expect("block_resize", "{'size': 1}", "Cannot find device='' nor node-name=''");
-    expect("block_resize", "{'node-name': 'nosuch', 'size': 1}", "Cannot find device='' nor node-name='nosuch'");
-    expect("block_resize", "{'node-name': 'n', 'size': 1}", "Image format driver does not support resize");
+    expect("block_resize", "{'node-name': 'nosuch', 'size': 1}",
+           "Cannot find device='' nor node-name='nosuch'");
+    expect("block_resize", "{'node-name': 'n', 'size': 1}",
+           "Image format driver does not support resize");
     expect("block_resize", "{'node-name': 'r', 'size': 8192}", "");
     g_assert_cmpint(front_length(front), ==, 8192);
     drop_front(front);
@@ -350,15 +390,21 @@ static void test_query_block_fields(void)
 {
     GError *error = NULL;
     g_autofree char *path = make_image("query", 4096);
-    g_autofree char *text = g_strdup_printf("file=%s,if=none,id=d,format=raw,cache=writethrough,node-name=q", path);
+    g_autofree char *text =
+        g_strdup_printf("file=%s,if=none,id=d,format=raw,cache=writethrough,node-name=q", path);
     g_assert_true(block_add_drive(text, BLOCK_IF_IDE, &error));
     g_autofree char *got = run("query-block", NULL);
     g_autofree char *want = g_strdup_printf(
-        "[{\"device\": \"d\", \"type\": \"unknown\", \"removable\": true, \"locked\": false, \"inserted\": "
-        "{\"file\": \"%s\", \"node-name\": \"q\", \"ro\": false, \"drv\": \"raw\", \"backing_file_depth\": 0, "
-        "\"active\": true, \"encrypted\": false, \"detect_zeroes\": \"off\", \"bps\": 0, \"bps_rd\": 0, "
-        "\"bps_wr\": 0, \"iops\": 0, \"iops_rd\": 0, \"iops_wr\": 0, \"image\": {\"filename\": \"%s\", "
-        "\"format\": \"raw\", \"dirty-flag\": false, \"actual-size\": 4096, \"virtual-size\": 4096}, \"cache\": "
+        "[{\"device\": \"d\", \"type\": \"unknown\", \"removable\": true, \"locked\": false, "
+        "\"inserted\": "
+        "{\"file\": \"%s\", \"node-name\": \"q\", \"ro\": false, \"drv\": \"raw\", "
+        "\"backing_file_depth\": 0, "
+        "\"active\": true, \"encrypted\": false, \"detect_zeroes\": \"off\", \"bps\": 0, "
+        "\"bps_rd\": 0, "
+        "\"bps_wr\": 0, \"iops\": 0, \"iops_rd\": 0, \"iops_wr\": 0, \"image\": {\"filename\": "
+        "\"%s\", "
+        "\"format\": \"raw\", \"dirty-flag\": false, \"actual-size\": 4096, \"virtual-size\": "
+        "4096}, \"cache\": "
         "{\"writeback\": false, \"direct\": false, \"no-flush\": false}, \"write_threshold\": 0}}]",
         path, path);
     g_assert_cmpstr(got, ==, want);
@@ -370,9 +416,10 @@ static void test_json_filename_round_trip(void)
 {
     add_node("driver=blkdebug,node-name=b,align=1024,image.driver=null-co,image.size=8192");
     g_autofree char *name = g_strdup(block_node_filename(block_node_find("b")));
-    g_assert_cmpstr(name, ==,
-                    "json:{\"driver\": \"blkdebug\", \"image\": {\"driver\": \"null-co\", \"size\": 8192}, "
-                    "\"align\": 1024}");
+    g_assert_cmpstr(
+        name, ==,
+        "json:{\"driver\": \"blkdebug\", \"image\": {\"driver\": \"null-co\", \"size\": 8192}, "
+        "\"align\": 1024}");
     GError *error = NULL;
     BlockNode *again = block_open_filename(name, NULL, BLOCK_OPEN_RDWR, &error);
     g_assert_no_error(error);
@@ -396,12 +443,17 @@ static const Case rule_files[] = {
     { "[nosuch]\nevent = \"read_aio\"\n", "There is no option group 'nosuch'" },
     { "garbage\n", "no group defined" },
     { "[inject-error]\nerrno = \"5\"\n", "Missing event name for rule" },
-    { "[inject-error]\nevent = \"read_aio\"\nerrno = \"abc\"\n", "Parameter 'errno' expects a number" },
-    { "[inject-error]\nevent = \"read_aio\"\nerrno = \"99999\"\n", "errno 99999 is not between 0 and 4095" },
+    { "[inject-error]\nevent = \"read_aio\"\nerrno = \"abc\"\n",
+      "Parameter 'errno' expects a number" },
+    { "[inject-error]\nevent = \"read_aio\"\nerrno = \"99999\"\n",
+      "errno 99999 is not between 0 and 4095" },
     { "[inject-error]\nevent = \"read_aio\"\niotype = \"abc\"\n", "invalid parameter value: abc" },
-    { "[set-state]\nevent = \"read_aio\"\nnew_state = \"x\"\n", "Parameter 'new_state' expects a number" },
-    { "# comment\n[inject-error]\n\n  event = \"read_aio\"\n  once = \"on\"\n[set-state \"two\"]\nevent = \"none\"\n"
-      "new_state = \"2\"\n", NULL },
+    { "[set-state]\nevent = \"read_aio\"\nnew_state = \"x\"\n",
+      "Parameter 'new_state' expects a number" },
+    { "# comment\n[inject-error]\n\n  event = \"read_aio\"\n  once = \"on\"\n[set-state "
+      "\"two\"]\nevent = \"none\"\n"
+      "new_state = \"2\"\n",
+      NULL },
     { "", NULL },
 };
 
@@ -409,7 +461,8 @@ static void test_rule_files(void)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(rule_files); i++) {
         write_text("rules", rule_files[i].text);
-        g_autofree char *text = expand("driver=blkdebug,node-name=b,image.driver=null-co,config=@/rules");
+        g_autofree char *text =
+            expand("driver=blkdebug,node-name=b,image.driver=null-co,config=@/rules");
         GError *error = NULL;
         bool ok = block_add_blockdev(text, &error);
         check_error(rule_files[i].text, ok, error, rule_files[i].error);
@@ -421,10 +474,12 @@ static void test_rules_follow_states(void)
 {
     write_text("rules", "[inject-error]\nevent = \"read_aio\"\nstate = \"2\"\nerrno = \"28\"\n"
                         "[set-state]\nevent = \"write_aio\"\nstate = \"1\"\nnew_state = \"2\"\n"
-                        "[inject-error]\nevent = \"write_aio\"\nsector = \"3\"\nonce = \"on\"\nimmediately = \"on\"\n");
+                        "[inject-error]\nevent = \"write_aio\"\nsector = \"3\"\nonce = "
+                        "\"on\"\nimmediately = \"on\"\n");
     g_autofree char *img = make_image("states", 8192);
-    g_autofree char *text = expand("driver=raw,node-name=r,file.driver=blkdebug,file.config=@/rules,"
-                                   "file.image.driver=file,file.image.filename=@/states");
+    g_autofree char *text =
+        expand("driver=raw,node-name=r,file.driver=blkdebug,file.config=@/rules,"
+               "file.image.driver=file,file.image.filename=@/states");
     add_node(text);
     BlockFront *front = add_front("r");
     uint8_t buf[512] = { 0 };
