@@ -31,6 +31,9 @@ static bool fail(const char *fmt, ...)
     va_start(ap, fmt);
     text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
+    for (char *p = text; *p; p++) { /* it may quote the line */
+        *p = g_ascii_isprint(*p) ? *p : '?';
+    }
     qtest_send("FAIL %s", text);
     return false;
 }
