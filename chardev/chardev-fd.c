@@ -199,7 +199,8 @@ static void stdio_set_echo(Chardev *chr, bool echo)
         return;
     }
     if (!echo) {
-        tty.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+        tty.c_iflag &=
+            ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
         tty.c_oflag |= OPOST;
         tty.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN);
         tty.c_cflag &= ~(tcflag_t)(CSIZE | PARENB);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The common part of backends over one IoChannel that is there from the start: file, pipe, serial, stdio, pty. */
+/* The common part of backends over one IoChannel that is there from the start: file, pipe, serial,
+ * stdio, pty. */
 #ifndef CHARDEV_FD_H
 #define CHARDEV_FD_H
 

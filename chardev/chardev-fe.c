@@ -2,8 +2,9 @@
 /*
  * The front end's side, and the way of data and events to it.
  *
- * E1  The sources of a backend live in one context, chr->ctx, which follows the front end. A change of context stops
- *     them here and starts them by a source in the new context, so that no two threads work on them.
+ * E1  The sources of a backend live in one context, chr->ctx, which follows the front end. A change
+ *     of context stops them here and starts them by a source in the new context, so that no two
+ *     threads work on them.
  */
 #include "util/osdep.h"
 
@@ -20,7 +21,8 @@ bool chardev_fe_attach(ChardevFe *fe, Chardev *chr, GError **error)
         }
     } else {
         if (chr->fe) {
-            return error_set(error, "chardev '%s' is already in use", chr->id ? chr->id : chr->filename);
+            return error_set(error, "chardev '%s' is already in use",
+                             chr->id ? chr->id : chr->filename);
         }
         chr->fe = fe;
     }
@@ -81,7 +83,8 @@ static void restart(Chardev *chr, GMainContext *ctx)
     g_source_attach(chr->start, ctx);
 }
 
-void chardev_fe_set_handlers(ChardevFe *fe, const ChardevHandlers *handlers, void *opaque, GMainContext *ctx)
+void chardev_fe_set_handlers(ChardevFe *fe, const ChardevHandlers *handlers, void *opaque,
+                             GMainContext *ctx)
 {
     Chardev *chr = fe->chr;
 

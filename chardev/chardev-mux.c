@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Chardev "mux": up to CHARDEV_MUX_MAX front ends share a device. Output of all goes out; input goes to the one that has
- * the focus. Ctrl-A begins a command: c = next front end, x = end the program, b = break, h = help, t = time stamps,
- * Ctrl-A = the character itself.
+ * Chardev "mux": up to CHARDEV_MUX_MAX front ends share a device. Output of all goes out; input
+ * goes to the one that has the focus. Ctrl-A begins a command: c = next front end, x = end the
+ * program, b = break, h = help, t = time stamps, Ctrl-A = the character itself.
  */
 #include "util/osdep.h"
 
@@ -174,7 +174,8 @@ static void mux_event(void *opaque, ChardevEvent event)
 {
     MuxChardev *mux = opaque;
 
-    mux->base.be_open = event == CHARDEV_EVENT_OPENED || (mux->base.be_open && event != CHARDEV_EVENT_CLOSED);
+    mux->base.be_open =
+        event == CHARDEV_EVENT_OPENED || (mux->base.be_open && event != CHARDEV_EVENT_CLOSED);
     for (int i = 0; i < CHARDEV_MUX_MAX; i++) {
         slot_event(&mux->slots[i], event);
     }
@@ -196,8 +197,8 @@ bool chardev_mux_attach(Chardev *chr, ChardevFe *fe, GError **error)
             return true;
         }
     }
-    return error_set(error, "too many uses of multiplexed chardev '%s' (maximum is %d)", chr->id ? chr->id : "",
-                     CHARDEV_MUX_MAX);
+    return error_set(error, "too many uses of multiplexed chardev '%s' (maximum is %d)",
+                     chr->id ? chr->id : "", CHARDEV_MUX_MAX);
 }
 
 void chardev_mux_detach(Chardev *chr, ChardevFe *fe)
@@ -215,7 +216,8 @@ void chardev_mux_handlers_changed(Chardev *chr, ChardevFe *fe)
 {
     MuxChardev *mux = (MuxChardev *)chr;
 
-    /* all front ends of a mux live in the main loop; the device below announces OPENED to each once */
+    /* all front ends of a mux live in the main loop; the device below announces OPENED to each
+     * once */
     if (!fe->handlers) {
         return;
     }
@@ -248,8 +250,9 @@ ssize_t chardev_mux_write(Chardev *chr, ChardevFe *fe, const void *buf, size_t l
 
         if (mux->line_start) {
             gint64 ms = (g_get_monotonic_time() - mux->started) / 1000;
-            g_autofree char *stamp = g_strdup_printf("[%02d:%02d:%02d.%03d] ", (int)(ms / 3600000),
-                                                     (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000));
+            g_autofree char *stamp =
+                g_strdup_printf("[%02d:%02d:%02d.%03d] ", (int)(ms / 3600000),
+                                (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000));
             print(mux, stamp);
             mux->line_start = false;
         }

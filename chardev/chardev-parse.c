@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command line's ways to say what a chardev is: -chardev BACKEND,id=...,key=value and the short forms of -serial,
- * -monitor, -qmp ("unix:/path,server=on"). Both are rewritten as the ChardevBackend of qapi/char.json and decoded there.
+ * The command line's ways to say what a chardev is: -chardev BACKEND,id=...,key=value and the short
+ * forms of -serial, -monitor, -qmp ("unix:/path,server=on"). Both are rewritten as the
+ * ChardevBackend of qapi/char.json and decoded there.
  */
 #include "util/osdep.h"
 
@@ -104,13 +105,15 @@ static bool parse_socket_address(Keys *keys, json_object *data, GError **error)
             move(keys, addr, inet_keys[i]);
         }
     } else {
-        return error_set(error, "chardev: socket: one of 'path', 'host' and 'port', or 'fd' is required");
+        return error_set(error,
+                         "chardev: socket: one of 'path', 'host' and 'port', or 'fd' is required");
     }
     return true;
 }
 
 /* An option with the opposite sense: delay=off is nodelay=on. */
-static bool move_inverted(Keys *keys, json_object *out, const char *name, const char *new_name, GError **error)
+static bool move_inverted(Keys *keys, json_object *out, const char *name, const char *new_name,
+                          GError **error)
 {
     const char *text = get(keys, name);
     bool value;
@@ -198,7 +201,8 @@ static bool parse_kind(Keys *keys, int kind, json_object *data, GError **error)
     }
 }
 
-/* "Parameter 'data.addr.data.to' expects ..." becomes "Parameter 'to' ...": what the user wrote was flat. */
+/* "Parameter 'data.addr.data.to' expects ..." becomes "Parameter 'to' ...": what the user wrote was
+ * flat. */
 static void strip_path_of_error(GError **error)
 {
     char *open, *close, *dot;
@@ -286,8 +290,10 @@ static bool check_id(const char *id, GError **error)
         return error_set(error, "chardev: no id specified");
     }
     if (!id_wellformed(id)) {
-        return error_set(error, "Parameter 'id' expects an identifier\n"
-                                "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
+        return error_set(
+            error,
+            "Parameter 'id' expects an identifier\n"
+            "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
     }
     if (chardev_find(id)) {
         return error_set(error, "Duplicate ID '%s' for chardev", id);
@@ -301,7 +307,8 @@ static Chardev *make_from_json(json_object *in, GError **error)
     json_object *backend_in = json_object_object_get(in, "backend");
     g_autoptr(ChardevBackend) backend = NULL;
 
-    if (!check_id(json_object_is_type(id, json_type_string) ? json_object_get_string(id) : NULL, error)) {
+    if (!check_id(json_object_is_type(id, json_type_string) ? json_object_get_string(id) : NULL,
+                  error)) {
         return NULL;
     }
     backend = qapi_decode_ChardevBackend(backend_in, QAPI_INPUT_JSON, error);
@@ -378,7 +385,8 @@ static Keys tcp_keys(const char *rest, GError **error)
         return keys;
     }
     *colon = '\0';
-    keys.in = comma && comma[1] ? keyval_parse(comma + 1, NULL, true, NULL, error) : json_object_new_object();
+    keys.in = comma && comma[1] ? keyval_parse(comma + 1, NULL, true, NULL, error)
+                                : json_object_new_object();
     host_len = strlen(address);
     if (keys.in) {
         if (address[0] == '[' && host_len > 1 && address[host_len - 1] == ']') {

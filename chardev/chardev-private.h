@@ -9,15 +9,18 @@
 typedef struct ChardevOps {
     ChardevBackendKind kind;
     size_t size; /* of the struct whose first member is a Chardev */
-    /* Opens. may_wait: a server may wait for its first client. The chardev has its id; no source runs yet. */
+    /* Opens. may_wait: a server may wait for its first client. The chardev has its id; no source
+     * runs yet. */
     bool (*open)(Chardev *chr, const ChardevBackend *backend, bool may_wait, GError **error);
     /* Bytes that went, 0 if none would go now, -errno if the peer has gone. chr->lock is held. */
     ssize_t (*write)(Chardev *chr, const uint8_t *buf, size_t len);
-    /* Called in chr->ctx when handlers or the wish for input changed: (re)makes the sources. May be NULL. */
+    /* Called in chr->ctx when handlers or the wish for input changed: (re)makes the sources. May be
+     * NULL. */
     void (*update)(Chardev *chr);
     /* Destroys all sources (before a change of context or the end). May be NULL. */
     void (*stop)(Chardev *chr);
-    /* A channel to wait on for room, NULL: everything is always taken. chr->lock is held; a new reference. */
+    /* A channel to wait on for room, NULL: everything is always taken. chr->lock is held; a new
+     * reference. */
     IoChannel *(*writable)(Chardev *chr);
     int (*take_fd)(Chardev *chr);
     void (*set_echo)(Chardev *chr, bool echo);
@@ -31,8 +34,8 @@ struct Chardev {
     char *id;
     char *filename; /* lock */
     bool listed;
-    bool be_open; /* the peer is there; written in ctx under lock */
-    ChardevFe *fe; /* the front end; a mux has its own table */
+    bool be_open;      /* the peer is there; written in ctx under lock */
+    ChardevFe *fe;     /* the front end; a mux has its own table */
     GMainContext *ctx; /* of the sources */
     GSource *start;    /* pending start in ctx */
     GMutex lock;       /* writers against the ends of connections */
@@ -40,17 +43,18 @@ struct Chardev {
 };
 
 void chardev_register_ops(const ChardevOps *ops);
-#define CHARDEV_REGISTER(ops)                                                                   \
-    static void __attribute__((constructor)) chardev_register_##ops##_(void)                    \
-    {                                                                                           \
-        chardev_register_ops(&ops);                                                             \
+#define CHARDEV_REGISTER(ops)                                                \
+    static void __attribute__((constructor)) chardev_register_##ops##_(void) \
+    {                                                                        \
+        chardev_register_ops(&ops);                                          \
     }
 const ChardevOps *chardev_ops_of(ChardevBackendKind kind);
 /* Calls func for each registered kind, in order of the enum. */
 void chardev_foreach_ops(void (*func)(const ChardevOps *ops, void *opaque), void *opaque);
 
 /* chardev_new() with all its switches. */
-Chardev *chardev_create(const char *id, const ChardevBackend *backend, bool listed, bool may_wait, GError **error);
+Chardev *chardev_create(const char *id, const ChardevBackend *backend, bool listed, bool may_wait,
+                        GError **error);
 /* Whatever uses it, it ends now. */
 void chardev_destroy(Chardev *chr);
 
@@ -65,7 +69,7 @@ void chardev_be_read(Chardev *chr, const uint8_t *buf, size_t len);
 /* Whether anybody wants input. */
 bool chardev_be_wants_input(Chardev *chr);
 
-/* --- input from an IoChannel, for backends that have one ------------------------------------------------ */
+/* --- input from an IoChannel, for backends that have one -------------------------------------- */
 
 typedef struct ChardevReader {
     Chardev *chr;
@@ -79,7 +83,7 @@ typedef struct ChardevReader {
 void chardev_reader_update(ChardevReader *reader, IoChannel *ioc);
 void chardev_reader_stop(ChardevReader *reader);
 
-/* --- the mux's part of the front end interface ------------------------------------------------------------ */
+/* --- the mux's part of the front end interface ------------------------------------------------ */
 
 bool chardev_mux_attach(Chardev *chr, ChardevFe *fe, GError **error);
 void chardev_mux_detach(Chardev *chr, ChardevFe *fe);

@@ -2,8 +2,9 @@
 /*
  * Chardev "pty": the master side of a pseudo terminal.
  *
- * Linux tells the master that nobody has the slave open by POLLHUP. It says nothing when somebody opens it, so while
- * there is nobody a timer looks twice a second. What is written meanwhile is lost, as on an unplugged line.
+ * Linux tells the master that nobody has the slave open by POLLHUP. It says nothing when somebody
+ * opens it, so while there is nobody a timer looks twice a second. What is written meanwhile is
+ * lost, as on an unplugged line.
  */
 #include "util/osdep.h"
 
@@ -95,7 +96,8 @@ static bool pty_open(Chardev *chr, const ChardevBackend *backend, bool may_wait,
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     char path[64];
 
-    if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 || ptsname_r(master, path, sizeof(path)) != 0) {
+    if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 ||
+        ptsname_r(master, path, sizeof(path)) != 0) {
         error_set_errno(error, errno, "Failed to create PTY");
         if (master >= 0) {
             close(master);
@@ -110,7 +112,8 @@ static bool pty_open(Chardev *chr, const ChardevBackend *backend, bool may_wait,
     }
     if (options->path) {
         if (symlink(path, options->path) < 0) {
-            return error_set_errno(error, errno, "Failed to create PTY symlink '%s'", options->path);
+            return error_set_errno(error, errno, "Failed to create PTY symlink '%s'",
+                                   options->path);
         }
         fd->link = g_strdup(options->path);
     }

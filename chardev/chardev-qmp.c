@@ -53,7 +53,8 @@ static ChardevReturn *result_of(Chardev *chr)
     return result;
 }
 
-bool qmp_chardev_add(const char *id, const ChardevBackend *backend, ChardevReturn **ret, GError **error)
+bool qmp_chardev_add(const char *id, const ChardevBackend *backend, ChardevReturn **ret,
+                     GError **error)
 {
     Chardev *chr;
 

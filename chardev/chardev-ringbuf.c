@@ -12,15 +12,16 @@
 typedef struct RingbufChardev {
     Chardev base;
     uint8_t *data;
-    size_t size;      /* power of two */
+    size_t size;                 /* power of two */
     uint64_t produced, consumed; /* bytes since the start; lock */
 } RingbufChardev;
 
 static bool ringbuf_open(Chardev *chr, const ChardevBackend *backend, bool may_wait, GError **error)
 {
     RingbufChardev *rb = (RingbufChardev *)chr;
-    const ChardevRingbuf *options = backend->type == CHARDEV_BACKEND_KIND_MEMORY ? backend->u.memory.data
-                                                                                 : backend->u.ringbuf.data;
+    const ChardevRingbuf *options = backend->type == CHARDEV_BACKEND_KIND_MEMORY
+                                        ? backend->u.memory.data
+                                        : backend->u.ringbuf.data;
     int64_t size = options->has_size ? options->size : RINGBUF_DEFAULT;
 
     if (size <= 0 || (size & (size - 1)) || size > RINGBUF_MAX) {
@@ -118,7 +119,8 @@ static uint8_t *decode_base64(const char *text, size_t *len, GError **error)
     return data;
 }
 
-bool qmp_ringbuf_write(const char *device, const char *data, bool has_format, DataFormat format, GError **error)
+bool qmp_ringbuf_write(const char *device, const char *data, bool has_format, DataFormat format,
+                       GError **error)
 {
     Chardev *chr = find_ringbuf(device, error);
     g_autofree uint8_t *bytes = NULL;
@@ -141,8 +143,8 @@ bool qmp_ringbuf_write(const char *device, const char *data, bool has_format, Da
     return true;
 }
 
-bool qmp_ringbuf_read(const char *device, int64_t size, bool has_format, DataFormat format, char **ret,
-                      GError **error)
+bool qmp_ringbuf_read(const char *device, int64_t size, bool has_format, DataFormat format,
+                      char **ret, GError **error)
 {
     Chardev *chr = find_ringbuf(device, error);
     GByteArray *bytes;
@@ -158,7 +160,8 @@ bool qmp_ringbuf_read(const char *device, int64_t size, bool has_format, DataFor
         *ret = bytes->len ? g_base64_encode(bytes->data, bytes->len) : g_strdup("");
     } else {
         /* what is not UTF-8 becomes U+FFFD; so do NULs, which text cannot hold */
-        *ret = bytes->len ? g_utf8_make_valid((const char *)bytes->data, (gssize)bytes->len) : g_strdup("");
+        *ret = bytes->len ? g_utf8_make_valid((const char *)bytes->data, (gssize)bytes->len)
+                          : g_strdup("");
     }
     g_byte_array_unref(bytes);
     return true;

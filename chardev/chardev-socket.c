@@ -2,12 +2,12 @@
 /*
  * Chardev "socket": one stream connection at a time, as server or client.
  *
- *   state         sources                              left by
- *   listening     listener                             a client: connected
- *   connected     reader                               end of file, error, disconnect: listening, or waiting, or gone
- *   connecting    IoConnect                            success: connected; failure: waiting
- *   waiting       reconnect timer                      time: connecting
- *   gone          none (client without reconnect)
+ *   state        sources           left by
+ *   listening    listener          a client: connected
+ *   connected    reader            end of file, error, disconnect: listening, waiting, or gone
+ *   connecting   IoConnect         success: connected; failure: waiting
+ *   waiting      reconnect timer   time: connecting
+ *   gone         none              (client without reconnect)
  *
  * All of it in chr->ctx, except that `ioc` is read by writers under chr->lock.
  */
@@ -18,8 +18,18 @@
 #include "util/error.h"
 
 /* bytes of the telnet protocol, RFC 854 and 857, 858 */
-enum { TELNET_IAC = 255, TELNET_DONT = 254, TELNET_DO = 253, TELNET_WONT = 252, TELNET_WILL = 251, TELNET_SB = 250,
-       TELNET_BREAK = 243, TELNET_SE = 240, TELNET_ECHO = 1, TELNET_SUPPRESS_GO_AHEAD = 3 };
+enum {
+    TELNET_IAC = 255,
+    TELNET_DONT = 254,
+    TELNET_DO = 253,
+    TELNET_WONT = 252,
+    TELNET_WILL = 251,
+    TELNET_SB = 250,
+    TELNET_BREAK = 243,
+    TELNET_SE = 240,
+    TELNET_ECHO = 1,
+    TELNET_SUPPRESS_GO_AHEAD = 3
+};
 
 typedef struct SocketChardev {
     Chardev base;
@@ -33,7 +43,7 @@ typedef struct SocketChardev {
     bool complained; /* about a failed connection attempt, since the last success */
     IoChannel *ioc;
     ChardevReader reader;
-    GQueue fds; /* received descriptors, as GINT_TO_POINTER; lock */
+    GQueue fds;           /* received descriptors, as GINT_TO_POINTER; lock */
     unsigned telnet_skip; /* bytes of a telnet command to come; TELNET_IN_SB: until IAC SE */
     bool telnet_iac;
 } SocketChardev;
@@ -114,8 +124,7 @@ static size_t filter_telnet(SocketChardev *s, uint8_t *buf, size_t len)
 static void greet_telnet(SocketChardev *s)
 {
     static const uint8_t greeting[] = {
-        TELNET_IAC, TELNET_WILL, TELNET_ECHO,
-        TELNET_IAC, TELNET_WILL, TELNET_SUPPRESS_GO_AHEAD,
+        TELNET_IAC, TELNET_WILL, TELNET_ECHO, TELNET_IAC, TELNET_WILL, TELNET_SUPPRESS_GO_AHEAD,
     };
 
     s->telnet_skip = 0;
@@ -235,7 +244,8 @@ static void connect_done(IoChannel *ioc, const GError *error, void *opaque)
     }
     if (!s->complained) {
         s->complained = true;
-        error_report("Unable to connect character device %s: %s", s->base.id ? s->base.id : "", error->message);
+        error_report("Unable to connect character device %s: %s", s->base.id ? s->base.id : "",
+                     error->message);
     }
     s->timer = g_timeout_source_new((guint)MIN(s->reconnect_ms, G_MAXINT));
     g_source_set_callback(s->timer, try_again, s, NULL);
@@ -304,7 +314,8 @@ static bool check_options(const ChardevSocket *o, bool server, GError **error)
     if (o->has_reconnect && o->has_reconnect_ms) {
         return error_set(error, "'reconnect' and 'reconnect-ms' are mutually exclusive");
     }
-    if (server && ((o->has_reconnect && o->reconnect) || (o->has_reconnect_ms && o->reconnect_ms))) {
+    if (server &&
+        ((o->has_reconnect && o->reconnect) || (o->has_reconnect_ms && o->reconnect_ms))) {
         return error_set(error, "'%s' option is incompatible with socket in server listen mode",
                          o->has_reconnect ? "reconnect" : "reconnect-ms");
     }
@@ -359,7 +370,9 @@ static bool socket_open(Chardev *chr, const ChardevBackend *backend, bool may_wa
     }
     s->telnet = o->has_telnet && o->telnet;
     s->nodelay = o->has_nodelay && o->nodelay;
-    s->reconnect_ms = o->has_reconnect ? o->reconnect * 1000 : o->has_reconnect_ms ? o->reconnect_ms : 0;
+    s->reconnect_ms = o->has_reconnect      ? o->reconnect * 1000
+                      : o->has_reconnect_ms ? o->reconnect_ms
+                                            : 0;
     s->addr = flatten(o->addr);
     if (s->server) {
         return open_server(s, wait, error);

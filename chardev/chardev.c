@@ -63,7 +63,8 @@ static const ChardevCommon *common_options(const ChardevBackend *backend)
 
 static bool open_log(Chardev *chr, const ChardevCommon *common, GError **error)
 {
-    int flags = O_WRONLY | O_CREAT | (common->has_logappend && common->logappend ? O_APPEND : O_TRUNC);
+    int flags =
+        O_WRONLY | O_CREAT | (common->has_logappend && common->logappend ? O_APPEND : O_TRUNC);
 
     if (!common->logfile) {
         if (common->has_logappend) {
@@ -75,13 +76,15 @@ static bool open_log(Chardev *chr, const ChardevCommon *common, GError **error)
     return chr->log_fd >= 0;
 }
 
-Chardev *chardev_create(const char *id, const ChardevBackend *backend, bool list, bool may_wait, GError **error)
+Chardev *chardev_create(const char *id, const ChardevBackend *backend, bool list, bool may_wait,
+                        GError **error)
 {
     const ChardevOps *ops = kinds[backend->type];
     Chardev *chr;
 
     if (!ops) {
-        error_set(error, "'%s' is not a valid char driver name", qapi_name_ChardevBackendKind(backend->type));
+        error_set(error, "'%s' is not a valid char driver name",
+                  qapi_name_ChardevBackendKind(backend->type));
         return NULL;
     }
     chr = g_malloc0(ops->size);
@@ -90,7 +93,8 @@ Chardev *chardev_create(const char *id, const ChardevBackend *backend, bool list
     chr->log_fd = -1;
     g_mutex_init(&chr->lock);
     chr->filename = g_strdup(qapi_name_ChardevBackendKind(backend->type));
-    if (!open_log(chr, common_options(backend), error) || !ops->open(chr, backend, may_wait, error)) {
+    if (!open_log(chr, common_options(backend), error) ||
+        !ops->open(chr, backend, may_wait, error)) {
         chardev_destroy(chr);
         return NULL;
     }

@@ -62,7 +62,9 @@ static bool choose_family(const InetSocketAddress *addr, int *family, GError **e
     if (no4 && no6) {
         return error_set(error, "Cannot disable IPv4 and IPv6 at same time");
     }
-    *family = (no4 || (want6 && !want4)) ? AF_INET6 : (no6 || (want4 && !want6)) ? AF_INET : AF_UNSPEC;
+    *family = (no4 || (want6 && !want4))   ? AF_INET6
+              : (no6 || (want4 && !want6)) ? AF_INET
+                                           : AF_UNSPEC;
     return true;
 }
 
@@ -127,7 +129,8 @@ void io_socket_apply_options(int fd, const SocketAddress *addr)
 {
     int one = 1;
 
-    if (addr->type == SOCKET_ADDRESS_TYPE_INET && addr->u.inet.has_keep_alive && addr->u.inet.keep_alive) {
+    if (addr->type == SOCKET_ADDRESS_TYPE_INET && addr->u.inet.has_keep_alive &&
+        addr->u.inet.keep_alive) {
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     }
 }
@@ -160,7 +163,9 @@ static SocketAddress *inet_to_qapi(const struct sockaddr_storage *ss, socklen_t 
 static SocketAddress *unix_to_qapi(const struct sockaddr_un *un, socklen_t len)
 {
     SocketAddress *addr = g_new0(SocketAddress, 1);
-    size_t n = len > offsetof(struct sockaddr_un, sun_path) ? len - offsetof(struct sockaddr_un, sun_path) : 0;
+    size_t n = len > offsetof(struct sockaddr_un, sun_path)
+                   ? len - offsetof(struct sockaddr_un, sun_path)
+                   : 0;
 
     addr->type = SOCKET_ADDRESS_TYPE_UNIX;
     if (n && un->sun_path[0] == '\0') {
@@ -200,7 +205,8 @@ SocketAddress *io_sockaddr_to_qapi(const struct sockaddr_storage *ss, socklen_t 
 /* ---- text ---- */
 
 /* "HOST:PORT" with [..] around IPv6 addresses; *rest is what follows the port (options). */
-static bool split_host_port(const char *text, char **host, char **port, const char **rest, GError **error)
+static bool split_host_port(const char *text, char **host, char **port, const char **rest,
+                            GError **error)
 {
     const char *colon, *end;
 
@@ -251,7 +257,8 @@ static void add_text(json_object *object, const char *key, const char *value)
     json_object_object_add(object, key, json_object_new_string(value));
 }
 
-static SocketAddress *parse_two_parts(const char *type, const char *text, const char *key, GError **error)
+static SocketAddress *parse_two_parts(const char *type, const char *text, const char *key,
+                                      GError **error)
 {
     g_autofree char *host = NULL, *port = NULL;
     const char *rest = "";
@@ -270,7 +277,8 @@ static SocketAddress *parse_two_parts(const char *type, const char *text, const 
     return addr;
 }
 
-static SocketAddress *parse_one_part(const char *type, const char *key, const char *value, GError **error)
+static SocketAddress *parse_one_part(const char *type, const char *key, const char *value,
+                                     GError **error)
 {
     json_object *in;
     SocketAddress *addr;
@@ -305,10 +313,11 @@ char *io_socket_address_brief(const SocketAddress *addr)
 {
     switch (addr->type) {
     case SOCKET_ADDRESS_TYPE_INET:
-        return g_strdup_printf(strchr(addr->u.inet.host, ':') ? "[%s]:%s" : "%s:%s", addr->u.inet.host,
-                               addr->u.inet.port);
+        return g_strdup_printf(strchr(addr->u.inet.host, ':') ? "[%s]:%s" : "%s:%s",
+                               addr->u.inet.host, addr->u.inet.port);
     case SOCKET_ADDRESS_TYPE_UNIX:
-        return g_strdup_printf("%s%s", addr->u.unix_.has_abstract && addr->u.unix_.abstract ? "@" : "",
+        return g_strdup_printf("%s%s",
+                               addr->u.unix_.has_abstract && addr->u.unix_.abstract ? "@" : "",
                                addr->u.unix_.path);
     case SOCKET_ADDRESS_TYPE_VSOCK:
         return g_strdup_printf("%s:%s", addr->u.vsock.cid, addr->u.vsock.port);

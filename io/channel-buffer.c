@@ -10,8 +10,8 @@ typedef struct IoBufferChannel {
     size_t read_pos;
 } IoBufferChannel;
 
-static ssize_t buffer_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds, unsigned *nfds,
-                            GError **error)
+static ssize_t buffer_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds,
+                            unsigned *nfds, GError **error)
 {
     IoBufferChannel *bc = (IoBufferChannel *)ioc;
     size_t total = 0;
@@ -28,8 +28,8 @@ static ssize_t buffer_readv(IoChannel *ioc, const struct iovec *iov, unsigned ni
     return (ssize_t)total;
 }
 
-static ssize_t buffer_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
-                             GError **error)
+static ssize_t buffer_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds,
+                             unsigned nfds, GError **error)
 {
     IoBufferChannel *bc = (IoBufferChannel *)ioc;
     size_t total = 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Channels over plain descriptors: files, pipes, terminals, character devices; and over child processes.
+ * Channels over plain descriptors: files, pipes, terminals, character devices; and over child
+ * processes.
  *
- * Pipes and terminals are switched to O_NONBLOCK and blocking is imitated with poll(), so that a shutdown can end a
- * wait. Regular files and block devices block in the kernel, for a short time.
+ * Pipes and terminals are switched to O_NONBLOCK and blocking is imitated with poll(), so that a
+ * shutdown can end a wait. Regular files and block devices block in the kernel, for a short time.
  */
 #include "util/osdep.h"
 
@@ -31,8 +32,8 @@ static bool gone(IoChannel *ioc, IoShutdown how)
     return (g_atomic_int_get(&ioc->shut) & how) != 0;
 }
 
-static ssize_t fd_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds, unsigned *nfds,
-                        GError **error)
+static ssize_t fd_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds,
+                        unsigned *nfds, GError **error)
 {
     IoFdChannel *fc = (IoFdChannel *)ioc;
 
@@ -60,8 +61,8 @@ static ssize_t fd_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, 
     }
 }
 
-static ssize_t fd_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
-                         GError **error)
+static ssize_t fd_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds,
+                         unsigned nfds, GError **error)
 {
     IoFdChannel *fc = (IoFdChannel *)ioc;
 
@@ -86,7 +87,8 @@ static ssize_t fd_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov,
     }
 }
 
-static ssize_t fd_preadv(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset, GError **error)
+static ssize_t fd_preadv(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset,
+                         GError **error)
 {
     ssize_t n;
 
@@ -96,7 +98,8 @@ static ssize_t fd_preadv(IoChannel *ioc, const struct iovec *iov, unsigned niov,
     return n < 0 ? io_channel_fail(ioc, errno, "cannot read", error) : n;
 }
 
-static ssize_t fd_pwritev(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset, GError **error)
+static ssize_t fd_pwritev(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset,
+                          GError **error)
 {
     ssize_t n;
 
@@ -157,7 +160,8 @@ static int reap(IoFdChannel *fc, GError **error)
     }
     fc->pid = 0;
     if (WIFSIGNALED(status) && !deadline) {
-        error_set(error, "%s: the command was killed by signal %d", io_channel_name(&fc->base), WTERMSIG(status));
+        error_set(error, "%s: the command was killed by signal %d", io_channel_name(&fc->base),
+                  WTERMSIG(status));
         return -EIO;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
@@ -285,8 +289,8 @@ IoChannel *io_channel_new_command(const char *const *argv, GIOCondition directio
         flags |= G_SPAWN_CHILD_INHERITS_STDOUT;
     }
     if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL, flags, child_setup, NULL, &pid,
-                                  direction & G_IO_OUT ? &in : NULL, direction & G_IO_IN ? &out : NULL, NULL,
-                                  error)) {
+                                  direction & G_IO_OUT ? &in : NULL,
+                                  direction & G_IO_IN ? &out : NULL, NULL, error)) {
         return NULL;
     }
     fc = new_channel(out, in);

@@ -6,19 +6,23 @@
 #include "io/channel.h"
 
 typedef struct IoChannelOps {
-    /* nfds == NULL: descriptors are not wanted. As io_channel_readv_fds(), called with niov >= 1. */
-    ssize_t (*readv)(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds, unsigned *nfds,
-                     GError **error);
-    ssize_t (*writev)(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
+    /* nfds == NULL: descriptors are not wanted. As io_channel_readv_fds(), called with niov >=
+     * 1. */
+    ssize_t (*readv)(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds,
+                     unsigned *nfds, GError **error);
+    ssize_t (*writev)(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds,
+                      unsigned nfds, GError **error);
+    ssize_t (*preadv)(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset,
                       GError **error);
-    ssize_t (*preadv)(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset, GError **error);
-    ssize_t (*pwritev)(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset, GError **error);
+    ssize_t (*pwritev)(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset,
+                       GError **error);
     off_t (*seek)(IoChannel *ioc, off_t offset, int whence, GError **error);
     bool (*set_blocking)(IoChannel *ioc, bool blocking, GError **error);
     void (*set_nodelay)(IoChannel *ioc, bool enabled);
     int (*shutdown)(IoChannel *ioc, IoShutdown how, GError **error);
     int (*close)(IoChannel *ioc, GError **error);
-    /* Descriptor to poll for a direction (G_IO_IN or G_IO_OUT), -1: always ready. Default: read_fd, write_fd. */
+    /* Descriptor to poll for a direction (G_IO_IN or G_IO_OUT), -1: always ready. Default: read_fd,
+     * write_fd. */
     int (*poll_fd)(IoChannel *ioc, GIOCondition direction);
     /* Frees what the kind owns, after close; not the IoChannel. May be NULL. */
     void (*finalize)(IoChannel *ioc);

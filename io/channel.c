@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The generic part of channels: counting, whole-buffer transfers, waiting. See include/io/channel.h. */
+/* The generic part of channels: counting, whole-buffer transfers, waiting. See
+ * include/io/channel.h. */
 #include "util/osdep.h"
 
 #include <poll.h>
@@ -74,8 +75,8 @@ int io_channel_fail(const IoChannel *ioc, int err, const char *text, GError **er
 
 /* ---- transfers ---- */
 
-ssize_t io_channel_readv_fds(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds, unsigned *nfds,
-                             GError **error)
+ssize_t io_channel_readv_fds(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds,
+                             unsigned *nfds, GError **error)
 {
     if (nfds) {
         *nfds = 0;
@@ -89,8 +90,8 @@ ssize_t io_channel_readv_fds(IoChannel *ioc, const struct iovec *iov, unsigned n
     return ioc->ops->readv(ioc, iov, MIN(niov, (unsigned)IOV_MAX), fds, nfds, error);
 }
 
-ssize_t io_channel_writev_fds(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
-                              GError **error)
+ssize_t io_channel_writev_fds(IoChannel *ioc, const struct iovec *iov, unsigned niov,
+                              const int *fds, unsigned nfds, GError **error)
 {
     if (ioc->closed) {
         return io_channel_fail(ioc, EBADF, "cannot write", error);
@@ -210,7 +211,8 @@ static ssize_t not_seekable(IoChannel *ioc, GError **error)
     return -ESPIPE;
 }
 
-ssize_t io_channel_preadv(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset, GError **error)
+ssize_t io_channel_preadv(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset,
+                          GError **error)
 {
     if (!io_channel_has_feature(ioc, IO_FEATURE_SEEKABLE)) {
         return not_seekable(ioc, error);
@@ -218,7 +220,8 @@ ssize_t io_channel_preadv(IoChannel *ioc, const struct iovec *iov, unsigned niov
     return ioc->ops->preadv(ioc, iov, MIN(niov, (unsigned)IOV_MAX), offset, error);
 }
 
-ssize_t io_channel_pwritev(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset, GError **error)
+ssize_t io_channel_pwritev(IoChannel *ioc, const struct iovec *iov, unsigned niov, off_t offset,
+                           GError **error)
 {
     if (!io_channel_has_feature(ioc, IO_FEATURE_SEEKABLE)) {
         return not_seekable(ioc, error);
@@ -282,7 +285,8 @@ static bool was_shut(IoChannel *ioc, GIOCondition cond)
 {
     int shut = g_atomic_int_get(&ioc->shut);
 
-    return ((cond & G_IO_IN) && (shut & IO_SHUTDOWN_READ)) || ((cond & G_IO_OUT) && (shut & IO_SHUTDOWN_WRITE));
+    return ((cond & G_IO_IN) && (shut & IO_SHUTDOWN_READ)) ||
+           ((cond & G_IO_OUT) && (shut & IO_SHUTDOWN_WRITE));
 }
 
 int io_channel_wait(IoChannel *ioc, GIOCondition cond, int timeout_ms)
@@ -347,7 +351,8 @@ static gboolean watch_prepare(GSource *source, gint *timeout)
     IoWatch *watch = (IoWatch *)source;
 
     *timeout = -1;
-    return ((watch->cond & G_IO_IN) && watch->always[0]) || ((watch->cond & G_IO_OUT) && watch->always[1]);
+    return ((watch->cond & G_IO_IN) && watch->always[0]) ||
+           ((watch->cond & G_IO_OUT) && watch->always[1]);
 }
 
 static gboolean watch_check(GSource *source)
@@ -398,7 +403,8 @@ GSource *io_channel_new_watch(IoChannel *ioc, GIOCondition cond)
     return source;
 }
 
-GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *func, void *opaque, GMainContext *ctx)
+GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *func, void *opaque,
+                              GMainContext *ctx)
 {
     GSource *source = io_channel_new_watch(ioc, cond);
 

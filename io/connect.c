@@ -2,8 +2,8 @@
 /*
  * Connecting, at once or in the background.
  *
- * A background connection runs in a thread of its own, because resolving a name blocks. The thread and the owner of the
- * handle share it: two references, `cancelled` under the lock.
+ * A background connection runs in a thread of its own, because resolving a name blocks. The thread
+ * and the owner of the handle share it: two references, `cancelled` under the lock.
  */
 #include "util/osdep.h"
 
@@ -88,7 +88,8 @@ static int connect_one(const IoSockaddr *sa, int wake_fd, gint64 deadline)
     return fd;
 }
 
-static IoChannel *connect_to(const SocketAddress *addr, int wake_fd, unsigned timeout_ms, GError **error)
+static IoChannel *connect_to(const SocketAddress *addr, int wake_fd, unsigned timeout_ms,
+                             GError **error)
 {
     gint64 deadline = timeout_ms ? g_get_monotonic_time() + timeout_ms * (gint64)1000 : 0;
     g_autofree char *name = io_socket_address_brief(addr);
@@ -169,8 +170,8 @@ static gpointer connect_thread(gpointer opaque)
     return NULL;
 }
 
-IoConnect *io_socket_connect_async(const SocketAddress *addr, unsigned timeout_ms, GMainContext *ctx,
-                                   IoConnectFunc *done, void *opaque)
+IoConnect *io_socket_connect_async(const SocketAddress *addr, unsigned timeout_ms,
+                                   GMainContext *ctx, IoConnectFunc *done, void *opaque)
 {
     IoConnect *c = g_new0(IoConnect, 1);
 

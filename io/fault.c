@@ -106,11 +106,12 @@ static void flip_bit(IoFaultChannel *fc, const struct iovec *iov, unsigned niov,
     }
 }
 
-static ssize_t fault_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds, unsigned *nfds,
-                           GError **error)
+static ssize_t fault_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds,
+                           unsigned *nfds, GError **error)
 {
     IoFaultChannel *fc = (IoFaultChannel *)ioc;
-    const int64_t stops[] = { fc->plan.read_eof_at, fc->plan.read_reset_at, fc->plan.read_stall_at };
+    const int64_t stops[] = { fc->plan.read_eof_at, fc->plan.read_reset_at,
+                              fc->plan.read_stall_at };
     g_autofree struct iovec *part = NULL;
     ssize_t n;
 
@@ -135,8 +136,8 @@ static ssize_t fault_readv(IoChannel *ioc, const struct iovec *iov, unsigned nio
     return n;
 }
 
-static ssize_t fault_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
-                            GError **error)
+static ssize_t fault_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds,
+                            unsigned nfds, GError **error)
 {
     IoFaultChannel *fc = (IoFaultChannel *)ioc;
     const int64_t stops[] = { fc->plan.write_reset_at, fc->plan.write_stall_at };
@@ -246,7 +247,8 @@ IoChannel *io_fault_new(IoChannel *inner, const IoFaultPlan *plan)
     fc->out.random = ~fc->in.random ? ~fc->in.random : 1;
     fc->base.features = inner->features & ~(unsigned)IO_FEATURE_SEEKABLE;
     fc->base.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    fc->never_fd = epoll_create1(EPOLL_CLOEXEC); /* watches nothing: never readable, never writable */
+    fc->never_fd =
+        epoll_create1(EPOLL_CLOEXEC); /* watches nothing: never readable, never writable */
     io_channel_set_name(&fc->base, io_channel_name(inner));
     return &fc->base;
 }

@@ -92,7 +92,8 @@ static int64_t free_id(void)
 
 /* ---- the sets' interface ---- */
 
-bool io_fdset_add(int fd, bool has_id, int64_t id, const char *opaque, AddfdInfo **info, GError **error)
+bool io_fdset_add(int fd, bool has_id, int64_t id, const char *opaque, AddfdInfo **info,
+                  GError **error)
 {
     SetFd entry = { fd, g_strdup(opaque) };
     FdSet *set;
@@ -139,7 +140,9 @@ bool io_fdset_remove(int64_t id, bool has_fd, int64_t fd, GError **error)
         return true;
     }
     if (has_fd) {
-        return error_set(error, "File descriptor named 'fdset-id:%" PRId64 ", fd:%" PRId64 "' not found", id, fd);
+        return error_set(error,
+                         "File descriptor named 'fdset-id:%" PRId64 ", fd:%" PRId64 "' not found",
+                         id, fd);
     }
     return error_set(error, "File descriptor named 'fdset-id:%" PRId64 "' not found", id);
 }

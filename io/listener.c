@@ -79,8 +79,8 @@ static unsigned bound_port(int fd)
     return getsockname(fd, (struct sockaddr *)&sa.ss, &sa.len) < 0 ? 0 : get_port(&sa);
 }
 
-/* Binds and listens on all addresses of the list at one port. 0 or -errno; addresses of a family that the host
- * lacks are left out unless nothing else works. */
+/* Binds and listens on all addresses of the list at one port. 0 or -errno; addresses of a family
+ * that the host lacks are left out unless nothing else works. */
 static int listen_on_port(GArray *list, unsigned port, unsigned backlog, GArray *fds)
 {
     int first_error = 0;

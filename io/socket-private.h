@@ -12,10 +12,11 @@ typedef struct IoSockaddr {
     socklen_t len;
 } IoSockaddr;
 
-/* All socket addresses that `addr` (not fd) may mean, in the order to try; may ask a name server. An array of
- * IoSockaddr, or NULL with an error. */
+/* All socket addresses that `addr` (not fd) may mean, in the order to try; may ask a name server.
+ * An array of IoSockaddr, or NULL with an error. */
 GArray *io_sockaddr_resolve(const SocketAddress *addr, bool passive, GError **error);
-SocketAddress *io_sockaddr_to_qapi(const struct sockaddr_storage *ss, socklen_t len, GError **error);
+SocketAddress *io_sockaddr_to_qapi(const struct sockaddr_storage *ss, socklen_t len,
+                                   GError **error);
 /* "localhost:5555", "/path", for messages. */
 char *io_socket_address_brief(const SocketAddress *addr);
 /* Options of a connected or accepted socket. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Socket channels. Non-blocking transfers use MSG_DONTWAIT, the descriptor itself stays blocking. */
+/* Socket channels. Non-blocking transfers use MSG_DONTWAIT, the descriptor itself stays
+ * blocking. */
 #include "util/osdep.h"
 
 #include <fcntl.h>
@@ -38,8 +39,8 @@ static void take_fds(struct msghdr *msg, int *fds, unsigned *nfds)
     }
 }
 
-static ssize_t socket_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds, unsigned *nfds,
-                            GError **error)
+static ssize_t socket_readv(IoChannel *ioc, const struct iovec *iov, unsigned niov, int *fds,
+                            unsigned *nfds, GError **error)
 {
     IoSocketChannel *sc = (IoSocketChannel *)ioc;
     union {
@@ -58,7 +59,8 @@ static ssize_t socket_readv(IoChannel *ioc, const struct iovec *iov, unsigned ni
         n = recvmsg(ioc->read_fd, &msg, MSG_CMSG_CLOEXEC | (sc->blocking ? 0 : MSG_DONTWAIT));
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
-        return errno == EAGAIN && !sc->blocking ? -EAGAIN : io_channel_fail(ioc, errno, "cannot read", error);
+        return errno == EAGAIN && !sc->blocking ? -EAGAIN
+                                                : io_channel_fail(ioc, errno, "cannot read", error);
     }
     if (msg.msg_controllen) {
         take_fds(&msg, fds, nfds);
@@ -66,8 +68,8 @@ static ssize_t socket_readv(IoChannel *ioc, const struct iovec *iov, unsigned ni
     return n;
 }
 
-static ssize_t socket_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
-                             GError **error)
+static ssize_t socket_writev(IoChannel *ioc, const struct iovec *iov, unsigned niov, const int *fds,
+                             unsigned nfds, GError **error)
 {
     IoSocketChannel *sc = (IoSocketChannel *)ioc;
     union {
@@ -93,7 +95,9 @@ static ssize_t socket_writev(IoChannel *ioc, const struct iovec *iov, unsigned n
         n = sendmsg(ioc->write_fd, &msg, MSG_NOSIGNAL | (sc->blocking ? 0 : MSG_DONTWAIT));
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
-        return errno == EAGAIN && !sc->blocking ? -EAGAIN : io_channel_fail(ioc, errno, "cannot write", error);
+        return errno == EAGAIN && !sc->blocking
+                   ? -EAGAIN
+                   : io_channel_fail(ioc, errno, "cannot write", error);
     }
     return n;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QMP events on their way to the sessions: time stamp, and a limit of one per second for the kinds that a guest can make
- * as many of as it likes. Of those that come faster the last one is sent when the second is over.
+ * QMP events on their way to the sessions: time stamp, and a limit of one per second for the kinds
+ * that a guest can make as many of as it likes. Of those that come faster the last one is sent when
+ * the second is over.
  */
 #include "util/osdep.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Arguments of human monitor commands, by the specification in the command's record (include/monitor/hmp.h). */
+/* Arguments of human monitor commands, by the specification in the command's record
+ * (include/monitor/hmp.h). */
 #include "util/osdep.h"
 
 #include "hmp-private.h"
@@ -49,7 +50,8 @@ static void skip_blanks(const char **p)
     }
 }
 
-/* A word, or a string in double quotes with \n \r \\ \' \" in it. NULL with a message, or at the end of the line. */
+/* A word, or a string in double quotes with \n \r \\ \' \" in it. NULL with a message, or at the
+ * end of the line. */
 static char *take_word(Hmp *hmp, const char **p)
 {
     GString *word;
@@ -94,9 +96,11 @@ static bool complain(Hmp *hmp, const HmpCommand *command, const char *what)
 {
     const char *bar = strchr(command->name, '|');
     int len = bar ? (int)(bar - command->name) : (int)strlen(command->name);
-    const char *shown = g_str_has_prefix(command->name, "info ") ? command->name + 5 : command->name;
+    const char *shown =
+        g_str_has_prefix(command->name, "info ") ? command->name + 5 : command->name;
 
-    hmp_printf(hmp, "%s: %s\nTry \"help %.*s\" for more information\n", shown, what, len, command->name);
+    hmp_printf(hmp, "%s: %s\nTry \"help %.*s\" for more information\n", shown, what, len,
+               command->name);
     return false;
 }
 
@@ -118,7 +122,8 @@ static HmpArg *add_arg(HmpArgs *args, const Spec *spec)
     return arg;
 }
 
-static bool parse_text(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_text(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                       HmpArgs *args)
 {
     char *word = take_word(hmp, p);
 
@@ -135,7 +140,8 @@ static bool parse_text(Hmp *hmp, const HmpCommand *command, const Spec *spec, co
     return true;
 }
 
-static bool parse_rest(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_rest(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                       HmpArgs *args)
 {
     HmpArg *arg;
 
@@ -150,7 +156,8 @@ static bool parse_rest(Hmp *hmp, const HmpCommand *command, const Spec *spec, co
     return true;
 }
 
-static bool parse_integer(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_integer(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                          HmpArgs *args)
 {
     g_autoptr(GError) error = NULL;
     int64_t value;
@@ -163,13 +170,15 @@ static bool parse_integer(Hmp *hmp, const HmpCommand *command, const Spec *spec,
         return complain(hmp, command, error->message);
     }
     if (spec->type == 'l') {
-        value = value < INT64_MAX >> 20 && value > -(INT64_MAX >> 20) ? value * (1 << 20) : INT64_MAX;
+        value =
+            value < INT64_MAX >> 20 && value > -(INT64_MAX >> 20) ? value * (1 << 20) : INT64_MAX;
     }
     add_arg(args, spec)->number = value;
     return true;
 }
 
-static bool parse_size_arg(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_size_arg(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                           HmpArgs *args)
 {
     g_autofree char *word = take_word(hmp, p);
     uint64_t value;
@@ -184,7 +193,8 @@ static bool parse_size_arg(Hmp *hmp, const HmpCommand *command, const Spec *spec
     return true;
 }
 
-static bool parse_switch(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_switch(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                         HmpArgs *args)
 {
     g_autofree char *word = take_word(hmp, p);
 
@@ -199,7 +209,8 @@ static bool parse_switch(Hmp *hmp, const HmpCommand *command, const Spec *spec, 
 }
 
 /* "/COUNTfu": count, then format and unit letters in any order. */
-static bool parse_format(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_format(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                         HmpArgs *args)
 {
     HmpArg *arg = add_arg(args, spec);
     char *end;
@@ -263,7 +274,8 @@ static bool check_unknown_flag(Hmp *hmp, const HmpCommand *command, const char *
     }
 }
 
-static bool parse_one(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_one(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                      HmpArgs *args)
 {
     switch (spec->type) {
     case 's':
@@ -354,7 +366,8 @@ bool hmp_arg_bool(const HmpArgs *args, const char *name, bool dflt)
     return hmp_arg_int(args, name, dflt) != 0;
 }
 
-void hmp_arg_format(const HmpArgs *args, const char *name, unsigned *count, char *format, char *unit)
+void hmp_arg_format(const HmpArgs *args, const char *name, unsigned *count, char *format,
+                    char *unit)
 {
     const HmpArg *arg = find_arg(args, name);
 

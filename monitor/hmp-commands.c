@@ -65,8 +65,8 @@ static void hmp_info_version(Hmp *hmp, const HmpArgs *args)
     g_autoptr(VersionInfo) info = NULL;
 
     qmp_query_version(&info, NULL);
-    hmp_printf(hmp, "%" PRId64 ".%" PRId64 ".%" PRId64 " (%s)\n", info->qemu->major, info->qemu->minor,
-               info->qemu->micro, info->package);
+    hmp_printf(hmp, "%" PRId64 ".%" PRId64 ".%" PRId64 " (%s)\n", info->qemu->major,
+               info->qemu->minor, info->qemu->micro, info->package);
 }
 
 static void hmp_info_chardev(Hmp *hmp, const HmpArgs *args)
@@ -159,7 +159,8 @@ static void hmp_print(Hmp *hmp, const HmpArgs *args)
         hmp_printf(hmp, "%" PRId64 "\n", value);
         break;
     case 'c':
-        hmp_printf(hmp, g_ascii_isprint((char)value) ? "'%c'\n" : "'\\x%02x'\n", (int)(value & 0xff));
+        hmp_printf(hmp, g_ascii_isprint((char)value) ? "'%c'\n" : "'\\x%02x'\n",
+                   (int)(value & 0xff));
         break;
     default:
         hmp_printf(hmp, "%#" PRIx64 "\n", (uint64_t)value);
@@ -180,7 +181,8 @@ static void hmp_ringbuf_read(Hmp *hmp, const HmpArgs *args)
     g_autofree char *data = NULL;
     GError *error = NULL;
 
-    if (qmp_ringbuf_read(hmp_arg_str(args, "device"), hmp_arg_int(args, "size", 0), false, 0, &data, &error)) {
+    if (qmp_ringbuf_read(hmp_arg_str(args, "device"), hmp_arg_int(args, "size", 0), false, 0, &data,
+                         &error)) {
         for (const char *p = data; *p; p++) {
             if (*p == '\\') {
                 hmp_puts(hmp, "\\\\");
@@ -197,17 +199,18 @@ static void hmp_ringbuf_read(Hmp *hmp, const HmpArgs *args)
 
 static const HmpCommand commands[] = {
     { "help|?", "name:S?", "[cmd]", "show the help", hmp_help, true },
-    { "info", "item:s?", "[subcommand]", "show various information about the system state", hmp_info, true },
+    { "info", "item:s?", "[subcommand]", "show various information about the system state",
+      hmp_info, true },
     { "quit|q", "", "", "quit the emulator", hmp_quit, true },
     { "info version", "", "", "show the version of QEMU", hmp_info_version, true },
     { "info chardev", "", "", "show the character devices", hmp_info_chardev, true },
     { "info qmp-commands", "", "", "list the QMP commands", hmp_info_qmp, true },
     { "chardev-add", "args:S", "args", "add chardev", hmp_chardev_add },
-    { "chardev-remove", "id:s", "id", "remove chardev", hmp_chardev_remove, false, complete_chardev },
+    { "chardev-remove", "id:s", "id", "remove chardev", hmp_chardev_remove, false,
+      complete_chardev },
     { "chardev-send-break", "id:s", "id", "send a break on chardev", hmp_chardev_send_break, false,
       complete_chardev },
-    { "print|p", "fmt:/,value:i", "/fmt expr", "print expression value",
-      hmp_print, true },
+    { "print|p", "fmt:/,value:i", "/fmt expr", "print expression value", hmp_print, true },
     { "ringbuf_write", "device:s,data:s", "device data", "Write to a ring buffer character device",
       hmp_ringbuf_write, false, complete_chardev },
     { "ringbuf_read", "device:s,size:i", "device size", "Read from a ring buffer character device",

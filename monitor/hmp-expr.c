@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Integer expressions of the human monitor: C's operators + - * / % & | ^ ~ and parentheses on 64-bit numbers. */
+/* Integer expressions of the human monitor: C's operators + - * / % & | ^ ~ and parentheses on
+ * 64-bit numbers. */
 #include "util/osdep.h"
 
 #include "hmp-private.h"

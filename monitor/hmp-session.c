@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A human monitor on a character device: banner, prompt, lines in, text out. Lives in the main loop, under the big lock.
+ * A human monitor on a character device: banner, prompt, lines in, text out. Lives in the main
+ * loop, under the big lock.
  *
- * While output waits for the peer, or a command runs (which may iterate the main loop), no input is taken.
+ * While output waits for the peer, or a command runs (which may iterate the main loop), no input is
+ * taken.
  */
 #include "util/osdep.h"
 
@@ -134,7 +136,8 @@ static void session_read(void *opaque, const uint8_t *buf, size_t len)
 
 static void greet(HmpSession *s)
 {
-    static const char banner[] = "QEMU " INTERFACE_VERSION " monitor - type 'help' for more information\r\n";
+    static const char banner[] =
+        "QEMU " INTERFACE_VERSION " monitor - type 'help' for more information\r\n";
 
     s->greeted = true;
     print_bytes(s, banner, strlen(banner));

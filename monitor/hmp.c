@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The table of human monitor commands, running a line, completing a word. See include/monitor/hmp.h. */
+/* The table of human monitor commands, running a line, completing a word. See
+ * include/monitor/hmp.h. */
 #include "util/osdep.h"
 
 #include <stdarg.h>
@@ -153,7 +154,9 @@ void hmp_execute(Hmp *hmp, const char *line)
         return;
     }
     if (!command->preconfig && !monitor_machine_ready()) {
-        hmp_printf(hmp, "Command '%s' not available with -preconfig until machine initialization has completed.\n",
+        hmp_printf(hmp,
+                   "Command '%s' not available with -preconfig until machine initialization has "
+                   "completed.\n",
                    name);
         return;
     }
@@ -209,7 +212,8 @@ GPtrArray *hmp_complete(const char *line, size_t *start)
 
     g_strstrip(before);
     *start = (size_t)(prefix - line);
-    if (!*before || strcmp(before, "help") == 0 || strcmp(before, "info") == 0 || strcmp(before, "help info") == 0) {
+    if (!*before || strcmp(before, "help") == 0 || strcmp(before, "info") == 0 ||
+        strcmp(before, "help info") == 0) {
         complete_names(prefix, g_str_has_suffix(before, "info"), words);
         return words;
     }

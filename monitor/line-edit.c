@@ -9,8 +9,24 @@
 #define LINE_MAX_LEN 4095
 #define HISTORY_MAX 64
 
-enum { CTRL_A = 1, CTRL_B = 2, CTRL_C = 3, CTRL_D = 4, CTRL_E = 5, CTRL_F = 6, CTRL_H = 8, TAB = 9, CTRL_K = 11,
-       CTRL_L = 12, CTRL_N = 14, CTRL_P = 16, CTRL_U = 21, CTRL_W = 23, ESC = 27, DEL = 127 };
+enum {
+    CTRL_A = 1,
+    CTRL_B = 2,
+    CTRL_C = 3,
+    CTRL_D = 4,
+    CTRL_E = 5,
+    CTRL_F = 6,
+    CTRL_H = 8,
+    TAB = 9,
+    CTRL_K = 11,
+    CTRL_L = 12,
+    CTRL_N = 14,
+    CTRL_P = 16,
+    CTRL_U = 21,
+    CTRL_W = 23,
+    ESC = 27,
+    DEL = 127
+};
 
 struct LineEdit {
     const LineEditFuncs *funcs;
@@ -295,9 +311,11 @@ static void control_key(LineEdit *le, uint8_t c)
 
 static void sequence_end(LineEdit *le, uint8_t c)
 {
-    static const uint8_t letters[] = { ['A'] = CTRL_P, ['B'] = CTRL_N, ['C'] = CTRL_F, ['D'] = CTRL_B,
-                                       ['F'] = CTRL_E, ['H'] = CTRL_A };
-    static const uint8_t numbers[] = { [1] = CTRL_A, [3] = CTRL_D, [4] = CTRL_E, [7] = CTRL_A, [8] = CTRL_E };
+    static const uint8_t letters[] = { ['A'] = CTRL_P, ['B'] = CTRL_N, ['C'] = CTRL_F,
+                                       ['D'] = CTRL_B, ['F'] = CTRL_E, ['H'] = CTRL_A };
+    static const uint8_t numbers[] = {
+        [1] = CTRL_A, [3] = CTRL_D, [4] = CTRL_E, [7] = CTRL_A, [8] = CTRL_E
+    };
     uint8_t key = 0;
 
     le->state = PLAIN;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A line editor for terminals: cursor keys, history, completion. Bytes in, bytes out; knows nothing of monitors.
+ * A line editor for terminals: cursor keys, history, completion. Bytes in, bytes out; knows nothing
+ * of monitors.
  */
 #ifndef MONITOR_LINE_EDIT_H
 #define MONITOR_LINE_EDIT_H

@@ -21,7 +21,7 @@ Monitor *monitor_set_current(Monitor *mon);
 /* The monitor thread's context; NULL before monitor_start(). */
 GMainContext *monitor_context(void);
 
-/* --- qmp.c -------------------------------------------------------------------------------------------- */
+/* --- qmp.c ------------------------------------------------------------------------------------ */
 Monitor *qmp_session_new(bool pretty);
 void qmp_session_start(Monitor *mon);
 void qmp_session_free(Monitor *mon);
@@ -32,17 +32,17 @@ void qmp_broadcast(json_object *message);
 /* qmp_capabilities of the session that runs it. */
 bool qmp_session_negotiate(Monitor *mon, const QMPCapabilityArray *enable, GError **error);
 
-/* --- events.c ------------------------------------------------------------------------------------------- */
+/* --- events.c --------------------------------------------------------------------------------- */
 void monitor_events_init(void);
 void monitor_events_cleanup(void);
 
-/* --- hmp-session.c -------------------------------------------------------------------------------------- */
+/* --- hmp-session.c ---------------------------------------------------------------------------- */
 Monitor *hmp_session_new(bool line_edit);
 void hmp_session_start(Monitor *mon);
 void hmp_session_free(Monitor *mon);
 void hmp_session_flush(Monitor *mon);
 
-/* --- small things --------------------------------------------------------------------------------------- */
+/* --- small things ----------------------------------------------------------------------------- */
 /* Appends text with "\n" as "\r\n". */
 void monitor_append_crlf(GString *out, const char *text, size_t len);
 /* Removes the words that do not begin with prefix. */

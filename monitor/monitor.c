@@ -107,7 +107,8 @@ Monitor *monitor_new_hmp(Chardev *chr, bool line_edit, GError **error)
 
 bool monitor_new_option(const char *text, GError **error)
 {
-    g_autoptr(MonitorOptions) o = qapi_decode_option(&qapi_type_MonitorOptions, text, "chardev", error);
+    g_autoptr(MonitorOptions) o =
+        qapi_decode_option(&qapi_type_MonitorOptions, text, "chardev", error);
     bool control;
     Chardev *chr;
 
@@ -145,7 +146,8 @@ bool monitor_new_spec(const char *spec, bool control, bool pretty, GError **erro
     if (!g_str_has_prefix(spec, "chardev:")) {
         compat_count++;
     }
-    return (control ? monitor_new_qmp(chr, pretty, error) : monitor_new_hmp(chr, true, error)) != NULL;
+    return (control ? monitor_new_qmp(chr, pretty, error) : monitor_new_hmp(chr, true, error)) !=
+           NULL;
 }
 
 /* ---- the thread ---- */

@@ -70,8 +70,8 @@ bool qmp_quit(GError **error)
     return true;
 }
 
-bool qmp_human_monitor_command(const char *command_line, bool has_cpu_index, int64_t cpu_index, char **ret,
-                               GError **error)
+bool qmp_human_monitor_command(const char *command_line, bool has_cpu_index, int64_t cpu_index,
+                               char **ret, GError **error)
 {
     bool (*exists)(int64_t) = monitor_hooks()->cpu_exists;
     GString *out;
@@ -120,7 +120,8 @@ static CommandLineOptionInfo *describe(const OptionGroup *group)
     return info;
 }
 
-bool qmp_query_command_line_options(const char *option, CommandLineOptionInfoArray **ret, GError **error)
+bool qmp_query_command_line_options(const char *option, CommandLineOptionInfoArray **ret,
+                                    GError **error)
 {
     CommandLineOptionInfoArray *list = g_new0(CommandLineOptionInfoArray, 1);
 
@@ -148,12 +149,14 @@ static OptionGroup mon_group = { "mon", mon_params, NULL };
 OPTION_GROUP_REGISTER(mon_group)
 
 static const OptionParam chardev_params[] = {
-    { "backend", "string" }, { "path", "string" },      { "input-path", "string" },   { "host", "string" },
-    { "port", "string" },    { "fd", "string" },        { "to", "number" },           { "ipv4", "boolean" },
-    { "ipv6", "boolean" },   { "wait", "boolean" },     { "server", "boolean" },      { "delay", "boolean" },
-    { "nodelay", "boolean" }, { "reconnect", "number" }, { "reconnect-ms", "number" }, { "telnet", "boolean" },
-    { "mux", "boolean" },    { "signal", "boolean" },   { "size", "size" },           { "chardev", "string" },
-    { "append", "boolean" }, { "logfile", "string" },   { "logappend", "boolean" },   { "tight", "boolean" },
+    { "backend", "string" },   { "path", "string" },        { "input-path", "string" },
+    { "host", "string" },      { "port", "string" },        { "fd", "string" },
+    { "to", "number" },        { "ipv4", "boolean" },       { "ipv6", "boolean" },
+    { "wait", "boolean" },     { "server", "boolean" },     { "delay", "boolean" },
+    { "nodelay", "boolean" },  { "reconnect", "number" },   { "reconnect-ms", "number" },
+    { "telnet", "boolean" },   { "mux", "boolean" },        { "signal", "boolean" },
+    { "size", "size" },        { "chardev", "string" },     { "append", "boolean" },
+    { "logfile", "string" },   { "logappend", "boolean" },  { "tight", "boolean" },
     { "abstract", "boolean" }, { "keep-alive", "boolean" }, { NULL },
 };
 static OptionGroup chardev_group = { "chardev", chardev_params, NULL };

@@ -68,7 +68,8 @@ int monitor_take_fd(const char *name, GError **error)
     return GPOINTER_TO_INT(value) - 1;
 }
 
-bool qmp_add_fd(bool has_fdset_id, int64_t fdset_id, const char *opaque, AddfdInfo **ret, GError **error)
+bool qmp_add_fd(bool has_fdset_id, int64_t fdset_id, const char *opaque, AddfdInfo **ret,
+                GError **error)
 {
     int fd = received_fd(error);
 

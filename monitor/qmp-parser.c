@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QMP input: where a message ends is found by counting brackets outside of strings, so that a message with a syntax error
- * is one error and the next message is found; json-c then parses the message. Strings in single quotes, which QMP accepts,
- * are rewritten with double quotes on the way.
+ * QMP input: where a message ends is found by counting brackets outside of strings, so that a
+ * message with a syntax error is one error and the next message is found; json-c then parses the
+ * message. Strings in single quotes, which QMP accepts, are rewritten with double quotes on the
+ * way.
  */
 #include "util/osdep.h"
 
@@ -114,8 +115,8 @@ static void bracket_byte(QmpParser *parser, char c)
 }
 
 /*
- * json-c turns an integer beyond 64 bits silently into the largest one that fits. Written with a fraction it is a double,
- * which nobody mistakes for an integer.
+ * json-c turns an integer beyond 64 bits silently into the largest one that fits. Written with a
+ * fraction it is a double, which nobody mistakes for an integer.
  */
 static void end_number(QmpParser *parser)
 {
@@ -130,7 +131,8 @@ static void end_number(QmpParser *parser)
         return; /* has a fraction or exponent */
     }
     errno = 0;
-    if (n > 20 || (strtoull(digits, NULL, 10) > (uint64_t)INT64_MAX + 1 && negative) || errno == ERANGE) {
+    if (n > 20 || (strtoull(digits, NULL, 10) > (uint64_t)INT64_MAX + 1 && negative) ||
+        errno == ERANGE) {
         g_string_append(parser->text, ".0");
     }
 }
@@ -178,7 +180,8 @@ void qmp_parser_feed(QmpParser *parser, const uint8_t *buf, size_t len)
     for (size_t i = 0; i < len; i++) {
         uint8_t c = buf[i];
 
-        /* 0xFF is in no UTF-8 text: the client asks for a reset. Control characters end every token. */
+        /* 0xFF is in no UTF-8 text: the client asks for a reset. Control characters end every
+         * token. */
         if (c == 0xff || (c < 0x20 && (parser->quote || !g_ascii_isspace(c))) || c == 0) {
             if (c == 0xff && !parser->text->len) {
                 fail(parser, "stray '\\xFF'");

@@ -2,12 +2,14 @@
 /*
  * QMP sessions: greeting, negotiation, requests in order, out-of-band commands, responses.
  *
- * S1  Input is read and parsed in the monitor thread. In-band requests wait in session->requests and are run by one bottom
- *     half of the main loop, one request per turn, sessions in rotation; never one inside another.
- * S2  Input stops while QUEUE_MAX requests wait or OUT_STOP bytes of output, and goes on when there is room again.
+ * S1  Input is read and parsed in the monitor thread. In-band requests wait in session->requests
+ *     and are run by one bottom half of the main loop, one request per turn, sessions in rotation;
+ *     never one inside another.
+ * S2  Input stops while QUEUE_MAX requests wait or OUT_STOP bytes of output, and goes on when there
+ *     is room again.
  * S3  `generation` counts connections; a response is written only to the connection that asked.
- * S4  Requests that came before the end of the input are run all the same (`printf ... | program -qmp stdio`), unless
- *     another client comes first.
+ * S4  Requests that came before the end of the input are run all the same (`printf ... | program
+ *     -qmp stdio`), unless another client comes first.
  *
  * Everything in a session is under its lock, except what belongs to the monitor thread (parser).
  */
@@ -81,7 +83,8 @@ static gboolean wake_input(gpointer opaque)
 
 static bool must_stop(const QmpSession *s)
 {
-    return g_queue_get_length((GQueue *)&s->requests) >= QUEUE_MAX || s->out->len - s->out_pos >= OUT_STOP;
+    return g_queue_get_length((GQueue *)&s->requests) >= QUEUE_MAX ||
+           s->out->len - s->out_pos >= OUT_STOP;
 }
 
 /* From any thread: lets the monitor thread ask can_read() again. */
@@ -220,7 +223,8 @@ static const QmpCommand *find_command(QmpSession *s, const Request *r, GError **
     }
     command = qmp_find_command(r->command);
     if (!command) {
-        error_set_class(error, TERN_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found", r->command);
+        error_set_class(error, TERN_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found",
+                        r->command);
         return NULL;
     }
     if (r->oob && !(command->flags & QMP_ALLOW_OOB)) {
@@ -228,7 +232,8 @@ static const QmpCommand *find_command(QmpSession *s, const Request *r, GError **
         return NULL;
     }
     if (!(command->flags & QMP_ALLOW_PRECONFIG) && !monitor_machine_ready()) {
-        error_set(error, "The command '%s' is permitted only after machine initialization has completed",
+        error_set(error,
+                  "The command '%s' is permitted only after machine initialization has completed",
                   r->command);
         return NULL;
     }
@@ -357,7 +362,8 @@ static bool take_command(QmpSession *s, Request *r, const char *name, json_objec
 }
 
 /* Checks one member of a request. */
-static bool take_member(QmpSession *s, Request *r, const char *name, json_object *value, bool oob_allowed)
+static bool take_member(QmpSession *s, Request *r, const char *name, json_object *value,
+                        bool oob_allowed)
 {
     if (strcmp(name, "id") == 0) {
         return true; /* taken before */
@@ -484,7 +490,7 @@ static size_t session_can_read(void *opaque)
     g_mutex_lock(&s->lock);
     stop = s->stopped = must_stop(s);
     g_mutex_unlock(&s->lock);
-    /* one byte at a time near the limit: a chunk may hold many requests */
+    /* a chunk may hold some more requests than QUEUE_MAX; they wait too */
     return stop ? 0 : 4096;
 }
 

@@ -6,9 +6,9 @@
 
 #include "qapi/qapi.h"
 
-#define SCALAR(c_name, c_type, c_kind, c_bits)                                                  \
-    const QapiType qapi_type_##c_name = {                                                       \
-        .name = #c_name, .kind = (c_kind), .bits = (c_bits), .size = sizeof(c_type)             \
+#define SCALAR(c_name, c_type, c_kind, c_bits)                                      \
+    const QapiType qapi_type_##c_name = {                                           \
+        .name = #c_name, .kind = (c_kind), .bits = (c_bits), .size = sizeof(c_type) \
     }
 
 SCALAR(bool, bool, QAPI_KIND_BOOL, 0);
@@ -27,11 +27,11 @@ SCALAR(str, char *, QAPI_KIND_STR, 0);
 SCALAR(null, bool, QAPI_KIND_NULL, 0);
 SCALAR(any, json_object *, QAPI_KIND_ANY, 0);
 
-#define LIST(c_name, c_element)                                                                 \
-    const QapiType qapi_type_##c_name = {                                                       \
-        .name = #c_name, .kind = QAPI_KIND_ARRAY, .size = sizeof(c_name),                       \
-        .element = &qapi_type_##c_element                                                       \
-    }
+#define LIST(c_name, c_element)                                    \
+    const QapiType qapi_type_##c_name = { .name = #c_name,         \
+                                          .kind = QAPI_KIND_ARRAY, \
+                                          .size = sizeof(c_name),  \
+                                          .element = &qapi_type_##c_element }
 
 LIST(StrArray, str);
 LIST(BoolArray, bool);

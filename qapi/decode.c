@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON to QAPI values, typed or from key=value strings. Table-driven; see include/qapi/qapi.h. The texts of the
- * errors are the ones that QMP clients know.
+ * JSON to QAPI values, typed or from key=value strings. Table-driven; see include/qapi/qapi.h. The
+ * texts of the errors are the ones that QMP clients know.
  *
- * D1  A value under construction is zeroed first and consistent at every moment, so that an error may free it: tags
- *     are stored before branches, lengths of lists grow with their items.
+ * D1  A value under construction is zeroed first and consistent at every moment, so that an error
+ *     may free it: tags are stored before branches, lengths of lists grow with their items.
  * D2  Depth of recursion is bounded by the depth of the input, which its parser limits.
  */
 #include "util/osdep.h"
@@ -31,8 +31,10 @@ typedef struct Decoder {
     GError **error;
 } Decoder;
 
-static bool decode_slot(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *slot);
-static bool decode_content(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *value);
+static bool decode_slot(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                        void *slot);
+static bool decode_content(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                           void *value);
 
 /* ---- messages ---- */
 
@@ -155,11 +157,13 @@ static bool fail_integer(Decoder *d, const QapiType *type, const Path *path)
     if (type->bits == 64) {
         return fail_expects(d, path, type->kind == QAPI_KIND_INT ? "an integer" : "uint64");
     }
-    g_snprintf(expected, sizeof(expected), "%sint%u_t", type->kind == QAPI_KIND_INT ? "" : "u", type->bits);
+    g_snprintf(expected, sizeof(expected), "%sint%u_t", type->kind == QAPI_KIND_INT ? "" : "u",
+               type->bits);
     return fail_expects(d, path, expected);
 }
 
-static bool decode_int_keyval(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *slot)
+static bool decode_int_keyval(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                              void *slot)
 {
     const char *s = string_of(in);
     uint64_t u;
@@ -186,7 +190,8 @@ static bool decode_int_keyval(Decoder *d, const QapiType *type, json_object *in,
     return store_signed(type, i, slot) || fail_integer(d, type, path);
 }
 
-static bool decode_int(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *slot)
+static bool decode_int(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                       void *slot)
 {
     uint64_t u;
     int64_t i;
@@ -208,7 +213,8 @@ static bool decode_int(Decoder *d, const QapiType *type, json_object *in, const 
     }
     if (i < 0) {
         /* clients write 2^64 - n as -n; narrower types do not wrap */
-        return (type->bits == 64 && store_unsigned(type, (uint64_t)i, slot)) || fail_integer(d, type, path);
+        return (type->bits == 64 && store_unsigned(type, (uint64_t)i, slot)) ||
+               fail_integer(d, type, path);
     }
     return store_unsigned(type, u, slot) || fail_integer(d, type, path);
 }
@@ -249,7 +255,8 @@ static bool decode_str(Decoder *d, json_object *in, const Path *path, char **val
     return true;
 }
 
-static bool decode_enum(Decoder *d, const QapiType *type, json_object *in, const Path *path, int *value)
+static bool decode_enum(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                        int *value)
 {
     const char *s = string_of(in);
     g_autofree char *text = NULL;
@@ -269,7 +276,8 @@ static bool decode_enum(Decoder *d, const QapiType *type, json_object *in, const
 
 /* ---- lists ---- */
 
-static bool decode_array(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *value)
+static bool decode_array(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                         void *value)
 {
     StrArray *array = value;
     size_t step = qapi_slot_size(type->element);
@@ -297,7 +305,8 @@ static bool decode_array(Decoder *d, const QapiType *type, json_object *in, cons
 
 /* ---- structs and unions ---- */
 
-static bool decode_members(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *value)
+static bool decode_members(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                           void *value)
 {
     char *base = value;
     const QapiBranch *branch;
@@ -337,7 +346,8 @@ static bool member_known(const QapiType *type, const void *value, const char *na
     return branch && member_known(branch->type, (const char *)value + branch->offset, name);
 }
 
-static bool decode_struct(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *value)
+static bool decode_struct(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                          void *value)
 {
     if (!json_object_is_type(in, json_type_object)) {
         return fail_type(d, path, "object");
@@ -423,7 +433,8 @@ static const QapiBranch *choose_branch(Decoder *d, const QapiType *type, json_ob
     return NULL;
 }
 
-static bool decode_alternate(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *value)
+static bool decode_alternate(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                             void *value)
 {
     const QapiBranch *branch = choose_branch(d, type, in);
     char *base = value;
@@ -440,7 +451,8 @@ static bool decode_alternate(Decoder *d, const QapiType *type, json_object *in, 
 
 /* ---- put together ---- */
 
-static bool decode_content(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *value)
+static bool decode_content(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                           void *value)
 {
     switch (type->kind) {
     case QAPI_KIND_ARRAY:
@@ -452,7 +464,8 @@ static bool decode_content(Decoder *d, const QapiType *type, json_object *in, co
     }
 }
 
-static bool decode_slot(Decoder *d, const QapiType *type, json_object *in, const Path *path, void *slot)
+static bool decode_slot(Decoder *d, const QapiType *type, json_object *in, const Path *path,
+                        void *slot)
 {
     switch (type->kind) {
     case QAPI_KIND_BOOL:
@@ -506,7 +519,8 @@ bool qapi_args_decode(const QapiType *type, json_object *in, void *args, GError 
     return ok;
 }
 
-void *qapi_decode_option(const QapiType *type, const char *text, const char *implied_key, GError **error)
+void *qapi_decode_option(const QapiType *type, const char *text, const char *implied_key,
+                         GError **error)
 {
     json_object *in = keyval_parse(text, implied_key, false, NULL, error);
     void *value;

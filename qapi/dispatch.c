@@ -44,7 +44,8 @@ bool qmp_run(const char *name, json_object *args, json_object **ret, GError **er
     json_object *out = NULL;
 
     if (!command) {
-        return error_set_class(error, TERN_ERROR_COMMAND_NOT_FOUND, "The command %s has not been found", name);
+        return error_set_class(error, TERN_ERROR_COMMAND_NOT_FOUND,
+                               "The command %s has not been found", name);
     }
     if (!command->run(args, &out, error)) {
         return false;

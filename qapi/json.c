@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON text in the shape that QMP clients and their test filters know: ", " and ": " between, ASCII only. json-c's own
- * writer spaces differently and passes invalid UTF-8 on.
+ * JSON text in the shape that QMP clients and their test filters know: ", " and ": " between, ASCII
+ * only. json-c's own writer spaces differently and passes invalid UTF-8 on.
  */
 #include "util/osdep.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Socket channels: unix (also abstract), TCP over IPv4 and IPv6, vsock, inherited or passed descriptors.
- * Addresses are the QAPI type SocketAddress (qapi/sockets.json).
+ * Socket channels: unix (also abstract), TCP over IPv4 and IPv6, vsock, inherited or passed
+ * descriptors. Addresses are the QAPI type SocketAddress (qapi/sockets.json).
  */
 #ifndef IO_SOCKET_H
 #define IO_SOCKET_H
@@ -17,14 +17,14 @@ IoChannel *io_socket_new_fd(int fd, GError **error);
 bool io_socket_pair(IoChannel *pair[2], GError **error);
 
 /*
- * Connecting in the background: done is called once in ctx (NULL: main loop), with a channel that it owns or with an
- * error (borrowed). timeout_ms 0: none. Not called after io_connect_cancel(), which frees the handle; so does done's
- * return.
+ * Connecting in the background: done is called once in ctx (NULL: main loop), with a channel that
+ * it owns or with an error (borrowed). timeout_ms 0: none. Not called after io_connect_cancel(),
+ * which frees the handle; so does done's return.
  */
 typedef struct IoConnect IoConnect;
 typedef void IoConnectFunc(IoChannel *ioc, const GError *error, void *opaque);
-IoConnect *io_socket_connect_async(const SocketAddress *addr, unsigned timeout_ms, GMainContext *ctx,
-                                   IoConnectFunc *done, void *opaque);
+IoConnect *io_socket_connect_async(const SocketAddress *addr, unsigned timeout_ms,
+                                   GMainContext *ctx, IoConnectFunc *done, void *opaque);
 void io_connect_cancel(IoConnect *connect);
 
 /* Own and remote address; NULL with an error for what is not a socket. */
@@ -36,9 +36,9 @@ SocketAddress *io_socket_address_parse(const char *text, GError **error);
 char *io_socket_address_format(const SocketAddress *addr);
 
 /*
- * A listener accepts connections in a context and hands each one to its function, which owns the channel (non-blocking
- * is the caller's choice: accepted channels block). An existing socket file at a unix path is replaced; it is
- * unlinked by io_listener_free() too, if the listener made it.
+ * A listener accepts connections in a context and hands each one to its function, which owns the
+ * channel (non-blocking is the caller's choice: accepted channels block). An existing socket file
+ * at a unix path is replaced; it is unlinked by io_listener_free() too, if the listener made it.
  */
 typedef struct IoListener IoListener;
 typedef void IoAcceptFunc(IoListener *listener, IoChannel *ioc, void *opaque);
@@ -49,7 +49,8 @@ void io_listener_start(IoListener *listener, GMainContext *ctx, IoAcceptFunc *fu
 void io_listener_stop(IoListener *listener);
 /* Waits for one connection (listener stopped). */
 IoChannel *io_listener_accept_wait(IoListener *listener, GError **error);
-/* Where it listens, with the real port; the first if there are several. Free with qapi_free_SocketAddress(). */
+/* Where it listens, with the real port; the first if there are several. Free with
+ * qapi_free_SocketAddress(). */
 SocketAddress *io_listener_address(IoListener *listener, GError **error);
 void io_listener_free(IoListener *listener); /* NULL is allowed */
 

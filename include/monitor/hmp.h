@@ -3,16 +3,17 @@
  * Human monitor commands: `static const HmpCommand commands[] = {...}; HMP_REGISTER(commands)`.
  *
  * The argument specification is a list of NAME:TYPE, separated by ','. Types:
- *     s  a word or a "quoted string"         S  the rest of the line
- *     F  as s, a file name                   B  as s, a block device's name
- *     i  an integer expression (decimal, 0x) l  as i, counts in MiB when it has no suffix (bytes result)
- *     o  a size with suffix                  b  on|off
- *     -x a flag: NAME is present if "-x" is given
- *     /  a format as x and xp have it ("/16xb"), see hmp_arg_format()
- * A '?' behind the type makes the argument optional.  Example: "force:-f,device:s", "size:i,addr:i?".
+ *     s   a word or a "quoted string"      S   the rest of the line
+ *     F   as s, a file name                B   as s, a block device's name
+ *     i   an integer expression            l   as i, in MiB (the result is bytes)
+ *     o   a size, in MiB without suffix    b   on|off
+ *     -x  a flag: NAME is present if "-x" is given
+ *     /   a format as x and xp have it ("/16xb"), see hmp_arg_format()
+ * A '?' behind the type makes the argument optional. Examples: "force:-f,device:s",
+ * "size:i,addr:i?".
  *
- * Functions run in the main thread under the big lock. They print and never fail; hmp_report_error() prints
- * "Error: ..." in stock's way.
+ * Functions run in the main thread under the big lock. They print and never fail;
+ * hmp_report_error() prints "Error: ..." in stock's way.
  */
 #ifndef MONITOR_HMP_H
 #define MONITOR_HMP_H
@@ -31,15 +32,16 @@ typedef struct HmpCommand {
     const char *help;
     void (*run)(Hmp *hmp, const HmpArgs *args);
     bool preconfig; /* may run before the machine exists */
-    /* Completion of argument `n` (0-based) that begins with prefix: adds g_strdup()ed words. May be NULL. */
+    /* Completion of argument `n` (0-based) that begins with prefix: adds g_strdup()ed words. May be
+     * NULL. */
     void (*complete)(unsigned n, const char *prefix, GPtrArray *words);
 } HmpCommand;
 
 void hmp_register_commands(const HmpCommand *commands, unsigned n);
-#define HMP_REGISTER(table)                                                                     \
-    static void __attribute__((constructor)) hmp_register_##table##_(void)                      \
-    {                                                                                           \
-        hmp_register_commands(table, G_N_ELEMENTS(table));                                      \
+#define HMP_REGISTER(table)                                                \
+    static void __attribute__((constructor)) hmp_register_##table##_(void) \
+    {                                                                      \
+        hmp_register_commands(table, G_N_ELEMENTS(table));                 \
     }
 
 void hmp_printf(Hmp *hmp, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
@@ -53,8 +55,10 @@ const char *hmp_arg_str(const HmpArgs *args, const char *name);
 /* dflt if absent. */
 int64_t hmp_arg_int(const HmpArgs *args, const char *name, int64_t dflt);
 bool hmp_arg_bool(const HmpArgs *args, const char *name, bool dflt);
-/* A '/' argument: count (1 if not given), format letter ('x' if not given), unit letter b h w g (0 if not given). */
-void hmp_arg_format(const HmpArgs *args, const char *name, unsigned *count, char *format, char *unit);
+/* A '/' argument: count (1 if not given), format letter ('x' if not given), unit letter b h w g (0
+ * if not given). */
+void hmp_arg_format(const HmpArgs *args, const char *name, unsigned *count, char *format,
+                    char *unit);
 
 /* The CPU that commands look at (human-monitor-command's cpu-index, "cpu N"). */
 int64_t hmp_cpu_index(const Hmp *hmp);

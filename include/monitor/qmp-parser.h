@@ -17,7 +17,8 @@
 #define QMP_MAX_MESSAGE (64u << 20)
 #define QMP_MAX_NESTING 1024
 
-/* Takes value; exactly one of value (may be NULL for a JSON null) and error is meant, error is borrowed. */
+/* Takes value; exactly one of value (may be NULL for a JSON null) and error is meant, error is
+ * borrowed. */
 typedef void QmpMessageFunc(json_object *value, const GError *error, void *opaque);
 
 typedef struct QmpParser {

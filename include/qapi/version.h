@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Two versions: that of the interface, which clients compare with the QEMU release whose commands and machines they
- * expect (libvirt refuses what is too old), and our own.
+ * Two versions: that of the interface, which clients compare with the QEMU release whose commands
+ * and machines they expect (libvirt refuses what is too old), and our own.
  */
 #ifndef QAPI_VERSION_H
 #define QAPI_VERSION_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QMP input: framing (monitor/qmp-parser), then what a client can reach with a message: decoding of arguments into
- * large types and the way back, and commands that do nothing to the host.
+ * QMP input: framing (monitor/qmp-parser), then what a client can reach with a message: decoding of
+ * arguments into large types and the way back, and commands that do nothing to the host.
  */
 #include "util/osdep.h"
 
@@ -57,9 +57,21 @@ static void check_type(const QapiType *type, json_object *in, QapiInput mode)
 static bool harmless(const char *command)
 {
     static const char *const names[] = {
-        "query-version", "query-commands", "query-qmp-schema", "query-chardev", "query-chardev-backends",
-        "query-fdsets", "query-command-line-options", "ringbuf-read", "ringbuf-write", "qom-list", "qom-get",
-        "qom-list-types", "qom-list-properties", "chardev-remove", "remove-fd",
+        "query-version",
+        "query-commands",
+        "query-qmp-schema",
+        "query-chardev",
+        "query-chardev-backends",
+        "query-fdsets",
+        "query-command-line-options",
+        "ringbuf-read",
+        "ringbuf-write",
+        "qom-list",
+        "qom-get",
+        "qom-list-types",
+        "qom-list-properties",
+        "chardev-remove",
+        "remove-fd",
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -73,7 +85,8 @@ static bool harmless(const char *command)
 /* Lines for the human monitor, made harmless by what stands before them. */
 static void try_line(const char *text)
 {
-    static const char *const before[] = { "help ", "print ", "print /", "info version ", "ringbuf_read r " };
+    static const char *const before[] = { "help ", "print ", "print /", "info version ",
+                                          "ringbuf_read r " };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(before); i++) {
         g_autofree char *line = g_strconcat(before[i], text, NULL);
@@ -95,13 +108,15 @@ static void try_command(json_object *message)
         return;
     }
     name = json_object_get_string(execute);
-    if (json_object_object_get_ex(message, "arguments", &args) && !json_object_is_type(args, json_type_object)) {
+    if (json_object_object_get_ex(message, "arguments", &args) &&
+        !json_object_is_type(args, json_type_object)) {
         args = NULL;
     }
     if (strcmp(name, "human-monitor-command") == 0) {
         json_object *line;
 
-        if (json_object_object_get_ex(args, "command-line", &line) && json_object_is_type(line, json_type_string)) {
+        if (json_object_object_get_ex(args, "command-line", &line) &&
+            json_object_is_type(line, json_type_string)) {
             try_line(json_object_get_string(line));
         }
     } else if (harmless(name)) {
@@ -116,8 +131,8 @@ static void try_command(json_object *message)
 static void message(json_object *value, const GError *error, void *opaque)
 {
     static const QapiType *const types[] = {
-        &qapi_type_ChardevBackend, &qapi_type_SchemaInfo, &qapi_type_ObjectOptions, &qapi_type_SocketAddressLegacy,
-        &qapi_type_StrArray,
+        &qapi_type_ChardevBackend,      &qapi_type_SchemaInfo, &qapi_type_ObjectOptions,
+        &qapi_type_SocketAddressLegacy, &qapi_type_StrArray,
     };
     json_object *args = value;
 

@@ -181,12 +181,14 @@ static void test_refused_options(void)
     refuse("pipe,id=a", "chardev: pipe: no device path given");
     refuse("mux,id=a", "chardev: mux: no chardev given");
     refuse("mux,id=a,chardev=zz", "mux: base chardev zz not found");
-    refuse("file,id=a,path=/nonexistent/x", "Could not open '/nonexistent/x': No such file or directory");
+    refuse("file,id=a,path=/nonexistent/x",
+           "Could not open '/nonexistent/x': No such file or directory");
     refuse("socket,id=a,path=/x,host=h", "None or one of 'path', 'fd' or 'host' option required.");
     refuse("socket,id=a,host=localhost", "chardev: socket: no port given");
     refuse("socket,id=a,path=/x,server=maybe", "Parameter 'server' expects 'on' or 'off'");
     refuse("socket,id=a,path=/x,server=on,wait=maybe", "Parameter 'wait' expects 'on' or 'off'");
-    refuse("socket,id=a,path=/x,wait=on", "'wait' option is incompatible with socket in client connect mode");
+    refuse("socket,id=a,path=/x,wait=on",
+           "'wait' option is incompatible with socket in client connect mode");
     refuse("socket,id=a,path=/x,server=on,wait=off,reconnect=1",
            "'reconnect' option is incompatible with socket in server listen mode");
     refuse("socket,id=a,path=/x,reconnect=1,reconnect-ms=5",
@@ -562,7 +564,8 @@ static void test_inherited_socket(void)
 
 static void test_telnet(void)
 {
-    static const uint8_t input[] = { 'a', 255, 253, 1, 'b', 255, 255, 255, 243, 255, 250, 24, 'x', 255, 240, 'c' };
+    static const uint8_t input[] = { 'a', 255, 253, 1,  'b', 255, 255, 255,
+                                     243, 255, 250, 24, 'x', 255, 240, 'c' };
     g_autofree char *path = in_dir("tn");
     Chardev *chr = make_f("socket,id=t,path=%s,server=on,wait=off,telnet=on", path);
     IoChannel *peer = connect_to(path);
@@ -574,7 +577,8 @@ static void test_telnet(void)
         io_channel_write_all(peer, input + i, 1, NULL);
         iterate(1);
     }
-    wait_text(f.in, "ab\xff" "c");
+    wait_text(f.in, "ab\xff"
+                    "c");
     g_assert_cmpstr(f.events->str, ==, "OB");
     peer_read(peer, "\xff\xfb\x01\xff\xfb\x03");
     io_channel_unref(peer);
@@ -598,19 +602,29 @@ static void test_mux(void)
     wait_text(b.events, "iO");
     io_channel_write_all(peer, "1", 1, NULL);
     wait_text(b.in, "1");
-    io_channel_write_all(peer, "\x01" "c2\x01\x01", 5, NULL);
+    io_channel_write_all(peer,
+                         "\x01"
+                         "c2\x01\x01",
+                         5, NULL);
     wait_text(a.in, "2\x01");
     g_assert_cmpstr(b.in->str, ==, "1");
     g_assert_true(g_str_has_suffix(b.events->str, "o"));
     g_assert_true(g_str_has_suffix(a.events->str, "i"));
-    io_channel_write_all(peer, "\x01" "b", 2, NULL);
+    io_channel_write_all(peer,
+                         "\x01"
+                         "b",
+                         2, NULL);
     iterate(20);
     g_assert_true(g_str_has_suffix(a.events->str, "B"));
     /* a full front end keeps its input, the other one's goes on */
     a.room = 0;
     io_channel_write_all(peer, "stay", 4, NULL);
     iterate(20);
-    io_channel_write_all(peer, "\x01" "c" "go", 4, NULL);
+    io_channel_write_all(peer,
+                         "\x01"
+                         "c"
+                         "go",
+                         4, NULL);
     wait_text(b.in, "1go");
     a.room = 100;
     chardev_accept_input(&a.fe);
@@ -634,8 +648,9 @@ static void test_mux(void)
 static void test_chardev_add(void)
 {
     g_autofree char *path = in_dir("qmp");
-    g_autofree char *text = g_strdup_printf(
-        "{\"type\":\"socket\",\"data\":{\"addr\":{\"type\":\"unix\",\"data\":{\"path\":\"%s\"}},\"wait\":true}}", path);
+    g_autofree char *text = g_strdup_printf("{\"type\":\"socket\",\"data\":{\"addr\":{\"type\":"
+                                            "\"unix\",\"data\":{\"path\":\"%s\"}},\"wait\":true}}",
+                                            path);
     json_object *in = json_tokener_parse(text);
     g_autoptr(ChardevBackend) backend = qapi_decode_ChardevBackend(in, QAPI_INPUT_JSON, NULL);
     g_autoptr(ChardevInfoArray) list = NULL;

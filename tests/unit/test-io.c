@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Channels: transfers, waiting, shutdown from another thread, descriptors, commands, listeners, faults. */
+/* Channels: transfers, waiting, shutdown from another thread, descriptors, commands, listeners,
+ * faults. */
 #include "util/osdep.h"
 
 #include <fcntl.h>
@@ -408,7 +409,8 @@ static void test_file(void)
     g_clear_error(&error);
     io_channel_unref(ioc);
     g_assert_null(io_channel_new_file("/nonexistent/x", O_RDONLY, 0, &error));
-    g_assert_cmpstr(error->message, ==, "Could not open '/nonexistent/x': No such file or directory");
+    g_assert_cmpstr(error->message, ==,
+                    "Could not open '/nonexistent/x': No such file or directory");
     g_clear_error(&error);
 }
 
@@ -485,10 +487,12 @@ static void bad_address(const char *text)
 
 static void test_addresses(void)
 {
-    check_address("tcp:localhost:5555", "{\"type\": \"inet\", \"host\": \"localhost\", \"port\": \"5555\"}", NULL);
-    check_address("tcp:[::1]:5555,ipv6=on,to=5600",
-                  "{\"type\": \"inet\", \"host\": \"::1\", \"port\": \"5555\", \"to\": 5600, \"ipv6\": true}",
-                  "tcp:[::1]:5555");
+    check_address("tcp:localhost:5555",
+                  "{\"type\": \"inet\", \"host\": \"localhost\", \"port\": \"5555\"}", NULL);
+    check_address(
+        "tcp:[::1]:5555,ipv6=on,to=5600",
+        "{\"type\": \"inet\", \"host\": \"::1\", \"port\": \"5555\", \"to\": 5600, \"ipv6\": true}",
+        "tcp:[::1]:5555");
     check_address(":0", "{\"type\": \"inet\", \"host\": \"\", \"port\": \"0\"}", "tcp::0");
     check_address("unix:/tmp/a b", "{\"type\": \"unix\", \"path\": \"/tmp/a b\"}", NULL);
     check_address("fd:name", "{\"type\": \"fd\", \"str\": \"name\"}", NULL);
@@ -636,7 +640,8 @@ static void test_connect_cancel_and_failure(void)
     iterate_until(&result.done);
     g_assert_null(result.ioc);
 
-    /* a listener that does not accept: its queue fills, then connecting waits until the time is over */
+    /* a listener that does not accept: its queue fills, then connecting waits until the time is
+     * over */
     full = io_socket_address_parse(where, NULL);
     listener = io_listener_new(full, 0, &error);
     g_assert_no_error(error);

@@ -190,9 +190,9 @@ static void expect_silence(Client *c)
     g_assert_cmpstr(c->in->str, ==, "");
 }
 
-#define GREETING                                                                                               \
-    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 2, \"minor\": 0, \"major\": 10}, \"package\": \"Tern "     \
-    TERN_VERSION "\"}, \"capabilities\": [\"oob\"]}}"
+#define GREETING                                                                       \
+    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 2, \"minor\": 0, \"major\": 10}, " \
+    "\"package\": \"Tern " TERN_VERSION "\"}, \"capabilities\": [\"oob\"]}}"
 #define EMPTY "{\"return\": {}}"
 
 static Client *session(bool oob)
@@ -200,8 +200,9 @@ static Client *session(bool oob)
     Client *c = client_new(socket_path);
 
     expect(c, GREETING);
-    ask(c, oob ? "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}"
-               : "{\"execute\":\"qmp_capabilities\"}",
+    ask(c,
+        oob ? "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}"
+            : "{\"execute\":\"qmp_capabilities\"}",
         EMPTY);
     return c;
 }
@@ -214,17 +215,21 @@ static void test_negotiation(void)
 
     expect(c, GREETING);
     ask(c, "{\"execute\":\"query-version\"}",
-        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Expecting capabilities negotiation with "
+        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Expecting capabilities "
+        "negotiation with "
         "'qmp_capabilities'\"}}");
     ask(c, "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"nope\"]}}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'enable[0]' does not accept value "
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'enable[0]' does not "
+        "accept value "
         "'nope'\"}}");
     ask(c, "{\"execute\":\"qmp_capabilities\"}", EMPTY);
     ask(c, "{\"execute\":\"qmp_capabilities\"}",
-        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Capabilities negotiation is already complete, "
+        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Capabilities negotiation is "
+        "already complete, "
         "command ignored\"}}");
     ask(c, "{\"exec-oob\":\"test-oob\",\"id\":1}",
-        "{\"id\": 1, \"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'exec-oob' is "
+        "{\"id\": 1, \"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member "
+        "'exec-oob' is "
         "unexpected\"}}");
     client_free(c);
     /* the next connection begins anew */
@@ -238,27 +243,36 @@ static void test_requests(void)
     Client *c = session(false);
 
     ask(c, "{\"execute\":\"nope\",\"id\":null}",
-        "{\"id\": null, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nope has not been "
+        "{\"id\": null, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nope "
+        "has not been "
         "found\"}}");
     ask(c, "{\"execute\":3}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'execute' must be a string\"}}");
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'execute' must be "
+        "a string\"}}");
     ask(c, "{\"id\":[1,{}]}",
-        "{\"id\": [1, {}], \"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input lacks member "
+        "{\"id\": [1, {}], \"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input lacks "
+        "member "
         "'execute'\"}}");
-    ask(c, "[]", "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input must be a JSON object\"}}");
+    ask(c, "[]",
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input must be a JSON "
+        "object\"}}");
     ask(c, "{\"execute\":\"query-version\",\"x\":1}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'x' is unexpected\"}}");
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'x' is "
+        "unexpected\"}}");
     ask(c, "{\"execute\":\"query-version\",\"arguments\":[]}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'arguments' must be an object\"}}");
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'arguments' must "
+        "be an object\"}}");
     ask(c, "{\"execute\":\"query-version\",\"arguments\":{\"a\":1},\"id\":\"i\"}",
-        "{\"id\": \"i\", \"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'a' is unexpected\"}}");
+        "{\"id\": \"i\", \"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'a' is "
+        "unexpected\"}}");
     ask(c, "{'execute':'query-version','id':'\\u00e9'}",
-        "{\"return\": {\"qemu\": {\"major\": 10, \"minor\": 0, \"micro\": 2}, \"package\": \"Tern " TERN_VERSION
-        "\"}, \"id\": \"\\u00E9\"}");
+        "{\"return\": {\"qemu\": {\"major\": 10, \"minor\": 0, \"micro\": 2}, \"package\": "
+        "\"Tern " TERN_VERSION "\"}, \"id\": \"\\u00E9\"}");
     client_write(c, "{\"execute\":\"test-silent\"}");
     ask(c, "{\"execute\":\"test-oob\"}", "{\"return\": true}");
     client_write(c, "{\"execute\":\"query-ver\xff");
-    expect(c, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON parse error, missing terminating quote\"}}");
+    expect(c, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON parse error, missing "
+              "terminating quote\"}}");
     ask(c, "{\"execute\":\"test-oob\"}", "{\"return\": true}");
     client_free(c);
 }
@@ -269,7 +283,8 @@ static void test_preconfig(void)
 
     machine_is_ready = false;
     ask(c, "{\"execute\":\"test-late\"}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"The command 'test-late' is permitted only after "
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"The command 'test-late' is "
+        "permitted only after "
         "machine initialization has completed\"}}");
     machine_is_ready = true;
     ask(c, "{\"execute\":\"test-late\"}", EMPTY);
@@ -283,7 +298,8 @@ static void test_order(void)
     GString *all = g_string_new(NULL);
 
     for (int i = 0; i < 200; i++) {
-        g_string_append_printf(all, "{\"execute\":\"%s\",\"id\":%d}", i % 3 ? "test-oob" : "test-nested", i);
+        g_string_append_printf(all, "{\"execute\":\"%s\",\"id\":%d}",
+                               i % 3 ? "test-oob" : "test-nested", i);
     }
     client_write(c, all->str);
     for (int i = 0; i < 200; i++) {
@@ -314,15 +330,19 @@ static void test_out_of_band(void)
     client_write(c, "{\"execute\":\"test-busy\",\"id\":\"busy\"}\n");
     client_write(c, "{\"execute\":\"test-oob\",\"id\":\"queued\"}\n");
     thread = g_thread_new("client", send_out_of_band, c);
-    expect(c, "{\"return\": false, \"id\": \"now\"}"); /* not in the main thread, and before the others */
+    expect(
+        c,
+        "{\"return\": false, \"id\": \"now\"}"); /* not in the main thread, and before the others */
     expect(c, "{\"return\": {}, \"id\": \"busy\"}");
     expect(c, "{\"return\": true, \"id\": \"queued\"}");
     g_thread_join(thread);
     ask(c, "{\"exec-oob\":\"query-version\",\"id\":1}",
-        "{\"id\": 1, \"error\": {\"class\": \"GenericError\", \"desc\": \"The command query-version does not "
+        "{\"id\": 1, \"error\": {\"class\": \"GenericError\", \"desc\": \"The command "
+        "query-version does not "
         "support OOB\"}}");
     ask(c, "{\"execute\":\"test-oob\",\"exec-oob\":\"test-oob\"}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'execute' clashes with "
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"QMP input member 'execute' clashes "
+        "with "
         "'exec-oob'\"}}");
     client_free(c);
 }
@@ -343,7 +363,8 @@ static void test_events(void)
     Client *c = session(false);
 
     ask(c, "{\"execute\":\"nope\"}",
-        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nope has not been found\"}}");
+        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nope has not been "
+        "found\"}}");
     client_write(c, "{\"execute\":\"test-event\",\"arguments\":{\"name\":\"STOP\"}}");
     expect_event(c, "\"event\": \"STOP\", \"data\": {\"name\": \"STOP\"}}");
     expect(c, EMPTY);
@@ -417,8 +438,10 @@ static void test_disconnect(void)
 {
     Client *c = session(true), *next;
 
-    client_write(c, "{\"execute\":\"test-nested\",\"id\":\"old\"}{\"execute\":\"test-nested\",\"id\":\"old2\"}"
-                    "{\"execute\":\"test-ne");
+    client_write(
+        c,
+        "{\"execute\":\"test-nested\",\"id\":\"old\"}{\"execute\":\"test-nested\",\"id\":\"old2\"}"
+        "{\"execute\":\"test-ne");
     g_usleep(5000);
     client_free(c);
     next = session(false);
@@ -441,14 +464,17 @@ static void test_descriptors(void)
     GError *error = NULL;
 
     ask(c, "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"a\"}}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"No file descriptor supplied via SCM_RIGHTS\"}}");
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"No file descriptor supplied via "
+        "SCM_RIGHTS\"}}");
     send_with_fd(c, "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"a\"}}", fd);
     expect(c, EMPTY);
     send_with_fd(c, "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"1\"}}", fd);
-    expect(c, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'fdname' expects a name not "
+    expect(c, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'fdname' expects a "
+              "name not "
               "starting with a digit\"}}");
     ask(c, "{\"execute\":\"closefd\",\"arguments\":{\"fdname\":\"b\"}}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"File descriptor named 'b' not found\"}}");
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"File descriptor named 'b' not "
+        "found\"}}");
     ask(c, "{\"execute\":\"closefd\",\"arguments\":{\"fdname\":\"a\"}}", EMPTY);
     /* the descriptor may come with an earlier message */
     send_with_fd(c, "{\"execute\":\"test-oob\"}", fd);
@@ -511,15 +537,25 @@ static void test_human_monitor_command(void)
 
     ask(c, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"foo 1\"}}",
         "{\"return\": \"unknown command: 'foo'\\r\\n\"}");
-    ask(c, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"info version x\"}}",
-        "{\"return\": \"version: extraneous characters at the end of line\\r\\nTry \\\"help info version\\\" for more "
+    ask(c,
+        "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"info version "
+        "x\"}}",
+        "{\"return\": \"version: extraneous characters at the end of line\\r\\nTry \\\"help info "
+        "version\\\" for more "
         "information\\r\\n\"}");
-    ask(c, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"print /d (1+2)*0x10\"}}",
+    ask(c,
+        "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"print /d "
+        "(1+2)*0x10\"}}",
         "{\"return\": \"48\\r\\n\"}");
-    ask(c, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"\",\"cpu-index\":0}}",
+    ask(c,
+        "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"\",\"cpu-index\":"
+        "0}}",
         "{\"return\": \"\"}");
-    ask(c, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"\",\"cpu-index\":1}}",
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'cpu-index' expects a CPU number\"}}");
+    ask(c,
+        "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"\",\"cpu-index\":"
+        "1}}",
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'cpu-index' expects a CPU "
+        "number\"}}");
     client_free(c);
 }
 
@@ -557,7 +593,8 @@ static void test_hmp_session(void)
     Client *c = client_new(hmp_path);
     g_autofree char *banner = client_until(c, "(qemu) ");
 
-    g_assert_cmpstr(banner, ==, "QEMU 10.0.2 monitor - type 'help' for more information\r\n(qemu) ");
+    g_assert_cmpstr(banner, ==,
+                    "QEMU 10.0.2 monitor - type 'help' for more information\r\n(qemu) ");
     type_line(c, "\r", "\r\n(qemu) ");
     type_line(c, "nope\n", "nope\r\nunknown command: 'nope'\r\n(qemu) ");
     type_line(c, "print 1+1\r\n", "\r\n0x2\r\n(qemu) ");
@@ -593,10 +630,11 @@ static void hmp_args_test(Hmp *hmp, const HmpArgs *args)
     char format, unit;
 
     hmp_arg_format(args, "fmt", &count, &format, &unit);
-    hmp_printf(hmp, "%d %s %s %d %d %d %u%c%c\n", hmp_arg_has(args, "force"), hmp_arg_str(args, "word"),
-               hmp_arg_str(args, "rest") ? hmp_arg_str(args, "rest") : "-", (int)hmp_arg_int(args, "num", -1),
-               (int)hmp_arg_int(args, "size", -1), hmp_arg_bool(args, "on", true), count, format,
-               unit ? unit : '-');
+    hmp_printf(hmp, "%d %s %s %d %d %d %u%c%c\n", hmp_arg_has(args, "force"),
+               hmp_arg_str(args, "word"),
+               hmp_arg_str(args, "rest") ? hmp_arg_str(args, "rest") : "-",
+               (int)hmp_arg_int(args, "num", -1), (int)hmp_arg_int(args, "size", -1),
+               hmp_arg_bool(args, "on", true), count, format, unit ? unit : '-');
 }
 
 static const HmpCommand test_hmp_commands[] = {
@@ -609,38 +647,55 @@ HMP_REGISTER(test_hmp_commands)
 static void test_hmp_arguments(void)
 {
     check_hmp("targs w", "0 w - -1 -1 1 1x-\r\n");
-    check_hmp("targs -f \"a b\\\"c\" 0x10+1 2 off the rest ", "1 a b\"c the rest 17 2097152 0 1x-\r\n");
+    check_hmp("targs -f \"a b\\\"c\" 0x10+1 2 off the rest ",
+              "1 a b\"c the rest 17 2097152 0 1x-\r\n");
     check_hmp("targs", "targs: string expected\r\nTry \"help targs\" for more information\r\n");
-    check_hmp("targs -z", "targs: unsupported option -z\r\nTry \"help targs\" for more information\r\n");
-    check_hmp("targs w q", "targs: invalid char 'q' in expression\r\nTry \"help targs\" for more information\r\n");
-    check_hmp("targs w 1/0", "targs: division by zero\r\nTry \"help targs\" for more information\r\n");
+    check_hmp("targs -z",
+              "targs: unsupported option -z\r\nTry \"help targs\" for more information\r\n");
+    check_hmp(
+        "targs w q",
+        "targs: invalid char 'q' in expression\r\nTry \"help targs\" for more information\r\n");
+    check_hmp("targs w 1/0",
+              "targs: division by zero\r\nTry \"help targs\" for more information\r\n");
     check_hmp("targs w 1 1 maybe",
               "targs: Expected 'on' or 'off'\r\nTry \"help targs\" for more information\r\n");
-    check_hmp("targs \"w", "unterminated string\r\ntargs: string expected\r\nTry \"help targs\" for more "
-                           "information\r\n");
+    check_hmp("targs \"w",
+              "unterminated string\r\ntargs: string expected\r\nTry \"help targs\" for more "
+              "information\r\n");
     check_hmp("tfmt/16xb f", "0 f - -1 -1 1 16xb\r\n");
     check_hmp("tfmt /dw f", "0 f - -1 -1 1 1dw\r\n");
-    check_hmp("tfmt f g", "tfmt: extraneous characters at the end of line\r\nTry \"help tfmt\" for more "
-                          "information\r\n");
+    check_hmp("tfmt f g",
+              "tfmt: extraneous characters at the end of line\r\nTry \"help tfmt\" for more "
+              "information\r\n");
     check_hmp("tfmt", "tfmt: filename expected\r\nTry \"help tfmt\" for more information\r\n");
     machine_is_ready = false;
-    check_hmp("tlate", "Command 'tlate' not available with -preconfig until machine initialization has "
-                       "completed.\r\n");
+    check_hmp("tlate",
+              "Command 'tlate' not available with -preconfig until machine initialization has "
+              "completed.\r\n");
     machine_is_ready = true;
     check_hmp("  # comment", "");
     check_hmp("p -1", "0xffffffffffffffff\r\n");
     check_hmp("p /d (2+3)*-4%7", "-6\r\n");
     check_hmp("p /c 'a'", "'a'\r\n");
-    check_hmp("p ((((((((((((((((((((((((((((((((((((1))))))))))))))))))))))))))))))))))))",
-              "print|p: expression is too deeply nested\r\nTry \"help print\" for more information\r\n");
+    check_hmp(
+        "p ((((((((((((((((((((((((((((((((((((1))))))))))))))))))))))))))))))))))))",
+        "print|p: expression is too deeply nested\r\nTry \"help print\" for more information\r\n");
     check_hmp("help p", "print|p /fmt expr -- print expression value\r\n");
 }
 
 static void test_all_declared_commands_exist(void)
 {
-    static const char *const ours[] = { "qmp_capabilities", "query-version", "query-commands", "query-qmp-schema",
-                                        "getfd", "add-fd", "chardev-add", "query-chardev", "quit",
-                                        "human-monitor-command", "query-command-line-options" };
+    static const char *const ours[] = { "qmp_capabilities",
+                                        "query-version",
+                                        "query-commands",
+                                        "query-qmp-schema",
+                                        "getfd",
+                                        "add-fd",
+                                        "chardev-add",
+                                        "query-chardev",
+                                        "quit",
+                                        "human-monitor-command",
+                                        "query-command-line-options" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(ours); i++) {
         g_assert_nonnull(qmp_find_command(ours[i]));

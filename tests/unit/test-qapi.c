@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* QAPI values: what the generator made of tests/schema, decoded, encoded, cloned, freed, dispatched. */
+/* QAPI values: what the generator made of tests/schema, decoded, encoded, cloned, freed,
+ * dispatched. */
 #include "util/osdep.h"
 
 #include "qapi/commands-test-more.h"
@@ -47,7 +48,8 @@ static void round_trip(const QapiType *type, const char *text, const char *expec
 
 static void refused(const QapiType *type, QapiInput mode, const char *text, const char *message)
 {
-    json_object *in = mode == QAPI_INPUT_JSON ? parse(text) : keyval_parse(text, NULL, false, NULL, NULL);
+    json_object *in =
+        mode == QAPI_INPUT_JSON ? parse(text) : keyval_parse(text, NULL, false, NULL, NULL);
     g_autoptr(GError) error = NULL;
     void *value = qapi_decode_value(type, in, mode, &error);
 
@@ -57,10 +59,11 @@ static void refused(const QapiType *type, QapiInput mode, const char *text, cons
     json_object_put(in);
 }
 
-#define SCALARS                                                                                              \
-    "{\"b\": true, \"i\": -5, \"i8\": -128, \"i16\": 32767, \"i32\": -2147483648, "                          \
-    "\"i64\": -9223372036854775808, \"u8\": 255, \"u16\": 65535, \"u32\": 4294967295, "                      \
-    "\"u64\": 18446744073709551615, \"s\": 9223372036854775808, \"n\": 1.5, \"str\": \"t\\u00E9\", "         \
+#define SCALARS                                                                         \
+    "{\"b\": true, \"i\": -5, \"i8\": -128, \"i16\": 32767, \"i32\": -2147483648, "     \
+    "\"i64\": -9223372036854775808, \"u8\": 255, \"u16\": 65535, \"u32\": 4294967295, " \
+    "\"u64\": 18446744073709551615, \"s\": 9223372036854775808, \"n\": 1.5, \"str\": "  \
+    "\"t\\u00E9\", "                                                                    \
     "\"color\": \"dark-green\", \"any\": {\"x\": [null, 1]}}"
 
 static void test_round_trips(void)
@@ -68,17 +71,20 @@ static void test_round_trips(void)
     round_trip(&qapi_type_Scalars, SCALARS, NULL);
     round_trip(&qapi_type_Optionals, "{}", NULL);
     round_trip(&qapi_type_Optionals,
-               "{\"b\": false, \"i\": 0, \"s\": 0, \"n\": 0, \"str\": \"\", \"color\": \"red\", \"any\": 0, "
+               "{\"b\": false, \"i\": 0, \"s\": 0, \"n\": 0, \"str\": \"\", \"color\": \"red\", "
+               "\"any\": 0, "
                "\"point\": {\"x\": 1, \"y\": 2}, \"list\": [], \"u16\": 7}",
                NULL);
     round_trip(&qapi_type_Empty, "{}", NULL);
-    round_trip(&qapi_type_Lists,
-               "{\"strings\": [\"a\", \"b\", \"c\"], \"points\": [{\"x\": 1}, {\"x\": 2, \"y\": 3}], "
-               "\"colors\": [\"red\", \"blue\"], \"bytes\": [1, 2, 3, 4, 5], \"anys\": [1, \"x\", null], "
-               "\"shapes\": [{\"kind\": \"dot\"}, {\"kind\": \"unix\", \"path\": \"p\"}], \"sizes\": [5]}",
-               NULL);
+    round_trip(
+        &qapi_type_Lists,
+        "{\"strings\": [\"a\", \"b\", \"c\"], \"points\": [{\"x\": 1}, {\"x\": 2, \"y\": 3}], "
+        "\"colors\": [\"red\", \"blue\"], \"bytes\": [1, 2, 3, 4, 5], \"anys\": [1, \"x\", null], "
+        "\"shapes\": [{\"kind\": \"dot\"}, {\"kind\": \"unix\", \"path\": \"p\"}], \"sizes\": [5]}",
+        NULL);
     round_trip(&qapi_type_Shape,
-               "{\"kind\": \"circle\", \"name\": \"c\", \"center\": {\"x\": 0}, \"radius\": 2}", NULL);
+               "{\"kind\": \"circle\", \"name\": \"c\", \"center\": {\"x\": 0}, \"radius\": 2}",
+               NULL);
     round_trip(&qapi_type_Shape, "{\"kind\": \"nested\", \"how\": \"red\", \"path\": \"p\"}", NULL);
     round_trip(&qapi_type_Shape, "{\"kind\": \"nested\", \"how\": \"blue\"}", NULL);
     round_trip(&qapi_type_Shape, "{\"path\": \"p\", \"kind\": \"unix\"}",
@@ -92,7 +98,8 @@ static void test_round_trips(void)
 
 static void test_c_values(void)
 {
-    json_object *in = parse("{\"kind\": \"poly\", \"corners\": [{\"x\": 4, \"y\": 5}], \"default\": true}");
+    json_object *in =
+        parse("{\"kind\": \"poly\", \"corners\": [{\"x\": 4, \"y\": 5}], \"default\": true}");
     Shape *shape = qapi_decode_Shape(in, QAPI_INPUT_JSON, NULL);
     PointArray *list = g_new0(PointArray, 1);
 
@@ -132,7 +139,8 @@ static void test_refused(void)
     const QapiType *t = &qapi_type_Optionals;
 
     refused(&qapi_type_Point, QAPI_INPUT_JSON, "{}", "Parameter 'x' is missing");
-    refused(&qapi_type_Point, QAPI_INPUT_JSON, "{\"x\": 1, \"z\": 2}", "Parameter 'z' is unexpected");
+    refused(&qapi_type_Point, QAPI_INPUT_JSON, "{\"x\": 1, \"z\": 2}",
+            "Parameter 'z' is unexpected");
     refused(&qapi_type_Point, QAPI_INPUT_JSON, "{\"x\": \"1\"}",
             "Invalid parameter type for 'x', expected: integer");
     refused(&qapi_type_Point, QAPI_INPUT_JSON, "{\"x\": 1.0}",
@@ -147,15 +155,20 @@ static void test_refused(void)
     refused(t, QAPI_INPUT_JSON, "{\"s\": \"4k\"}", "Parameter 's' expects uint64");
     refused(t, QAPI_INPUT_JSON, "{\"u16\": 65536}", "Parameter 'u16' expects uint16_t");
     refused(t, QAPI_INPUT_JSON, "{\"u16\": -1}", "Parameter 'u16' expects uint16_t");
-    refused(t, QAPI_INPUT_JSON, "{\"str\": {}}", "Invalid parameter type for 'str', expected: string");
+    refused(t, QAPI_INPUT_JSON, "{\"str\": {}}",
+            "Invalid parameter type for 'str', expected: string");
     refused(t, QAPI_INPUT_JSON, "{\"str\": \"a\\u0000b\"}",
             "Parameter 'str' expects a string without NUL characters");
-    refused(t, QAPI_INPUT_JSON, "{\"color\": \"never\"}", "Parameter 'color' does not accept value 'never'");
+    refused(t, QAPI_INPUT_JSON, "{\"color\": \"never\"}",
+            "Parameter 'color' does not accept value 'never'");
     refused(t, QAPI_INPUT_JSON, "{\"list\": [{\"x\": 1}, {\"x\": true}]}",
             "Invalid parameter type for 'list[1].x', expected: integer");
-    refused(t, QAPI_INPUT_JSON, "{\"list\": {}}", "Invalid parameter type for 'list', expected: array");
-    refused(t, QAPI_INPUT_JSON, "{\"point\": 5}", "Invalid parameter type for 'point', expected: object");
-    refused(&qapi_type_Shape, QAPI_INPUT_JSON, "{\"kind\": \"circle\", \"center\": {\"x\": 1, \"q\": 1}}",
+    refused(t, QAPI_INPUT_JSON, "{\"list\": {}}",
+            "Invalid parameter type for 'list', expected: array");
+    refused(t, QAPI_INPUT_JSON, "{\"point\": 5}",
+            "Invalid parameter type for 'point', expected: object");
+    refused(&qapi_type_Shape, QAPI_INPUT_JSON,
+            "{\"kind\": \"circle\", \"center\": {\"x\": 1, \"q\": 1}}",
             "Parameter 'center.q' is unexpected");
     refused(&qapi_type_Shape, QAPI_INPUT_JSON, "{\"kind\": \"dot\", \"radius\": 1}",
             "Parameter 'radius' is unexpected");
@@ -174,17 +187,19 @@ static void test_keyval(void)
 {
     GError *error = NULL;
     g_autofree char *out = NULL;
-    Optionals *o = qapi_decode_option(&qapi_type_Optionals,
-                                      "b=on,i=-0x10,s=64k,n=2.5,str=a,,b,color=blue,point.x=3,list.0.x=1,"
-                                      "list.1.x=2,list.1.y=0x20",
-                                      NULL, &error);
+    Optionals *o =
+        qapi_decode_option(&qapi_type_Optionals,
+                           "b=on,i=-0x10,s=64k,n=2.5,str=a,,b,color=blue,point.x=3,list.0.x=1,"
+                           "list.1.x=2,list.1.y=0x20",
+                           NULL, &error);
 
     g_assert_no_error(error);
     g_assert_cmpint(o->s, ==, 65536);
     g_assert_cmpint(o->i, ==, -16);
     out = write_out(qapi_encode_Optionals(o));
     g_assert_cmpstr(out, ==,
-                    "{\"b\": true, \"i\": -16, \"s\": 65536, \"n\": 2.5, \"str\": \"a,b\", \"color\": \"blue\", "
+                    "{\"b\": true, \"i\": -16, \"s\": 65536, \"n\": 2.5, \"str\": \"a,b\", "
+                    "\"color\": \"blue\", "
                     "\"point\": {\"x\": 3}, \"list\": [{\"x\": 1}, {\"x\": 2, \"y\": 32}]}");
     qapi_free_Optionals(o);
 
@@ -193,15 +208,18 @@ static void test_keyval(void)
     g_assert_true(o->has_b && o->b);
     qapi_free_Optionals(o);
 
-    refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "b=maybe", "Parameter 'b' expects 'on' or 'off'");
+    refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "b=maybe",
+            "Parameter 'b' expects 'on' or 'off'");
     refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "i=1x", "Parameter 'i' expects an integer");
     refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "s=-1", "Parameter 's' expects a size");
-    refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "u16=70000", "Parameter 'u16' expects uint16_t");
+    refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "u16=70000",
+            "Parameter 'u16' expects uint16_t");
     refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "point=1",
             "Invalid parameter type for 'point', expected: object");
     refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "str.x=1",
             "Invalid parameter type for 'str', expected: string");
-    refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "point.x=1,point.q=2", "Parameter 'point.q' is unexpected");
+    refused(&qapi_type_Optionals, QAPI_INPUT_KEYVAL, "point.x=1,point.q=2",
+            "Parameter 'point.q' is unexpected");
 }
 
 static void test_keyval_alternates(void)
@@ -224,12 +242,16 @@ static void test_keyval_alternates(void)
     qapi_free_Alternates(a);
 }
 
-/* Cuts every member out of a valid value, and replaces each by each kind of JSON: nothing may crash or leak. */
+/* Cuts every member out of a valid value, and replaces each by each kind of JSON: nothing may crash
+ * or leak. */
 static void test_disturbed(void)
 {
-    static const char *const others[] = { "null", "true", "-1", "1e300", "\"x\"", "[]", "{}", "[[]]" };
-    json_object *in = parse("{\"a\": {\"kind\": \"circle\", \"center\": {\"x\": 1, \"y\": 2}, \"radius\": 1}, "
-                            "\"b\": [1, 2, 3], \"c\": \"red\"}");
+    static const char *const others[] = {
+        "null", "true", "-1", "1e300", "\"x\"", "[]", "{}", "[[]]"
+    };
+    json_object *in =
+        parse("{\"a\": {\"kind\": \"circle\", \"center\": {\"x\": 1, \"y\": 2}, \"radius\": 1}, "
+              "\"b\": [1, 2, 3], \"c\": \"red\"}");
     json_object *inner = json_object_object_get(in, "a");
 
     json_object_object_foreach(inner, key, old)
@@ -263,8 +285,8 @@ bool qmp_describe(const Shape *arg, char **ret, GError **error)
     return true;
 }
 
-bool qmp_mirror(const PointArray *points, bool has_color, Color color, const char *note, json_object *extra,
-                PointArray **ret, GError **error)
+bool qmp_mirror(const PointArray *points, bool has_color, Color color, const char *note,
+                json_object *extra, PointArray **ret, GError **error)
 {
     if (note && !has_color) {
         return error_set(error, "a note needs a color");
@@ -335,7 +357,8 @@ static void test_commands(void)
     expect_run("raw", "{\"anything\": 1}", "{\"anything\": 1}");
     expect_run("gone", NULL, "CommandNotFound: The command gone has not been found");
     g_assert_cmpint(qmp_find_command("add")->flags, ==, QMP_ALLOW_OOB);
-    g_assert_cmpint(qmp_find_command("silent")->flags, ==, QMP_ALLOW_PRECONFIG | QMP_NO_SUCCESS_RESPONSE);
+    g_assert_cmpint(qmp_find_command("silent")->flags, ==,
+                    QMP_ALLOW_PRECONFIG | QMP_NO_SUCCESS_RESPONSE);
 }
 
 static void record_event(const char *name, json_object *data, void *opaque)
@@ -369,16 +392,20 @@ static void test_events(void)
 
 static void test_json_text(void)
 {
-    json_object *value = parse("{\"a\": [1, {\"b\": []}, {}], \"q\": \"\\\"\\\\\\n\\u0001\\u00e9\\ud83d\\ude00\"}");
+    json_object *value =
+        parse("{\"a\": [1, {\"b\": []}, {}], \"q\": \"\\\"\\\\\\n\\u0001\\u00e9\\ud83d\\ude00\"}");
     json_object *raw = qapi_json_new_raw_array("[{\"raw\": 1}]");
     GString *out = g_string_new(NULL);
 
     qapi_json_write(out, value, false);
-    g_assert_cmpstr(out->str, ==, "{\"a\": [1, {\"b\": []}, {}], \"q\": \"\\\"\\\\\\n\\u0001\\u00E9\\uD83D\\uDE00\"}");
+    g_assert_cmpstr(
+        out->str, ==,
+        "{\"a\": [1, {\"b\": []}, {}], \"q\": \"\\\"\\\\\\n\\u0001\\u00E9\\uD83D\\uDE00\"}");
     g_string_truncate(out, 0);
     qapi_json_write(out, value, true);
     g_assert_cmpstr(out->str, ==,
-                    "{\n    \"a\": [\n        1,\n        {\n            \"b\": []\n        },\n        {}\n    ],\n"
+                    "{\n    \"a\": [\n        1,\n        {\n            \"b\": []\n        },\n   "
+                    "     {}\n    ],\n"
                     "    \"q\": \"\\\"\\\\\\n\\u0001\\u00E9\\uD83D\\uDE00\"\n}");
     g_string_truncate(out, 0);
     qapi_json_write(out, raw, false);
