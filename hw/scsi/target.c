@@ -162,6 +162,8 @@ void scsi_target_load_buffer(ScsiRequest *req, const uint8_t *data, uint32_t len
     g_free(t->buf);
     t->buf = g_memdup2(data, len);
     t->len = len;
+    req->direction = SCSI_FROM_DEVICE;
+    req->xfer = len;
     scsi_request_load_chunk(req, t->buf, len);
 }
 
