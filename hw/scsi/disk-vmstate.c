@@ -147,7 +147,10 @@ bool disk_emulated_save(ScsiRequest *req, VmWriter *w, GError **error)
 static bool looks_like_payload(VmReader *r)
 {
     uint8_t ahead[16];
-    if (vm_peek_bytes(r, ahead, sizeof(ahead), 0) < sizeof(ahead) || ahead[0] != 0) {
+    if (vm_peek_bytes(r, ahead, sizeof(ahead), 0) < sizeof(ahead)) {
+        return vm_reader_fail(r, "the stream ends within a request");
+    }
+    if (ahead[0] != 0) {
         return false;
     }
     uint32_t buflen = load_be32(ahead + 12);

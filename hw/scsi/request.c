@@ -87,8 +87,9 @@ char *scsi_request_describe(const ScsiRequest *req)
 static bool ignores_unit_attention(const ScsiRequest *req)
 {
     uint8_t opcode = req->cdb[0];
-    return (opcode == SCSI_OP_REQUEST_SENSE && req->dev->sense_len) || opcode == SCSI_OP_INQUIRY || opcode == SCSI_OP_REPORT_LUNS ||
-           opcode == SCSI_OP_GET_CONFIGURATION || opcode == SCSI_OP_GET_EVENT_STATUS;
+    return (opcode == SCSI_OP_REQUEST_SENSE && req->dev->sense_len) || opcode == SCSI_OP_INQUIRY ||
+           opcode == SCSI_OP_REPORT_LUNS || opcode == SCSI_OP_GET_CONFIGURATION ||
+           opcode == SCSI_OP_GET_EVENT_STATUS;
 }
 
 static void report_unit_attention(ScsiRequest *req)

@@ -102,7 +102,8 @@ static void request_sense_no_lun(TargetRequest *t)
 {
     ScsiRequest *req = &t->req;
     uint8_t sense[SCSI_SENSE_MAX];
-    scsi_sense_build(sense, req->lun ? scsi_sense_invalid_lun : scsi_sense_none, !(req->cdb[1] & 1));
+    scsi_sense_build(sense, req->lun ? scsi_sense_invalid_lun : scsi_sense_none,
+                     !(req->cdb[1] & 1));
     t->buf = g_memdup2(sense, sizeof(sense));
     t->len = MIN(req->cdb[4], sizeof(sense));
     if (t->len) {
