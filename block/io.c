@@ -122,7 +122,8 @@ static int check_end(const BlockEdge *edge, uint64_t end)
 
 static bool memory_fits(const BlockNode *node, const IoVec *vec, size_t vec_offset, uint64_t bytes)
 {
-    size_t align = node->limits.memory_align;
+    /* Those with children only say what memory is preferred: who needs it checks it. */
+    size_t align = node->file ? 1 : node->limits.memory_align;
     unsigned max_iov = node->limits.max_iov ? MIN(node->limits.max_iov, IOV_MAX) : IOV_MAX;
     unsigned n = 0;
     for (unsigned i = 0; i < vec->n && bytes; i++) {

@@ -483,6 +483,35 @@ static void test_two_readers_of_one_image_are_fine(void)
     holder_stop(&h);
 }
 
+/* The installed stock tool, if there is one. */
+static void test_stock_respects_our_locks(void)
+{
+    g_autofree char *tool = g_find_program_in_path("qemu-io");
+    if (!tool) {
+        g_test_skip("qemu-io of the stock QEMU is not installed");
+        return;
+    }
+    g_autofree char *path = make_image("stock", 65536);
+    g_autofree char *opt = g_strdup_printf("driver=file,node-name=h,filename=%s", path);
+    char *argv[] = { tool, (char *)"-f", (char *)"raw", (char *)"-c", (char *)"write 0 512",
+                     path, NULL };
+    add_node(opt);
+    BlockFront *front = add_front("h");
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *out = NULL, *err = NULL;
+        int status;
+        g_assert_true(g_spawn_sync(NULL, argv, NULL, 0, NULL, NULL, &out, &err, &status, NULL));
+        if (i == 0) {
+            g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+            g_assert_nonnull(strstr(err, "Failed to get \"write\" lock"));
+            drop_front(front);
+        } else {
+            g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+        }
+    }
+    del_node("h");
+}
+
 static void test_auto_read_only_opens_for_writing_when_asked(void)
 {
     g_autofree char *path = make_image("auto", 65536);
@@ -855,6 +884,7 @@ int main(int argc, char **argv)
     T(empty_drive_and_double_use);
     T(two_writers_of_one_image_are_refused);
     T(two_readers_of_one_image_are_fine);
+    T(stock_respects_our_locks);
     T(auto_read_only_opens_for_writing_when_asked);
     T(switchover_gives_the_image_away_and_takes_it_back);
     T(incoming_takes_no_locks_before_activation);

@@ -439,6 +439,23 @@ static void test_flush_error_is_reported_until_it_succeeds(void)
     debug_close(&d);
 }
 
+static void test_flush_error_is_not_forgotten(void)
+{
+    Debug d = debug_open(",inject-error.0.event=flush_to_os,inject-error.0.iotype=flush");
+    add_node("driver=raw,node-name=top,file=dbg");
+    drop_front(d.front);
+    d.front = add_front("top");
+    uint8_t buf[512] = { 1 };
+    g_assert_cmpint(front_flush(d.front), ==, 0); /* nothing was written */
+    g_assert_cmpint(front_write(d.front, 0, 512, buf, 0), ==, 0);
+    g_assert_cmpint(front_flush(d.front), ==, -EIO);
+    g_assert_cmpint(front_flush(d.front), ==, -EIO);
+    drop_front(d.front);
+    del_node("top");
+    d.front = add_front("dbg");
+    debug_close(&d);
+}
+
 static void test_flush_error_fails_a_fua_write(void)
 {
     Debug d =
@@ -647,6 +664,7 @@ int main(int argc, char **argv)
     T(discard_is_a_hint);
     T(discard_unmaps);
     T(flush_error_is_reported_until_it_succeeds);
+    T(flush_error_is_not_forgotten);
     T(flush_error_fails_a_fua_write);
     T(flush_waits_for_the_one_that_runs);
     for (unsigned i = 0; i < G_N_ELEMENTS(engines); i++) {
