@@ -19,6 +19,18 @@ __extension__ typedef __int128 Wide;
 
 /* ---- RCU ----------------------------------------------------------------------------------------------- */
 
+#ifdef CONFIG_TSAN
+/* The thread sanitizer does not see that a grace period lies between the readers and the release. */
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+static char grace_period;
+#define READERS_DONE_HERE() __tsan_release(&grace_period)
+#define READERS_ARE_DONE() __tsan_acquire(&grace_period)
+#else
+#define READERS_DONE_HERE() ((void)0)
+#define READERS_ARE_DONE() ((void)0)
+#endif
+
 static pthread_key_t reader_key;
 static pthread_once_t reader_once = PTHREAD_ONCE_INIT;
 static __thread bool reader_registered;
@@ -51,6 +63,7 @@ void memory_rcu_enter(void)
 
 void memory_rcu_leave(void)
 {
+    READERS_DONE_HERE();
     urcu_memb_read_unlock();
 }
 
@@ -64,6 +77,7 @@ static void deferred_run(void *opaque)
 {
     Deferred *d = opaque;
 
+    READERS_ARE_DONE();
     d->func(d->data);
     g_free(d);
 }
@@ -201,7 +215,7 @@ void flatview_free(void *opaque)
 
 FlatView *flatview_get(AddressSpace *as)
 {
-    return rcu_dereference(as->view);
+    return rcu_follow(as->view);
 }
 
 const FlatRange *flatview_find(FlatView *view, hwaddr addr, hwaddr *next)
@@ -307,7 +321,7 @@ void flatview_update_all(void)
             flatview_free(new);
             continue;
         }
-        rcu_assign_pointer(as->view, new);
+        rcu_publish(as->view, new);
         for (unsigned j = 0; j < as->listeners->len; j++) {
             listener_update(g_ptr_array_index(as->listeners, j), old, new);
         }

@@ -31,9 +31,9 @@ static bool io_accepts(MemoryRegion *mr, hwaddr offset, unsigned size, bool is_w
 }
 
 /*
- * The largest piece of [offset, offset + len) to ask for: a power of two that is aligned. A neighbour that decodes the
- * next addresses does not make it smaller: a register takes the width of the access from its first address alone (a
- * double word at port 0xcf8 is one access, although another device has 0xcf9).
+ * The largest piece of [offset, offset + len) to ask for: a power of two that is aligned. A neighbour that decodes
+ * the next addresses does not make it smaller: a register takes the width of the access from its first address
+ * alone (a double word at port 0xcf8 is one access, although another device has 0xcf9).
  */
 static unsigned io_piece(MemoryRegion *mr, hwaddr offset, uint64_t len)
 {

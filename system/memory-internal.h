@@ -57,6 +57,10 @@ struct AddressSpace {
 
 extern GPtrArray *memory_address_spaces; /* AddressSpace * */
 
+/* A pointer that readers in RCU sections follow. Plain acquire and release: thread sanitizers understand them. */
+#define rcu_publish(pointer, value) __atomic_store_n(&(pointer), value, __ATOMIC_RELEASE)
+#define rcu_follow(pointer) __atomic_load_n(&(pointer), __ATOMIC_ACQUIRE)
+
 /* Readers of views and of the RAM list, from any thread, may nest. */
 void memory_rcu_enter(void);
 void memory_rcu_leave(void);

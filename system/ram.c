@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <urcu/urcu-memb.h>
 
 #include "util/bitmap.h"
 #include "util/error.h"
@@ -41,7 +40,7 @@ static void list_publish(RamList *list)
 {
     RamList *old = ram_list;
 
-    rcu_assign_pointer(ram_list, list);
+    rcu_publish(ram_list, list);
     if (old != &empty_list) {
         memory_rcu_defer(g_free, old);
     }
@@ -82,7 +81,7 @@ bool ram_foreach(RamBlockFunc *func, void *opaque)
     bool more = true;
 
     memory_rcu_enter();
-    list = rcu_dereference(ram_list);
+    list = rcu_follow(ram_list);
     for (unsigned i = 0; i < list->n && more; i++) {
         more = func(list->blocks[i], opaque);
     }
@@ -96,7 +95,7 @@ RamBlock *ram_find(const char *idstr)
     RamList *list;
 
     memory_rcu_enter();
-    list = rcu_dereference(ram_list);
+    list = rcu_follow(ram_list);
     for (unsigned i = 0; i < list->n && !found; i++) {
         if (!strcmp(list->blocks[i]->idstr, idstr)) {
             found = list->blocks[i];
@@ -112,7 +111,7 @@ uint64_t ram_total_size(void)
     RamList *list;
 
     memory_rcu_enter();
-    list = rcu_dereference(ram_list);
+    list = rcu_follow(ram_list);
     for (unsigned i = 0; i < list->n; i++) {
         total += list->blocks[i]->size;
     }
@@ -127,7 +126,7 @@ RamBlock *ram_block_from_host(const void *host, uint64_t *offset)
     RamList *list;
 
     memory_rcu_enter();
-    list = rcu_dereference(ram_list);
+    list = rcu_follow(ram_list);
     for (unsigned i = 0; i < list->n && !found; i++) {
         RamBlock *block = list->blocks[i];
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The commands of the qtest protocol. Every line gets one answer, "OK…" or "FAIL reason", whatever it says; between
- * them "IRQ raise N" and "IRQ lower N" may come. Numbers are C's: decimal, 0x, 0.
+ * The commands of the qtest protocol. Every line gets one answer, "OK…" or "FAIL reason", whatever it says;
+ * between them "IRQ raise N" and "IRQ lower N" may come. Numbers are C's: decimal, 0x, 0.
  */
 #include "util/osdep.h"
 

@@ -137,8 +137,8 @@ Device *device_add_from_json(json_object *args, bool values_are_text, GError **e
         return NULL;
     }
     dev = device_new(type);
-    if (!place(dev, get_text(args, "id"), values_are_text, error) || !set_properties(dev, args, values_are_text, error) ||
-        !device_realize(dev, bus, error)) {
+    if (!place(dev, get_text(args, "id"), values_are_text, error) ||
+        !set_properties(dev, args, values_are_text, error) || !device_realize(dev, bus, error)) {
         object_unparent(&dev->object);
         object_unref(dev);
         return NULL;
