@@ -682,7 +682,7 @@ static bool load_transfer(UhciState *s, VmReader *r)
     t->finished = true;
     t->every_frame = false;
     t->last_seen = s->frame_count;
-    t->slot = s->frnum & (UHCI_FRAMES - 1);
+    t->slot = (s->frnum - 1) & (UHCI_FRAMES - 1); /* not known: every frame gets its turn */
     g_queue_push_tail_link(&s->transfers, &t->link);
     return true;
 }
