@@ -9,6 +9,8 @@
 #include "util/osdep.h"
 
 #include <pthread.h>
+/* Lock and unlock are a few instructions: not worth a call into the library. */
+#define URCU_INLINE_SMALL_FUNCTIONS 1
 #include <urcu/urcu-memb.h>
 
 #include "util/main-loop.h"
