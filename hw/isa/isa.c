@@ -67,11 +67,18 @@ const DeviceType isa_device_type = {
 };
 DEVICE_REGISTER(isa_device_type);
 
+/* The bus under a bridge has no place of its own in the names of sections: "i8259", not "0000:00:01.0/i8259". */
+static char *isa_section_prefix(const Device *dev)
+{
+    return NULL;
+}
+
 const BusType isa_bus_type = {
     .object = {
         .name = "ISA",
         .parent = &bus_type.object,
         .size = sizeof(IsaBus),
     },
+    .section_prefix = isa_section_prefix,
 };
 BUS_REGISTER(isa_bus_type);

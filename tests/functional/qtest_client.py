@@ -11,6 +11,7 @@ All calls raise TestError when the other side closes, times out or answers FAIL.
 import functools
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -165,9 +166,9 @@ class Qtest:
 
 
 def halting_rom():
-    """A 64 KiB ROM whose reset vector is cli; hlt; jmp to the hlt."""
-    image = bytearray(b'\xf4' * 65536)
-    image[0xfff0:0xfff4] = b'\xfa\xf4\xeb\xfd'
+    """A ROM of SeaBIOS's size whose reset vector is cli; hlt; jmp to the hlt."""
+    image = bytearray(b'\xf4' * 262144)
+    image[0x3fff0:0x3fff4] = b'\xfa\xf4\xeb\xfd'
     return bytes(image)
 
 
@@ -186,6 +187,15 @@ def accelerator(command):
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
                           timeout=TIMEOUT)
     return 'qtest' if b'qtest' in done.stdout.split() else 'tcg'
+
+
+def version(command):
+    """The first number in what the program says to -version, as '7.2.22'; '' without one."""
+    done = subprocess.run(list(command) + ['-version'], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+                          timeout=TIMEOUT)
+    found = re.search(r'version (\d[\d.]*)', done.stdout.decode('utf-8', 'replace'))
+    return found.group(1) if found else ''
 
 
 def words(command):
@@ -210,7 +220,7 @@ class Machine:
     """
 
     def __init__(self, command, args, accel=None, nodefaults=True, env=None, qtest=True,
-                 pass_fds=(), folder=None):
+                 pass_fds=(), folder=None, negotiate=True):
         self.process = None
         self.qmp = None
         self.qtest = None
@@ -243,7 +253,7 @@ class Machine:
                                             pass_fds=keep + mine)
             while mine:
                 os.close(mine.pop())
-            self.connect()
+            self.connect(negotiate)
         except BaseException:
             self.close()
             raise
@@ -251,10 +261,10 @@ class Machine:
             for handle in mine:
                 os.close(handle)
 
-    def connect(self):
+    def connect(self, negotiate):
         """Shake hands; what the program said when it went away instead is the error."""
         try:
-            self.qmp = Qmp(self.lines[0])
+            self.qmp = Qmp(self.lines[0], negotiate)
         except TestError as err:
             self.process.poll()
             try:
@@ -287,6 +297,25 @@ class Machine:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired as err:
             raise TestError('did not end in %.1f s' % timeout) from err
+
+    def wait_migration(self, timeout=TIMEOUT):
+        """Wait for the end of a migration, out or in; returns the answer of query-migrate.
+
+        A program that ends itself meanwhile (a destination does, on a bad stream) raises
+        TestError with its exit status and its last words.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                info = self.qmp.command('query-migrate')
+                if info.get('status') in ('completed', 'failed', 'cancelled'):
+                    return info
+                self.qmp.poll_events(0.005)
+            except TestError as err:
+                status = self.wait(max(deadline - time.monotonic(), 1))
+                raise TestError('ended (%s): %s' % (exit_text(status), self.stderr())) from err
+            if time.monotonic() > deadline:
+                raise TestError('migration does not end: %s' % info)
 
     def close(self):
         """End the program; returns its exit status."""
