@@ -573,18 +573,6 @@ static void pci_bus_finalize(Object *obj)
 
 /* ---- property "addr" -------------------------------------------------------------------------------------------- */
 
-static bool devfn_set(Object *obj, const Property *prop, json_object *value, GError **error)
-{
-    int64_t devfn = json_object_get_int64(value);
-
-    if (!json_object_is_type(value, json_type_int) || devfn < -1 || devfn > 255) {
-        return error_set(error, "Property '%s.%s' doesn't take value '%s'", obj->type->name, prop->name,
-                         json_object_get_string(value));
-    }
-    *(int32_t *)((char *)obj + prop->offset) = devfn;
-    return true;
-}
-
 /* "slot[.function]", both hexadecimal with or without 0x. */
 static bool devfn_parse(Object *obj, const Property *prop, const char *text, GError **error)
 {
@@ -602,6 +590,22 @@ static bool devfn_parse(Object *obj, const Property *prop, const char *text, GEr
         return error_set(error, "Property '%s.%s' doesn't take value '%s'", obj->type->name, prop->name, text);
     }
     *(int32_t *)((char *)obj + prop->offset) = PCI_DEVFN(slot, function);
+    return true;
+}
+
+/* A number or, as libvirt gives it, the text. */
+static bool devfn_set(Object *obj, const Property *prop, json_object *value, GError **error)
+{
+    int64_t devfn = json_object_get_int64(value);
+
+    if (json_object_is_type(value, json_type_string)) {
+        return devfn_parse(obj, prop, json_object_get_string(value), error);
+    }
+    if (!json_object_is_type(value, json_type_int) || devfn < -1 || devfn > 255) {
+        return error_set(error, "Property '%s.%s' doesn't take value '%s'", obj->type->name, prop->name,
+                         json_object_get_string(value));
+    }
+    *(int32_t *)((char *)obj + prop->offset) = devfn;
     return true;
 }
 

@@ -121,6 +121,7 @@ ScsiBus *scsi_bus_new(Device *owner, const char *name, const ScsiHbaOps *ops, vo
     ScsiBus *bus = SCSI_BUS(bus_new(&scsi_bus_type, owner, name));
     bus->ops = ops;
     bus->hba = hba;
+    bus->bus.hotpluggable = true;
     bus->busnr = next_busnr++;
     return bus;
 }

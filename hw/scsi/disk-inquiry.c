@@ -7,7 +7,6 @@
 
 #define MAX_STANDARD_INQUIRY 256
 #define STANDARD_INQUIRY 36
-#define MAX_SERIAL 36
 #define MAX_DEVICE_ID (255 - 8)
 
 /* ---- standard data --------------------------------------------------------------------------- */
@@ -59,7 +58,7 @@ static int page_serial(ScsiDisk *s, uint8_t *p)
     if (!s->serial) {
         return -1;
     }
-    size_t len = MIN(strlen(s->serial), MAX_SERIAL);
+    size_t len = MIN(strlen(s->serial), SCSI_DISK_MAX_SERIAL);
     memcpy(p, s->serial, len);
     return len;
 }

@@ -148,6 +148,9 @@ static bool attach(ScsiDisk *s, GError **error)
 static bool disk_realize(ScsiDevice *dev, GError **error)
 {
     ScsiDisk *s = SCSI_DISK(dev);
+    if (s->serial && strlen(s->serial) > SCSI_DISK_MAX_SERIAL) {
+        return error_set(error, "The serial number can't be longer than %d characters", SCSI_DISK_MAX_SERIAL);
+    }
     if (!drive_conf_block_sizes(&s->conf, error)) {
         return false;
     }

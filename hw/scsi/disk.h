@@ -9,6 +9,8 @@
 #define SCSI_TYPE_DISK 0x00
 #define SCSI_TYPE_CDROM 0x05
 
+#define SCSI_DISK_MAX_SERIAL 36 /* characters of the property "serial", as in stock */
+
 /* Largest piece of a transfer: one chunk of a READ or WRITE. */
 #define DISK_CHUNK (128 * 1024)
 /* Buffer of an emulated command; larger ones if the CDB asks for more, up to the limit. */

@@ -690,7 +690,6 @@ static const DeviceType uhci_type = {
         .finalize = uhci_finalize,
     },
     .category = DEVICE_CATEGORY_USB,
-    .not_hotpluggable = true,
     .migration = MIGRATES_WITH(uhci_vmstate),
 };
 DEVICE_REGISTER(uhci_type)
@@ -708,7 +707,6 @@ DEVICE_REGISTER(uhci_type)
     };                                                                                         \
     static const DeviceType ident##_type = {                                                   \
         .object = { .name = (type_name), .parent = &uhci_type.object, .properties = (props) }, \
-        .not_hotpluggable = true,                                                              \
         .ops = &ident##_ops,                                                                   \
     };                                                                                         \
     DEVICE_REGISTER(ident##_type)

@@ -544,6 +544,30 @@ class Images(Workspace):
             self.assertNotIn('usb-storage', vm.qmp.hmp('info qtree'))
             vm.qmp.command('blockdev-del', {'node-name': 'f'})
 
+    def test_hot_plug(self):
+        """What the wrong cases are not: all kinds of devices come and go while the machine runs."""
+        nodes = ['-blockdev', 'driver=null-co,node-name=n0', '-blockdev', 'driver=null-co,node-name=n1']
+        with common.machine(shlex.split(UHCI) + nodes) as vm:
+            for number in range(3):
+                for driver, options in (
+                        ('usb-hub', {'port': '1'}), ('usb-kbd', {'port': '1.1'}),
+                        ('usb-storage', {'drive': 'n0', 'port': '1.2'}), ('usb-bot', {'port': '2'}),
+                        ('scsi-cd', {'bus': 'usb-bot.0', 'lun': 0}),
+                        ('scsi-hd', {'bus': 'usb-bot.0', 'lun': 1, 'drive': 'n1'})):
+                    vm.qmp.command('device_add', {'driver': driver, 'id': driver, **options})
+                gone = ('scsi-hd', 'usb-kbd', 'usb-hub', 'usb-bot') if number else (
+                    'scsi-cd', 'usb-bot', 'usb-storage', 'usb-hub')
+                for name in gone:
+                    vm.qmp.command('device_del', {'id': name})
+                    while vm.qmp.wait_event('DEVICE_DELETED')['data'].get('device') != name:
+                        pass
+                tree = vm.qmp.hmp('info qtree')
+                self.assertNotIn('scsi-', tree)
+                self.assertNotIn('dev: usb-', tree)
+                self.assertEqual(len(vm.qmp.command('query-named-block-nodes')), 2)
+            vm.qmp.command('device_add', {'driver': 'piix4-usb-uhci', 'id': 'other', 'addr': '05.0'})
+            self.assertIn('dev: piix4-usb-uhci', vm.qmp.hmp('info qtree'))
+
     def test_locked_by_another_program(self):
         """An advisory lock of fcntl() that is not an emulator's is no reason to refuse."""
         with open(self.names['img'], 'r+b') as file:
@@ -705,6 +729,20 @@ class QmpInput(unittest.TestCase):
                                 b'{"execute":"query-name","id":3}')
         self.assertEqual([answer['id'] for answer in answers], [1, 2, 3])
         self.assertIn('error', answers[1])
+
+    def test_input_that_ends_at_once(self):
+        """echo COMMANDS | emulator -qmp stdio: all are answered though the input is at its end."""
+        names = ['qmp_capabilities', 'query-status', 'nosuch', 'quit']
+        done = subprocess.run([*common.TERN, '-machine', 'none', '-nodefaults', '-display', 'none',
+                               '-accel', accelerator(common.TERN), '-qmp', 'stdio'],
+                              input=''.join('{"execute":"%s"}' % name for name in names).encode(),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+                              timeout=TIMEOUT)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        kinds = [next(iter(set(answer) - {'timestamp', 'data'})) for answer in answers]
+        kinds = [kind for kind in kinds if kind != 'event']
+        self.assertEqual(kinds, ['QMP', 'return', 'return', 'error', 'return'])
+        self.assertEqual((done.returncode, done.stderr), (0, b''))
 
     def test_byte_by_byte(self):
         vm = self.new()
