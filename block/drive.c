@@ -141,8 +141,11 @@ static void text_parse(DriveText *t, const char *text)
             *eq = 0;
             text_add(t, element->str, eq + 1);
         } else if (element->len) {
-            warn_report("short-form boolean option '%s' deprecated", element->str);
-            text_add(t, element->str, "on");
+            bool off = g_str_has_prefix(element->str, "no") && element->len > 2;
+            const char *key = element->str + (off ? 2 : 0), *value = off ? "off" : "on";
+            warn_report("short-form boolean option '%s' deprecated\nPlease use %s=%s instead",
+                        element->str, key, value);
+            text_add(t, key, value);
         }
     }
 }
