@@ -30,6 +30,13 @@ typedef struct MuxChardev {
     gint64 started;
 } MuxChardev;
 
+static void (*exit_hook)(void);
+
+void chardev_set_exit_hook(void (*hook)(void))
+{
+    exit_hook = hook;
+}
+
 static MuxSlot *focus_slot(MuxChardev *mux)
 {
     return mux->focus >= 0 ? &mux->slots[mux->focus] : NULL;
@@ -113,7 +120,11 @@ static bool escape_command(MuxChardev *mux, uint8_t c)
         break;
     case 'x':
         print(mux, "QEMU: Terminated\r\n");
-        raise(SIGTERM); /* the program's ordinary way to end */
+        if (exit_hook) {
+            exit_hook();
+        } else {
+            raise(SIGTERM);
+        }
         break;
     case 'b':
         if (focus_slot(mux)) {

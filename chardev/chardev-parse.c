@@ -78,7 +78,7 @@ static json_object *add_address(json_object *data, const char *type)
 
 static bool parse_socket_address(Keys *keys, json_object *data, GError **error)
 {
-    static const char *const inet_keys[] = { "host", "port", "to", "ipv4", "ipv6", "keep-alive" };
+    static const char *const inet_keys[] = { "host", "port", "to", "ipv4", "ipv6" };
     bool path = get(keys, "path"), host = get(keys, "host"), fd = get(keys, "fd");
     json_object *addr;
 

@@ -84,6 +84,7 @@ static void run_line(void *opaque, const char *line)
 {
     HmpSession *s = opaque;
     Monitor *outer = monitor_set_current(&s->base);
+    unsigned quits = monitor_quit_count();
 
     s->busy = true;
     hmp_execute(&s->hmp, line);
@@ -92,7 +93,9 @@ static void run_line(void *opaque, const char *line)
     monitor_append_crlf(s->out, s->hmp.out->str, s->hmp.out->len);
     g_string_truncate(s->hmp.out, 0);
     flush(s);
-    prompt(s);
+    if (monitor_quit_count() == quits) { /* no prompt behind the last command */
+        prompt(s);
+    }
 }
 
 static GPtrArray *complete_line(void *opaque, const char *line, size_t *start)

@@ -16,6 +16,10 @@ struct Monitor {
 
 const MonitorHooks *monitor_hooks(void);
 bool monitor_machine_ready(void);
+/* Asks the program to end; false if it does not offer that. */
+bool monitor_quit(void);
+/* How often that was asked. */
+unsigned monitor_quit_count(void);
 /* Sets what monitor_current() returns in this thread; returns what it was. */
 Monitor *monitor_set_current(Monitor *mon);
 /* The monitor thread's context; NULL before monitor_start(). */

@@ -12,6 +12,7 @@
 static Monitor *monitors;
 static MonitorHooks hooks;
 static bool started;
+static unsigned quits;
 static unsigned compat_count; /* of -monitor and -qmp, for their labels */
 
 static GMainContext *thread_context;
@@ -24,6 +25,22 @@ static __thread Monitor *current;
 void monitor_set_hooks(const MonitorHooks *h)
 {
     hooks = *h;
+    chardev_set_exit_hook(h->quit);
+}
+
+bool monitor_quit(void)
+{
+    if (!hooks.quit) {
+        return false;
+    }
+    quits++;
+    hooks.quit();
+    return true;
+}
+
+unsigned monitor_quit_count(void)
+{
+    return quits;
 }
 
 const MonitorHooks *monitor_hooks(void)

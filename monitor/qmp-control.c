@@ -63,11 +63,7 @@ bool qmp_query_qmp_schema(json_object *args, json_object **ret, GError **error)
 
 bool qmp_quit(GError **error)
 {
-    if (!monitor_hooks()->quit) {
-        return error_set(error, "This program does not end on request");
-    }
-    monitor_hooks()->quit();
-    return true;
+    return monitor_quit() || error_set(error, "This program does not end on request");
 }
 
 bool qmp_human_monitor_command(const char *command_line, bool has_cpu_index, int64_t cpu_index,
@@ -157,7 +153,7 @@ static const OptionParam chardev_params[] = {
     { "telnet", "boolean" },   { "mux", "boolean" },        { "signal", "boolean" },
     { "size", "size" },        { "chardev", "string" },     { "append", "boolean" },
     { "logfile", "string" },   { "logappend", "boolean" },  { "tight", "boolean" },
-    { "abstract", "boolean" }, { "keep-alive", "boolean" }, { NULL },
+    { "abstract", "boolean" }, { NULL },
 };
 static OptionGroup chardev_group = { "chardev", chardev_params, NULL };
 OPTION_GROUP_REGISTER(chardev_group)

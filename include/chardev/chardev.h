@@ -73,6 +73,8 @@ char *chardev_filename(Chardev *chr);
 bool chardev_is_mux(const Chardev *chr);
 /* query-chardev's "frontend-open". */
 bool chardev_fe_is_open(const Chardev *chr);
+/* What "C-a x" on a mux does; without it the process gets SIGTERM. */
+void chardev_set_exit_hook(void (*hook)(void));
 void chardev_for_each(void (*func)(Chardev *chr, void *opaque), void *opaque);
 
 /* --- for front ends --------------------------------------------------------------------------- */
