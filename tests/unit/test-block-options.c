@@ -476,7 +476,7 @@ static void test_rules_follow_states(void)
                         "[set-state]\nevent = \"write_aio\"\nstate = \"1\"\nnew_state = \"2\"\n"
                         "[inject-error]\nevent = \"write_aio\"\nsector = \"3\"\nonce = "
                         "\"on\"\nimmediately = \"on\"\n");
-    g_autofree char *img = make_image("states", 8192);
+    g_free(make_image("states", 8192));
     g_autofree char *text =
         expand("driver=raw,node-name=r,file.driver=blkdebug,file.config=@/rules,"
                "file.image.driver=file,file.image.filename=@/states");
