@@ -169,6 +169,10 @@ static VmRunState stopped_state(VmRunState state)
 static bool take_over(GError **error)
 {
     VmRunState state;
+    g_autofree char *missing = sections_load_missing(in.load);
+    if (missing) {
+        warn_report("the stream has no state of %s: it is there as after a reset", missing);
+    }
     if (!global_state_loaded(&state)) {
         state = VM_RUNNING;
     }

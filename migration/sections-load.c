@@ -284,17 +284,6 @@ static bool load_description(SectionsLoad *load, GError **error)
     return vm_skip_bytes(load->r, len) || vm_reader_check(load->r, error);
 }
 
-static bool report_missing(VmSection *s, void *opaque)
-{
-    const SectionsLoad *load = opaque;
-    if (s->vmsd && !(s->vmsd->needed && !s->vmsd->needed(s->opaque)) &&
-        !g_hash_table_contains(load->seen, s)) {
-        warn_report("the stream has no state of '%s' %" PRIu32 ": it starts as after a reset", s->idstr,
-                    s->instance_id);
-    }
-    return true;
-}
-
 bool sections_load_rest(SectionsLoad *load, GError **error)
 {
     for (;;) {
@@ -309,9 +298,27 @@ bool sections_load_rest(SectionsLoad *load, GError **error)
             return false;
         }
     }
-    if (!load_description(load, error)) {
-        return false;
+    return load_description(load, error);
+}
+
+typedef struct Missing {
+    const SectionsLoad *load;
+    GString *names;
+} Missing;
+
+static bool add_missing(VmSection *s, void *opaque)
+{
+    const Missing *m = opaque;
+    if (s->vmsd && !(s->vmsd->needed && !s->vmsd->needed(s->opaque)) &&
+        !g_hash_table_contains(m->load->seen, s)) {
+        g_string_append_printf(m->names, "%s%s", m->names->len ? ", " : "", s->idstr);
     }
-    vmstate_foreach(report_missing, load);
     return true;
+}
+
+char *sections_load_missing(const SectionsLoad *load)
+{
+    Missing m = { load, g_string_new(NULL) };
+    vmstate_foreach(add_missing, &m);
+    return g_string_free(m.names, m.names->len == 0);
 }

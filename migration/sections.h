@@ -53,5 +53,7 @@ bool sections_load_prepare(SectionsLoad *load, GError **error);
 bool sections_load_iterative(SectionsLoad *load, GError **error);
 /* The rest, up to the last byte of the stream. Big lock. */
 bool sections_load_rest(SectionsLoad *load, GError **error);
+/* Then: sections that we have and the stream had not, for a message; NULL if there are none. New string. */
+char *sections_load_missing(const SectionsLoad *load);
 
 #endif

@@ -44,6 +44,10 @@ void bitmap_clear(unsigned long *map, size_t start, size_t n)
 void bitmap_set_atomic(unsigned long *map, size_t start, size_t n)
 {
     size_t end = start + n, next;
+    /* Who clears a bit and then reads what it stands for must find what was written before this call. A store
+     * may pass a later load: without the barrier a bit could be seen set here, be cleared there, and the data be
+     * read there before they have left this processor. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (; start < end; start = next) {
         unsigned long *word = &map[start / BITS_PER_LONG];
         unsigned long mask = first_mask(start, end, &next);

@@ -13,7 +13,8 @@
 unsigned long *bitmap_new(size_t n);
 void bitmap_set(unsigned long *map, size_t start, size_t n);
 void bitmap_clear(unsigned long *map, size_t start, size_t n);
-/* Atomic against other atomic users of the same words. Set returns nothing; test_and_clear whether any was set. */
+/* Atomic against other atomic users of the same words, and full barriers: what was written before a set is seen by
+ * whoever reads after a clear that found the bit. test_and_clear returns whether any was set. */
 void bitmap_set_atomic(unsigned long *map, size_t start, size_t n);
 bool bitmap_test_and_clear_atomic(unsigned long *map, size_t start, size_t n);
 /* First set / clear bit in [start, size), size if there is none. */
