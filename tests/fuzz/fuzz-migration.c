@@ -12,7 +12,9 @@
 #include "migration/migration.h"
 #include "system/runstate.h"
 #include "util/main-loop.h"
-#include "../unit/contract.h"
+
+/* tests/unit/contract-machine.c: builds the machine and plugs in a device of every type that a user can create. */
+void contract_machine_start(const char *machine);
 
 static void save_seed(const char *path)
 {
