@@ -194,7 +194,8 @@ bool bus_attach(Bus *bus, Device *dev, GError **error)
     } else if (bus_is_full(bus)) {
         return error_set(error, "Bus '%s' is full", bus->name);
     }
-    if (dev->hotplugged && bus && !bus->hotpluggable) {
+    /* A device that is being realized puts what it needs onto its own bus, hot or not. */
+    if (dev->hotplugged && bus && !bus->hotpluggable && (!bus->owner || bus->owner->realized)) {
         return error_set(error, "Bus '%s' does not support hotplugging", bus->name);
     }
     dev->bus = bus;

@@ -459,6 +459,13 @@ static void test_hotplug(void)
     toy_bus()->hotpluggable = true;
     g_assert_true(device_del("h", NULL));
     g_string_truncate(trace, 0);
+    /* Its own bus need not be hot-pluggable for the child that it makes itself; for others it must be. */
+    dev = add("{\"driver\": \"gadget\", \"id\": \"h\", \"with-child\": true}", NULL);
+    g_assert_nonnull(dev);
+    TRACE("+h +leaf leaf leaf bus:h.0 h ");
+    add_fails("{\"driver\": \"gadget\", \"place\": 3, \"bus\": \"h.0\"}", "Bus 'h.0' does not support hotplugging");
+    g_assert_true(device_del("h", NULL));
+    g_string_truncate(trace, 0);
     g_string_truncate(events, 0);
 }
 
