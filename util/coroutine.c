@@ -58,9 +58,10 @@ static __attribute__((noinline)) ThreadState *thread_state(void)
     return ts;
 }
 
-static void switch_to(Coroutine *from, Coroutine *to, bool final)
+/* ts is the caller's; it may be another one on return. */
+static inline void switch_to(ThreadState *ts, Coroutine *from, Coroutine *to, bool final)
 {
-    thread_state()->current = to;
+    ts->current = to;
     co_context_switch(&from->ctx, &to->ctx, final);
 }
 
@@ -72,7 +73,7 @@ static void trampoline(void *opaque)
     co->ended = true;
     Coroutine *caller = co->caller;
     co->caller = NULL;
-    switch_to(co, caller, true);
+    switch_to(thread_state(), co, caller, true);
     g_assert_not_reached();
 }
 
@@ -110,10 +111,11 @@ static void coroutine_recycle(Coroutine *co)
 
 void coroutine_enter(Coroutine *co)
 {
-    Coroutine *self = coroutine_self();
+    ThreadState *ts = thread_state();
+    Coroutine *self = ts->current;
     g_assert(!co->caller && !co->ended); /* R1 */
     co->caller = self;
-    switch_to(self, co, false);
+    switch_to(ts, self, co, false);
     if (co->ended) {
         coroutine_recycle(co); /* R2 */
     }
@@ -121,11 +123,12 @@ void coroutine_enter(Coroutine *co)
 
 void coroutine_fn coroutine_yield(void)
 {
-    Coroutine *self = coroutine_self();
+    ThreadState *ts = thread_state();
+    Coroutine *self = ts->current;
     Coroutine *caller = self->caller;
     g_assert(caller); /* R3 */
     self->caller = NULL;
-    switch_to(self, caller, false);
+    switch_to(ts, self, caller, false);
 }
 
 Coroutine *coroutine_self(void)

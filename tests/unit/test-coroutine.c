@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <glib.h>
+#include <time.h>
 #include "util/coroutine.h"
 #include "util/main-loop.h"
 
@@ -221,6 +222,12 @@ static void spin_entry(void *opaque)
     }
 }
 
+/* Seconds of processor time: the machine may be busy. */
+static double cpu_time(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
 static void test_speed(void)
 {
     const int n = 1000000;
@@ -230,19 +237,19 @@ static void test_speed(void)
         return;
     }
     Coroutine *co = coroutine_create(spin_entry, &stop);
-    g_test_timer_start();
+    double start = cpu_time();
     for (int i = 0; i < n; i++) {
         coroutine_enter(co);
     }
-    g_test_message("%.1f ns per enter and yield", g_test_timer_elapsed() * 1e9 / n);
+    g_test_message("%.1f ns per enter and yield", (cpu_time() - start) * 1e9 / n);
     stop = true;
     coroutine_enter(co);
     unsigned count = 0;
-    g_test_timer_start();
+    start = cpu_time();
     for (int i = 0; i < n; i++) {
         coroutine_enter(coroutine_create(nop_entry, &count));
     }
-    g_test_message("%.1f ns per life of a coroutine", g_test_timer_elapsed() * 1e9 / n);
+    g_test_message("%.1f ns per life of a coroutine", (cpu_time() - start) * 1e9 / n);
 }
 
 int main(int argc, char **argv)
