@@ -36,6 +36,11 @@ class Emulator:
                 raise AssertionError('no socket: ' + self.process.communicate()[1].decode())
             time.sleep(0.002)
 
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         _, err = self.process.communicate(timeout=20)
@@ -49,7 +54,15 @@ class Client:
     def __init__(self, path, negotiate=True):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(20)
-        self.socket.connect(path)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.socket.connect(path)
+                break
+            except ConnectionRefusedError: # bound, and listening in a moment
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.002)
         self.file = self.socket.makefile('rb')
         self.greeting = self.read()
         if negotiate:
@@ -82,6 +95,7 @@ class Client:
 class Qmp(unittest.TestCase):
     def setUp(self):
         self.emulator = Emulator()
+        self.addCleanup(self.emulator.kill)
         self.client = Client(self.emulator.path)
 
     def tearDown(self):
