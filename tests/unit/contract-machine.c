@@ -11,12 +11,16 @@
 #include "qapi/dispatch.h"
 #include "system/memory.h"
 #include "system/runstate.h"
+#include "util/bytes.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/main-loop.h"
 
 #define UHCI_CLASS 0x0c0300
+#define UHCI_USBCMD 0x00
+#define UHCI_FLBASEADD 0x08
 #define UHCI_PORTSC 0x10
+#define UHCI_RUN 0x00c1 /* run, configured, 64-byte packets */
 #define UHCI_PORT_ENABLE 0x0004
 #define UHCI_PORT_RESET 0x0200
 
@@ -68,6 +72,31 @@ static char *new_node(GError **error)
     return name;
 }
 
+/* The tree's objects of a type, oldest path first. */
+typedef struct Search {
+    const ObjectType *type;
+    bool exactly;
+    GPtrArray *found;
+} Search;
+
+static bool look_at(Object *obj, void *opaque)
+{
+    Search *search = opaque;
+
+    if (search->exactly ? obj->type == search->type : object_is_a(obj, search->type)) {
+        g_ptr_array_add(search->found, obj);
+    }
+    return true;
+}
+
+static GPtrArray *find_all(const ObjectType *type, bool exactly)
+{
+    Search search = { type, exactly, g_ptr_array_new() };
+
+    object_foreach_child_recursive(object_root(), look_at, &search);
+    return search.found;
+}
+
 /* A USB device sits on a port of a controller, where nothing but the controller decides whether it is reached. */
 static void choose_usb_port(json_object *args)
 {
@@ -80,11 +109,10 @@ static void choose_usb_port(json_object *args)
     json_object_object_add(args, "port", json_object_new_string(port));
 }
 
-static bool add_device(const DeviceType *type, GError **error)
+/* What the type wants to be told, and a drive, if it has that property. */
+static json_object *arguments_for(const DeviceType *type, GError **error)
 {
     json_object *args = json_object_new_object();
-    const BusType *bus = device_type_bus(type);
-    Device *dev;
 
     json_object_object_add(args, "driver", json_object_new_string(type->object.name));
     for (unsigned i = 0; arguments[i].type; i++) {
@@ -92,25 +120,55 @@ static bool add_device(const DeviceType *type, GError **error)
             json_object_object_add(args, arguments[i].key, json_object_new_string(arguments[i].value));
         }
     }
-    if (bus && !strcmp(bus->object.name, "usb-bus")) {
-        if (!bus_find_by_type(bus)) {
-            json_object_put(args);
-            return error_set(error, "there is no USB bus yet");
-        }
-        choose_usb_port(args);
-    }
     if (object_type_find_property(&type->object, "drive", NULL)) {
         g_autofree char *node = new_node(error);
 
         if (!node) {
             json_object_put(args);
-            return false;
+            return NULL;
         }
         json_object_object_add(args, "drive", json_object_new_string(node));
     }
-    dev = device_add_from_json(args, true, error);
+    return args;
+}
+
+/* On any bus of its kind; the last bus's error if none takes it. */
+static bool add_somewhere(json_object *args, const BusType *bus, GError **error)
+{
+    g_autoptr(GPtrArray) buses = find_all(&bus->object, false);
+
+    if (!buses->len) {
+        return error_set(error, "there is no bus of type %s", bus->object.name);
+    }
+    for (guint i = 0; i < buses->len; i++) {
+        g_autofree char *path = object_path(buses->pdata[i]);
+
+        g_clear_error(error);
+        json_object_object_add(args, "bus", json_object_new_string(path));
+        if (device_add_from_json(args, true, error)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_device(const DeviceType *type, GError **error)
+{
+    const BusType *bus = device_type_bus(type);
+    json_object *args = arguments_for(type, error);
+    bool ok;
+
+    if (!args) {
+        return false;
+    }
+    if (bus && !strcmp(bus->object.name, "usb-bus") && bus_find_by_type(bus)) {
+        choose_usb_port(args);
+        ok = device_add_from_json(args, true, error);
+    } else {
+        ok = bus ? add_somewhere(args, bus, error) : device_add_from_json(args, true, error) != NULL;
+    }
     json_object_put(args);
-    return dev;
+    return ok;
 }
 
 static void collect(const DeviceType *type, void *opaque)
@@ -163,6 +221,81 @@ void contract_set_up_controllers(void)
     }
 }
 
+/* ---- a guest driver that sends something of every kind -------------------------------------------------------- */
+
+enum { FRAME_LIST = 0x10000, QUEUES = 0x11000, DATA = 0x12000 };
+enum { PID_SETUP = 0x2d, PID_IN = 0x69, PID_OUT = 0xe1 };
+
+/* The I/O base of the UHCI controller that dev is or sits behind; 0 if there is none. */
+static unsigned controller_of(Device *dev)
+{
+    while (dev && !object_is_a(dev, &pci_device_type.object)) {
+        dev = dev->bus ? dev->bus->owner : NULL;
+    }
+    if (!dev || load_le32(PCI_DEVICE(dev)->config + PCI_REVISION_ID) >> 8 != UHCI_CLASS) {
+        return 0;
+    }
+    return load_le32(PCI_DEVICE(dev)->config + PCI_BAR_0 + 16) & 0xffe0;
+}
+
+/* A queue head with one transfer descriptor behind it, linked to the next queue (UHCI 3.2, 3.3). */
+static void put_queue(unsigned n, bool last, unsigned pid, unsigned addr, unsigned endpoint, unsigned len)
+{
+    uint32_t at = QUEUES + 0x40 * n;
+    uint8_t words[0x40] = { 0 };
+
+    store_le32(words, last ? 1 : (at + 0x40) | 2);
+    store_le32(words + 4, at + 0x10);
+    store_le32(words + 0x10, 1);
+    store_le32(words + 0x14, 0x18800000);
+    store_le32(words + 0x18, (len - 1) << 21 | endpoint << 15 | addr << 8 | pid);
+    store_le32(words + 0x1c, DATA);
+    address_space_write(address_space_memory, at, words, sizeof(words));
+}
+
+static void put_schedule(void)
+{
+    static const uint8_t get_descriptor[8] = { 0x80, 6, 0, 1, 0, 0, 18, 0 };
+    static const unsigned addresses[] = { 0, 1, 5 };
+    uint8_t frames[4096];
+
+    for (unsigned i = 0; i < sizeof(frames); i += 4) {
+        store_le32(frames + i, QUEUES | 2);
+    }
+    address_space_write(address_space_memory, FRAME_LIST, frames, sizeof(frames));
+    address_space_write(address_space_memory, DATA, get_descriptor, sizeof(get_descriptor));
+    for (unsigned i = 0; i < G_N_ELEMENTS(addresses); i++) {
+        bool last = i == G_N_ELEMENTS(addresses) - 1;
+
+        put_queue(4 * i, false, PID_IN, addresses[i], 1, 64);
+        put_queue(4 * i + 1, false, PID_OUT, addresses[i], 2, 64);
+        put_queue(4 * i + 2, false, PID_IN, addresses[i], 0, 64);
+        put_queue(4 * i + 3, last, PID_SETUP, addresses[i], 0, 8);
+    }
+}
+
+void contract_run(Device *dev)
+{
+    unsigned base = controller_of(dev);
+
+    vm_start();
+    if (base) {
+        put_schedule();
+        port_write(base + UHCI_FLBASEADD, FRAME_LIST, 4);
+        port_write(base + UHCI_USBCMD, UHCI_RUN, 2);
+    }
+    for (int i = 0; i < 3; i++) {
+        clock_virtual_step_to(clock_get_ns(CLOCK_VIRTUAL) + NS_PER_MS);
+        main_loop_iterate(false);
+    }
+    if (base) {
+        port_write(base + UHCI_USBCMD, 0, 2);
+    }
+    vm_stop(VM_PAUSED);
+}
+
+/* ---- the machine ---------------------------------------------------------------------------------------------- */
+
 void contract_machine_start(const char *name)
 {
     const MachineType *type = machine_type_by_name(name);
@@ -191,27 +324,16 @@ void contract_machine_start(const char *name)
     vm_reset(VM_SHUTDOWN_SUBSYSTEM_RESET);
 }
 
-typedef struct Search {
-    const DeviceType *type;
-    GPtrArray *found;
-} Search;
-
-static bool look_at(Object *obj, void *opaque)
-{
-    Search *search = opaque;
-
-    if (obj->type == &search->type->object && DEVICE(obj)->realized) {
-        g_ptr_array_add(search->found, obj);
-    }
-    return true;
-}
-
 GPtrArray *contract_instances(const DeviceType *type)
 {
-    Search search = { type, g_ptr_array_new() };
+    GPtrArray *found = find_all(&type->object, true);
 
-    object_foreach_child_recursive(object_root(), look_at, &search);
-    return search.found;
+    for (guint i = found->len; i-- > 0;) {
+        if (!DEVICE(found->pdata[i])->realized) {
+            g_ptr_array_remove_index(found, i);
+        }
+    }
+    return found;
 }
 
 const char *contract_why_absent(const DeviceType *type)

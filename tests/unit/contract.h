@@ -13,6 +13,8 @@
 void contract_machine_start(const char *machine);
 /* The guest's part: controllers are mapped, and the ports of UHCI controllers enabled. */
 void contract_set_up_controllers(void);
+/* Lets the machine run for a moment. If dev is a USB device or its controller, the guest sends it packets. */
+void contract_run(Device *dev);
 /* Realized devices of exactly this type. */
 GPtrArray *contract_instances(const DeviceType *type);
 /* Why there is no device of this type: the error of the last try; NULL if nobody tried. */
