@@ -187,8 +187,7 @@ static bool check_rw(DiskRequest *d, ScsiSense *sense)
     return true;
 }
 
-/* The fields that follow from the CDB; for requests that arrive too. */
-static void dma_setup(DiskRequest *d)
+void disk_dma_setup(DiskRequest *d)
 {
     ScsiRequest *req = &d->req;
     d->write = disk_is_write(req->cdb[0]); /* the direction is none if the length is 0 */
@@ -200,7 +199,7 @@ static void dma_start(ScsiRequest *req)
     DiskRequest *d = DISK_REQUEST(req);
     ScsiDisk *s = disk_of(d);
     ScsiSense sense;
-    dma_setup(d);
+    disk_dma_setup(d);
     if (!check_rw(d, &sense)) {
         if (s->conf.front) {
             front_account_invalid(s->conf.front, d->write ? BLOCK_STAT_WRITE : BLOCK_STAT_READ);
@@ -239,7 +238,7 @@ static void dma_advance(ScsiRequest *req)
 static void dma_restart(ScsiRequest *req)
 {
     DiskRequest *d = DISK_REQUEST(req);
-    dma_setup(d);
+    disk_dma_setup(d);
     if (!disk_medium_ready(disk_of(d))) {
         scsi_request_check_condition(req, scsi_sense_not_ready_no_medium);
     } else if (!d->count) {
@@ -254,7 +253,7 @@ static void dma_restart(ScsiRequest *req)
 static void dma_replay(ScsiRequest *req)
 {
     DiskRequest *d = DISK_REQUEST(req);
-    dma_setup(d);
+    disk_dma_setup(d);
     if (d->write && d->count) {
         want_chunk(d);
     } else {

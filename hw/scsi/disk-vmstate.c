@@ -68,7 +68,7 @@ static bool dma_lengths_valid(DiskRequest *d, uint32_t chunk)
 bool disk_dma_load(ScsiRequest *req, VmReader *r, GError **error)
 {
     DiskRequest *d = DISK_REQUEST(req);
-    d->write = disk_is_write(req->cdb[0]);
+    disk_dma_setup(d);
     d->sector = vm_get_be64(r);
     d->count = vm_get_be32(r);
     d->buflen = vm_get_be32(r);

@@ -108,6 +108,8 @@ bool disk_parse_cdb(ScsiDevice *dev, ScsiRequest *req, ScsiSense *sense);
 extern const ScsiRequestOps disk_dma_ops;
 bool disk_is_dma(uint8_t opcode);
 bool disk_is_write(uint8_t opcode);
+/* The fields that follow from the CDB; for requests that arrive, too. */
+void disk_dma_setup(DiskRequest *d);
 void disk_request_free(ScsiRequest *req);
 bool disk_request_cancel_io(ScsiRequest *req);
 /* What to do about a block I/O that ended with ret, for a request not cancelled. True: go on as if

@@ -128,10 +128,11 @@ static void send_csw(UsbStorage *s, UsbPacket *p)
     s->mode = BOT_MODE_CBW;
 }
 
-/* Moves what is there between p and the chunk; T3. */
+/* Moves what is there between p and the chunk; T3. A request that arrived without its chunk has a position all the
+ * same (bot_chunk_again), until it has run again. */
 static void move_chunks(UsbStorage *s, UsbPacket *p)
 {
-    while (s->req && s->scsi_len && s->data_len && usb_packet_room(p)) {
+    while (s->req && s->req->chunk && s->scsi_len && s->data_len && usb_packet_room(p)) {
         uint32_t len = MIN(MIN(s->scsi_len, s->data_len), usb_packet_room(p));
         usb_packet_copy(p, s->req->chunk + s->scsi_off, len);
         s->scsi_off += len;
