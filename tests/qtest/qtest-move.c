@@ -85,7 +85,8 @@ static void wait_source(QTestProcess *src, GQueue *events)
     }
 }
 
-/* Until the destination has taken over: it runs if the source did, else it shows the source's state. */
+/* Until the destination has taken over: it runs if the source did, unless an error of the disk came in between; else it
+ * shows the source's state. */
 static void wait_destination(QTestProcess *dst, bool running, GQueue *events)
 {
     gint64 deadline = g_get_monotonic_time() + MOVE_SECONDS * G_TIME_SPAN_SECOND;
@@ -93,7 +94,8 @@ static void wait_destination(QTestProcess *dst, bool running, GQueue *events)
     for (;;) {
         g_autofree char *status = query_status(dst, "query-status", events);
 
-        if (running ? g_str_equal(status, "running") : !g_str_equal(status, "inmigrate")) {
+        if (running ? g_str_equal(status, "running") || g_str_equal(status, "io-error")
+                    : !g_str_equal(status, "inmigrate")) {
             return;
         }
         if (g_get_monotonic_time() > deadline) {
