@@ -438,8 +438,8 @@ static void start(Case *c)
     c->q = qtest_start("%s", args);
     qtest_set_moving(c->q, false);
     if (c->setting->emulated_stays) {
-        qtest_qmp_ok(c->q, "{'execute': 'migrate-set-parameters', 'arguments': {'x-quiesce-timeout': 50}}");
-        qtest_move_setup(c->q, "migrate-set-parameters", "{'x-quiesce-timeout': 50}");
+        qtest_qmp_ok(c->q, "{'execute': 'migrate-set-parameters', 'arguments': {'x-quiesce-timeout': 3}}");
+        qtest_move_setup(c->q, "migrate-set-parameters", "{'x-quiesce-timeout': 3}");
     }
     uhci_init(&c->uhci, c->q, DEVFN_UHCI, UHCI_IO, GUEST_MEMORY);
     bot_enumerate(&c->bot, &c->uhci, 1, 1);
