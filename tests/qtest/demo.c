@@ -24,6 +24,9 @@
 /* Commands that the client sends for one READ(10) of SECTORS_PER_READ, about: three transfers, a step per frame. */
 #define COMMANDS_PER_READ 80
 
+/* What the guest is doing when a move comes. */
+typedef enum Phase { PHASE_IDLE, PHASE_COMMAND, PHASE_DATA, PHASE_STATUS, PHASES } Phase;
+
 typedef struct Demo {
     QTest *q;
     UhciDriver uhci;
@@ -32,8 +35,8 @@ typedef struct Demo {
     unsigned wanted_moves, seed;
     bool quiet, tty;
 
-    const char *phase;       /* what the guest is doing; NULL between commands */
-    unsigned in_flight;      /* moves with a request in flight */
+    Phase phase;
+    unsigned moves_in[PHASES];
     GArray *downtimes;       /* double, ms */
     uint32_t sectors, done;
     gint64 started;
@@ -41,9 +44,9 @@ typedef struct Demo {
 
 /* ---- the guest ------------------------------------------------------------------------------------------------ */
 
-static void read_phase(Demo *d, const char *phase)
+static unsigned in_flight(const Demo *d)
 {
-    d->phase = phase;
+    return d->moves_in[PHASE_COMMAND] + d->moves_in[PHASE_DATA] + d->moves_in[PHASE_STATUS];
 }
 
 /* One READ(10), phase by phase, so that a move knows what it interrupts. */
@@ -56,16 +59,16 @@ static void read_sectors(Demo *d, uint32_t lba, uint16_t count, uint8_t *data)
 
     store_be32(cdb + 2, lba);
     store_be16(cdb + 7, count);
-    read_phase(d, "command");
+    d->phase = PHASE_COMMAND;
     g_assert_cmpint(bot_send_cbw(&d->bot, 0, BOT_IN, cdb, sizeof(cdb), len), ==, UHCI_DONE);
-    read_phase(d, "data");
+    d->phase = PHASE_DATA;
     r = bot_data(&d->bot, BOT_IN, data, len);
     g_assert_cmpint(r.status, ==, UHCI_DONE);
     g_assert_cmpuint(r.actual, ==, len);
-    read_phase(d, "status");
+    d->phase = PHASE_STATUS;
     g_assert_cmpint(bot_read_csw(&d->bot, &result), ==, UHCI_DONE);
     g_assert_cmpint(result.csw_status, ==, 0);
-    read_phase(d, NULL);
+    d->phase = PHASE_IDLE;
 }
 
 static uint32_t read_capacity(Demo *d)
@@ -96,7 +99,7 @@ static void show_progress(Demo *d, bool last)
     }
     bar[40] = '\0';
     fprintf(stderr, "%s[%s] %3.0f %%  %5.2f MiB read  %4u moves, %u with a request in flight%s", d->tty ? "\r" : "", bar,
-            100 * part, d->done * (double)SECTOR / (1 << 20), qtest_moves(d->q), d->in_flight,
+            100 * part, d->done * (double)SECTOR / (1 << 20), qtest_moves(d->q), in_flight(d),
             d->tty && !last ? "" : "\n");
 }
 
@@ -106,7 +109,7 @@ static void on_move(QTest *q, bool before, void *opaque)
     double ms;
 
     if (before) {
-        d->in_flight += d->phase != NULL;
+        d->moves_in[d->phase]++;
         return;
     }
     ms = qtest_downtime_ms(q);
@@ -148,8 +151,9 @@ static bool report(Demo *d, const char *guest_sum)
     printf("disc                      %s, %" PRIu64 " bytes\n", d->disc, len);
     printf("SHA-256 of the file       %s\n", sum);
     printf("SHA-256 as the guest read %s  %s\n", guest_sum, same ? "(the same)" : "(DIFFERENT)");
-    printf("migrations                %u, %u of them with a request in flight (seed %u)\n", qtest_moves(d->q),
-           d->in_flight, d->seed);
+    printf("migrations                %u (seed %u)\n", qtest_moves(d->q), d->seed);
+    printf("  with a request in flight  %u: %u in its command, %u in its data, %u before its status\n", in_flight(d),
+           d->moves_in[PHASE_COMMAND], d->moves_in[PHASE_DATA], d->moves_in[PHASE_STATUS]);
     printf("downtime                  p50 %.2f ms, p99 %.2f ms, longest %.2f ms\n", percentile(d->downtimes, 0.5),
            percentile(d->downtimes, 0.99), percentile(d->downtimes, 1));
     printf("speed                     %.2f MiB/s over %.1f s, %.1f migrations/s\n", len / seconds / (1 << 20), seconds,
