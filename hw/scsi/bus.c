@@ -123,6 +123,7 @@ ScsiBus *scsi_bus_new(Device *owner, const char *name, const ScsiHbaOps *ops, vo
     bus->hba = hba;
     bus->bus.hotpluggable = true;
     bus->busnr = next_busnr++;
+    bus->bus.hotpluggable = true;
     return bus;
 }
 

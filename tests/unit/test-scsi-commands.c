@@ -57,7 +57,7 @@ static bool data_equal(const char *expected, const uint8_t *data, size_t len)
         return strcmp(text, expected) == 0;
     }
     g_autoptr(GByteArray) wanted = parse_data(expected);
-    return wanted->len == len && memcmp(wanted->data, data, len) == 0;
+    return wanted->len == len && (!len || memcmp(wanted->data, data, len) == 0);
 }
 
 /* ---- where we differ ------------------------------------------------------------------------- */
