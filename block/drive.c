@@ -391,6 +391,25 @@ static bool check_aio(const DriveText *t, GError **error)
     return true;
 }
 
+/* Sizes may have a suffix here; what -blockdev takes are plain numbers. What is no size is left for the driver to
+ * complain about. */
+static void expand_sizes(DriveText *t)
+{
+    static const char *const sizes[] = { "size",           "offset",         "align",       "max-transfer",
+                                         "opt-write-zero", "max-write-zero", "opt-discard", "max-discard" };
+    for (unsigned i = 0; i < t->keys->len; i++) {
+        const char *key = t->keys->pdata[i], *dot = strrchr(key, '.');
+        uint64_t n;
+        for (unsigned j = 0; j < G_N_ELEMENTS(sizes); j++) {
+            if (g_str_equal(dot ? dot + 1 : key, sizes[j]) &&
+                parse_size(t->values->pdata[i], 1, &n, NULL)) {
+                g_free(t->values->pdata[i]);
+                t->values->pdata[i] = g_strdup_printf("%" PRIu64, n);
+            }
+        }
+    }
+}
+
 static char *make_id(const DriveOptions *o)
 {
     const InterfaceInfo *info = &interfaces[o->interface];
@@ -432,6 +451,7 @@ static bool take_options(DriveText *t, BlockInterface default_if, DriveOptions *
               take_on_error(t, "rerror", true, o, &o->rerror, error) &&
               take_unsupported(t, "snapshot", error) && take_unsupported(t, "copy-on-read", error);
     o->file = text_take(t, "file");
+    expand_sizes(t);
     return ok;
 }
 

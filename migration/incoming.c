@@ -61,6 +61,11 @@ bool incoming_active(void)
     return in.status == MIGRATION_STATUS_SETUP || in.status == MIGRATION_STATUS_ACTIVE;
 }
 
+bool incoming_loading(void)
+{
+    return in.status == MIGRATION_STATUS_ACTIVE;
+}
+
 /* ---- reading ---- */
 
 static gboolean more_data(IoChannel *ioc, GIOCondition cond, void *opaque)

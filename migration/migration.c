@@ -38,11 +38,6 @@ void migration_expect_incoming(void)
     block_set_incoming(true);
 }
 
-bool migration_idle(void)
-{
-    return !outgoing_active() && !incoming_active();
-}
-
 void migration_shutdown(void)
 {
     outgoing_shutdown();

@@ -61,7 +61,8 @@ uint64_t migration_switchover_timeout(void)
 
 bool qmp_migrate_set_capabilities(const MigrationCapabilityStatusArray *list, GError **error)
 {
-    if (!migration_idle()) {
+    /* A destination that still waits for its source has not looked at them. */
+    if (outgoing_active() || incoming_loading()) {
         return error_set(error, "There's a migration process in progress");
     }
     for (size_t i = 0; i < list->len; i++) {

@@ -26,6 +26,8 @@ void outgoing_shutdown(void);
 /* ---- incoming ---- */
 
 bool incoming_active(void);
+/* The stream has begun. */
+bool incoming_loading(void);
 bool incoming_start(const MigrationAddress *addr, bool exit_on_error, GError **error);
 bool incoming_query(MigrationInfo *info);
 void incoming_shutdown(void);

@@ -25,8 +25,6 @@ void migration_expect_incoming(void);
 /* The value of -incoming: a URI, a channel as JSON, or "defer". Once the machine is complete. */
 bool migration_incoming_option(const char *value, GError **error);
 
-/* Whether no migration is going on, neither way. */
-bool migration_idle(void);
 /* At exit: ends what is going on. The source's guest is not restarted. */
 void migration_shutdown(void);
 

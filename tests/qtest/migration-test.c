@@ -216,6 +216,7 @@ static void test_events(void)
     set_capabilities(b, EVENTS);
     migrate_incoming(b, uri);
     expect_event(b, "MIGRATION", "setup");
+    set_capabilities(b, EVENTS ", {'capability': 'return-path', 'state': true}");
     migrate(a, uri);
     expect_event(a, "MIGRATION", "setup");
     expect_event(a, "MIGRATION_PASS", NULL);
