@@ -46,6 +46,9 @@ int qtest_run(char **out, const char *args, ...) G_GNUC_PRINTF(2, 3);
 void qtest_move(QTest *q);
 /* Moves now, and from now on, to processes with these arguments in place of the ones of qtest_start(). */
 void qtest_move_to(QTest *q, const char *args, ...) G_GNUC_PRINTF(2, 3);
+/* Moves go to processes with these arguments from now on. They contain what the test has changed over QMP so far, which is
+ * not replayed any more: for media, whose commands mean something else in a machine whose tray is still closed. */
+void qtest_set_args(QTest *q, const char *args, ...) G_GNUC_PRINTF(2, 3);
 /* Automatic moves (QTEST_MOVE_EVERY) off and on again: for tests that migrate by themselves. */
 void qtest_set_moving(QTest *q, bool on);
 /* How often the VM has moved. */

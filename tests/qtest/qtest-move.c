@@ -218,6 +218,17 @@ void qtest_move_to(QTest *q, const char *args, ...)
     qtest_move(q);
 }
 
+void qtest_set_args(QTest *q, const char *args, ...)
+{
+    va_list ap;
+
+    g_free(q->args);
+    va_start(ap, args);
+    q->args = g_strdup_vprintf(args, ap);
+    va_end(ap);
+    g_ptr_array_set_size(q->replay, 0);
+}
+
 void qtest_tick(QTest *q)
 {
     if (!q->every || !q->moving || q->in_move || q->countdown--) {

@@ -539,14 +539,17 @@ static void add(const char *group, const Meeting *m, const Setting *setting, con
 
 static bool can_be(const Meeting *m, const Setting *setting, const Plan *plan)
 {
-    if (g_str_equal(m->iotype, "flush") && (plan->always || plan->at_stop[1])) {
-        return false; /* a move flushes: it fails as long as flushes do, and there is nothing to flush behind it */
+    bool auto_moves = g_getenv("QTEST_MOVE_EVERY") != NULL;
+
+    if (g_str_equal(m->iotype, "flush")) {
+        /* A move flushes: it fails as long as flushes do, and there is nothing to flush behind it. */
+        return !auto_moves && !plan->always && !plan->at_stop[1];
     }
     if (holds_data(m, setting)) {
-        return g_str_equal(plan->name, "stay") && !g_getenv("QTEST_MOVE_EVERY");
+        return !auto_moves && g_str_equal(plan->name, "stay");
     }
     /* The first setting has all plans, the others those that contain the rest. */
-    return setting == settings || plan->at_stop[1] || strlen(plan->at_stop[0]) > 1 || g_str_equal(m->iotype, "flush");
+    return setting == settings || plan->at_stop[1] || strlen(plan->at_stop[0]) > 1;
 }
 
 int main(int argc, char **argv)
