@@ -220,7 +220,7 @@ static void load_rest(void *opaque)
     GError *error = NULL;
     sections_load_rest(in.load, &error);
     /* Images are activated outside of a coroutine. */
-    bh_schedule_oneshot(NULL, loaded, error);
+    main_loop_call(loaded, error);
 }
 
 static void iterative_done(void *opaque)
@@ -239,7 +239,7 @@ static void *thread_main(void *opaque)
 {
     GError *error = NULL;
     sections_load_iterative(in.load, &error);
-    bh_schedule_oneshot(NULL, iterative_done, error);
+    main_loop_call(iterative_done, error);
     return NULL;
 }
 
@@ -317,12 +317,16 @@ bool incoming_start(const MigrationAddress *addr, bool exit_on_error, GError **e
 
 void incoming_shutdown(void)
 {
-    if (in.ioc) {
+    in.exit_on_error = false;
+    if (in.reader) {
+        /* The thread, or the coroutine, sees the end of the stream. */
         io_channel_shutdown(in.ioc, IO_SHUTDOWN_BOTH, NULL);
-        in.exit_on_error = false;
-        MAIN_LOOP_WHILE(incoming_active() && in.ioc);
-    } else if (in.listener) {
-        io_listener_free(g_steal_pointer(&in.listener));
+        if (in.co) {
+            more_data(in.ioc, G_IO_IN, NULL);
+        }
+        MAIN_LOOP_WHILE(incoming_active());
+    } else {
+        release();
     }
 }
 

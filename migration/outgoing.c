@@ -59,6 +59,7 @@ typedef struct Outgoing {
 
     /* What switchover has changed and finish() takes back. Main thread. */
     bool stopped, inactivated;
+    bool exiting; /* the program ends: the guest is not restarted */
     bool was_running;
     VmRunState old_state;
 
@@ -186,7 +187,7 @@ static void main_call(void *opaque)
 static void in_main(void (*func)(void *opaque), void *opaque)
 {
     MainCall call = { func, opaque, false };
-    bh_schedule_oneshot(NULL, main_call, &call);
+    main_loop_call(main_call, &call);
     pthread_mutex_lock(&out.lock);
     while (!call.done) {
         pthread_cond_wait(&out.changed, &out.lock);
@@ -320,7 +321,7 @@ static bool restart(GError **error)
         out.stopped = false;
         if (!ok) {
             vm_set_state(VM_PAUSED); /* its images are not ours any more */
-        } else if (out.was_running) {
+        } else if (out.was_running && !out.exiting) {
             vm_start();
         } else {
             vm_set_state(out.old_state);
@@ -599,7 +600,7 @@ static void *thread_main(void *opaque)
     if (!run(&error) && error) {
         keep_error(error);
     }
-    bh_schedule_oneshot(NULL, finish, NULL);
+    main_loop_call(finish, NULL);
     return NULL;
 }
 
@@ -817,6 +818,7 @@ bool outgoing_resume_hook(GError **error)
 void outgoing_shutdown(void)
 {
     if (outgoing_active()) {
+        out.exiting = true;
         outgoing_cancel();
         MAIN_LOOP_WHILE(!GET(thread_done));
     }

@@ -136,9 +136,48 @@ void main_loop_init(void)
     loop_bh_init_main();
 }
 
+/* ---- calls between iterations ---- */
+
+typedef struct LoopCall {
+    void (*func)(void *opaque);
+    void *opaque;
+} LoopCall;
+
+static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
+static GQueue calls = G_QUEUE_INIT; /* LoopCall */
+
+void main_loop_call(void (*func)(void *opaque), void *opaque)
+{
+    LoopCall *call = g_new(LoopCall, 1);
+    *call = (LoopCall){ func, opaque };
+    pthread_mutex_lock(&calls_lock);
+    g_queue_push_tail(&calls, call);
+    pthread_mutex_unlock(&calls_lock);
+    main_loop_wake();
+}
+
+/* Runs what is there; whether there was anything. */
+static bool run_calls(void)
+{
+    bool any = false;
+    for (;;) {
+        pthread_mutex_lock(&calls_lock);
+        g_autofree LoopCall *call = g_queue_pop_head(&calls);
+        pthread_mutex_unlock(&calls_lock);
+        if (!call) {
+            return any;
+        }
+        any = true;
+        call->func(call->opaque);
+    }
+}
+
 void main_loop_iterate(bool block)
 {
     g_assert(main_thread);
+    if (g_main_depth() == 0 && run_calls()) {
+        block = false; /* the caller's condition may hold now */
+    }
     g_main_context_iteration(NULL, block);
 }
 

@@ -22,6 +22,10 @@ void main_loop_init(void);
 /* One iteration: poll (at most until the next timer, not at all if !block) and dispatch. Main thread. */
 void main_loop_iterate(bool block);
 
+/* Runs func once in the main thread, between iterations of the outermost loop: never inside another callback that
+ * iterates the loop itself (draining), so that it finds no operation half done. Any thread; in order. */
+void main_loop_call(void (*func)(void *opaque), void *opaque);
+
 /* Makes a blocked main loop look again (new timer, new bottom half). Any thread. */
 void main_loop_wake(void);
 

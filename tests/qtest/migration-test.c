@@ -106,6 +106,21 @@ static void check_guest(QTest *q)
     g_assert_cmphex(qtest_inl(q, 0xcf8), ==, 0x80000804);
 }
 
+/* A stream of the machine in a file. */
+static char *save_stream(const char *args, gsize *len, char **path)
+{
+    char *data;
+    *path = test_path("saved");
+    g_autofree char *uri = g_strdup_printf("file:%s", *path);
+    QTest *q = start(args);
+    mark_guest(q);
+    migrate(q, uri);
+    expect_migration(q, "completed");
+    qtest_end(q);
+    g_assert_true(g_file_get_contents(*path, &data, len, NULL));
+    return data;
+}
+
 /* ---- transports ---- */
 
 static void move_over(const char *uri_source, const char *uri_destination, bool destination_first)
@@ -194,6 +209,56 @@ static void test_channels(void)
     check_guest(b);
     qtest_end(a);
     qtest_end(b);
+}
+
+/* Nothing but a clock. */
+static void test_no_machine(void)
+{
+    g_autofree char *path = test_path("n.sock");
+    g_autofree char *uri = g_strconcat("unix:", path, NULL);
+    QTest *a = start("-M none"), *b = start("-M none -incoming defer");
+    qtest_clock_step(a, 12345);
+    migrate_incoming(b, uri);
+    migrate(a, uri);
+    expect_migration(a, "completed");
+    expect_migration(b, "completed");
+    g_assert_cmpint(qtest_clock_now(b), ==, 12345);
+    qtest_end(a);
+    qtest_end(b);
+}
+
+/* `quit` at any point of an incoming or outgoing migration. */
+static void test_quit(void)
+{
+    g_autofree char *path = test_path("q.sock");
+    g_autofree char *unix_uri = g_strconcat("unix:", path, NULL);
+    g_autofree char *part = test_path("part");
+    g_autofree char *saved = NULL;
+    gsize len;
+    g_autofree char *data = save_stream(MACHINE, &len, &saved);
+    const size_t lengths[] = { 0, 3, 100, len / 2, len - 7000, len - 1 };
+    QTest *q = start(MACHINE " -incoming defer");
+    qtest_end(q);
+    q = start(MACHINE " -incoming defer");
+    migrate_incoming(q, unix_uri);
+    qtest_end(q);
+    for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+        g_autofree char *uri = g_strdup_printf("exec:cat %s; exec sleep 10", part);
+        g_assert_true(g_file_set_contents(part, data, lengths[i], NULL));
+        q = start(MACHINE " -incoming defer");
+        migrate_incoming(q, uri);
+        g_usleep(20000);
+        qtest_end(q);
+    }
+    q = start(MACHINE);
+    set_capabilities(q, "{'capability': 'pause-before-switchover', 'state': true}");
+    migrate(q, "exec:cat >/dev/null");
+    qtest_end(q);
+    q = start(MACHINE);
+    set_capabilities(q, "{'capability': 'pause-before-switchover', 'state': true}");
+    migrate(q, "exec:cat >/dev/null");
+    expect_migration(q, "pre-switchover");
+    qtest_end(q);
 }
 
 /* ---- states and events ---- */
@@ -338,7 +403,7 @@ static void test_dirty(void)
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
     const unsigned pages = 1024;
     g_autofree uint32_t *model = g_new0(uint32_t, pages);
-    qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 20000000}}");
+    qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 1000000}}");
     migrate_incoming(b, uri);
     for (unsigned i = 0; i < pages; i++) {
         model[i] = g_test_rand_int();
@@ -351,6 +416,8 @@ static void test_dirty(void)
         model[page] = i % 7 ? (uint32_t)g_test_rand_int() : 0;
         qtest_writel(a, 0x200000 + page * 4096, model[page]);
     }
+    expect_migration(a, "active");
+    qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 0}}");
     expect_migration(a, "completed");
     qtest_wait_status(b, "running");
     for (unsigned i = 0; i < pages; i++) {
@@ -532,21 +599,6 @@ static void test_peer_answers_rubbish(void)
 }
 
 /* ---- streams that cannot be loaded ---- */
-
-/* A stream of the machine in a file. */
-static char *save_stream(const char *args, gsize *len, char **path)
-{
-    char *data;
-    *path = test_path("saved");
-    g_autofree char *uri = g_strdup_printf("file:%s", *path);
-    QTest *q = start(args);
-    mark_guest(q);
-    migrate(q, uri);
-    expect_migration(q, "completed");
-    qtest_end(q);
-    g_assert_true(g_file_get_contents(*path, &data, len, NULL));
-    return data;
-}
 
 static void expect_load_fails(const char *args, const char *path, const char *text)
 {
@@ -731,6 +783,8 @@ int main(int argc, char **argv)
     g_test_add_func("/migration/exec", test_exec);
     g_test_add_func("/migration/file", test_file);
     g_test_add_func("/migration/channels", test_channels);
+    g_test_add_func("/migration/no-machine", test_no_machine);
+    g_test_add_func("/migration/quit", test_quit);
     g_test_add_func("/migration/events", test_events);
     g_test_add_func("/migration/pause-before-switchover", test_pause);
     g_test_add_func("/migration/cancel", test_cancel);

@@ -99,6 +99,29 @@ static void test_bh_nested(void)
     expect_trace("<xn>");
 }
 
+static void nested_call_bh(void *opaque)
+{
+    main_loop_call(trace_bh, (void *)"C");
+    for (int i = 0; i < 5; i++) {
+        main_loop_iterate(false);
+    }
+    g_string_append_c(trace, 'b');
+}
+
+/* A call does not run inside of a callback that iterates the loop. */
+static void test_call(void)
+{
+    main_loop_call(trace_bh, (void *)"1");
+    main_loop_call(trace_bh, (void *)"2");
+    expect_trace("");
+    main_loop_iterate(true); /* does not block */
+    expect_trace("12");
+    bh_schedule_oneshot(NULL, nested_call_bh, NULL);
+    drain();
+    main_loop_iterate(false);
+    expect_trace("bC");
+}
+
 static unsigned counted;
 
 static void count_bh(void *opaque)
@@ -370,6 +393,7 @@ int main(int argc, char **argv)
     g_test_add_func("/loop/bh/order", test_bh_order);
     g_test_add_func("/loop/bh/again", test_bh_again);
     g_test_add_func("/loop/bh/nested", test_bh_nested);
+    g_test_add_func("/loop/call", test_call);
     g_test_add_func("/loop/bh/threads", test_bh_threads);
     g_test_add_func("/loop/bh/context", test_bh_context);
     g_test_add_func("/loop/lock/fair", test_lock_fair);
