@@ -184,7 +184,7 @@ static const Case drive_cases[] = {
     { "driver=null-co,size=1000,if=none,id=d0", NULL },
     { "driver=null-co,size=1M,if=none,id=d0", NULL },
     { "driver=raw,size=1k,offset=0x200,file.driver=null-co,file.size=64K,if=none,id=d0", NULL },
-    { "driver=null-co,size=1Z,if=none,id=d0", "Parameter 'size' expects" },
+    { "driver=null-co,size=1Z,if=none,id=d0", "Parameter 'size' expects an integer" },
     { "file.driver=file,file.filename=@/img,format=raw,if=none", NULL },
     { "file.filename=@/img,format=raw,if=none", NULL },
     { "file=file:@/img,format=raw,if=none", NULL },
