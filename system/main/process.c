@@ -123,7 +123,7 @@ bool process_pidfile(const char *path, GError **error)
     char text[32];
     int len, fd;
 
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
         return error_set_errno(error, errno, "cannot create PID file: Could not create '%s'", path);
     }
