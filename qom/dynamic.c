@@ -335,7 +335,7 @@ static void list_declared(const ObjectType *owner, const Property *prop, void *o
     const Listing *l = opaque;
     /* Declared again by a subtype: shown once, by the subtype. */
     if (object_type_find_property(l->obj->type, prop->name, NULL) == prop) {
-        l->func(l->obj, prop->name, property_type_name(prop), prop->description, l->opaque);
+        l->func(l->obj, prop->name, property_type_name(prop), property_description(prop), l->opaque);
     }
 }
 

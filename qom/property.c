@@ -301,6 +301,17 @@ const PropertyKind property_link = {
     .release = release_link,
 };
 
+const char *property_description(const Property *prop)
+{
+    if (prop->description) {
+        return prop->description;
+    }
+    if (prop->kind == &property_bool || prop->kind == &property_bit32) {
+        return "on/off";
+    }
+    return prop->kind == &property_enum && prop->arg == property_on_off_auto ? "on/off/auto" : NULL;
+}
+
 const char *property_type_name(const Property *prop)
 {
     if (prop->kind == &property_enum) {

@@ -103,7 +103,7 @@ bool qmp_qom_list_types(const char *implements, bool has_abstract, bool abstract
 
 static void list_declared(const ObjectType *owner, const Property *prop, void *opaque)
 {
-    add_info(opaque, prop->name, property_type_name(prop), prop->description);
+    add_info(opaque, prop->name, property_type_name(prop), property_description(prop));
 }
 
 bool qmp_qom_list_properties(const char *typename, ObjectPropertyInfoArray **ret, GError **error)

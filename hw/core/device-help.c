@@ -80,6 +80,9 @@ void device_help_list(GString *out, bool user_creatable_only)
 
 json_object *property_default(const Property *prop)
 {
+    static const PropertyKind *const integers[] = {
+        &property_uint8, &property_uint16, &property_uint32, &property_uint64, &property_int32, &property_int64,
+    };
     const char *text = prop->default_text;
     uint64_t number = 0;
     int64_t negative;
@@ -108,8 +111,10 @@ json_object *property_default(const Property *prop)
     if (text && parse_uint64(text, &number, NULL)) {
         return json_object_new_uint64(number);
     }
-    if (!text && (g_str_has_prefix(prop->kind->name, "uint") || g_str_has_prefix(prop->kind->name, "int"))) {
-        return json_object_new_int(0);
+    for (unsigned i = 0; !text && i < G_N_ELEMENTS(integers); i++) {
+        if (prop->kind == integers[i]) {
+            return json_object_new_int(0);
+        }
     }
     return NULL;
 }
@@ -126,11 +131,11 @@ static void help_line(const ObjectType *owner, const Property *prop, void *opaqu
     value = property_default(prop);
     line = g_string_new(NULL);
     g_string_append_printf(line, "  %s=<%s>", prop->name, property_type_name(prop));
-    if (prop->description || value) {
+    if (property_description(prop) || value) {
         while (line->len < 24) {
             g_string_append_c(line, ' ');
         }
-        g_string_append_printf(line, " - %s", prop->description ? prop->description : "");
+        g_string_append_printf(line, " - %s", property_description(prop) ? property_description(prop) : "");
     }
     if (value) {
         g_string_append_printf(line, " (default: %s)", json_object_to_json_string(value));

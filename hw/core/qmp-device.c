@@ -26,7 +26,7 @@ static void list_property(const ObjectType *owner, const Property *prop, void *o
     info = g_new0(ObjectPropertyInfo, 1);
     info->name = g_strdup(prop->name);
     info->type = g_strdup(property_type_name(prop));
-    info->description = g_strdup(prop->description);
+    info->description = g_strdup(property_description(prop));
     info->default_value = property_default(prop);
     QAPI_ARRAY_ADD(list, info);
 }

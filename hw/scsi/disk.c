@@ -149,7 +149,8 @@ static bool disk_realize(ScsiDevice *dev, GError **error)
 {
     ScsiDisk *s = SCSI_DISK(dev);
     if (s->serial && strlen(s->serial) > SCSI_DISK_MAX_SERIAL) {
-        return error_set(error, "The serial number can't be longer than %d characters", SCSI_DISK_MAX_SERIAL);
+        return error_set(error, "The serial number can't be longer than %d characters",
+                         SCSI_DISK_MAX_SERIAL);
     }
     if (!drive_conf_block_sizes(&s->conf, error)) {
         return false;
@@ -237,6 +238,11 @@ static const ScsiDeviceOps cd_ops = {
 
 /* ---- properties, compat, registration -------------------------------------------------------- */
 
+static void disk_init(Object *obj)
+{
+    SCSI_DISK(obj)->conf.bootindex = -1;
+}
+
 /* The third name by which a -global reaches both. It has no properties of its own: they are each
  * concrete type's. */
 static const DeviceType scsi_disk_base_type = {
@@ -245,6 +251,7 @@ static const DeviceType scsi_disk_base_type = {
         .parent = &scsi_device_type.object,
         .size = sizeof(ScsiDisk),
         .abstract = true,
+        .init = disk_init,
     },
 };
 DEVICE_REGISTER(scsi_disk_base_type)

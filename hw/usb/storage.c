@@ -183,12 +183,18 @@ static const Property usb_storage_properties[] = {
     { .name = NULL },
 };
 
+static void storage_init(Object *obj)
+{
+    USB_STORAGE(obj)->conf.bootindex = -1;
+}
+
 static const DeviceType usb_storage_base_type = {
     .object = {
         .name = "usb-storage-dev",
         .parent = &usb_device_type.object,
         .size = sizeof(UsbStorage),
         .abstract = true,
+        .init = storage_init,
     },
     .category = DEVICE_CATEGORY_STORAGE,
     .migration = MIGRATES_WITH(bot_vmstate),

@@ -157,6 +157,8 @@ static inline void *property_member(Object *obj, const Property *prop)
 
 /* The property's type as qom-list shows it: the kind's name, the enumeration's, "link<memory-backend>". */
 const char *property_type_name(const Property *prop);
+/* Its own, or its kind's ("on/off"); NULL if there is none. */
+const char *property_description(const Property *prop);
 
 /* Names of an enumeration, ended by an entry without a name. The member is an int. */
 typedef struct PropertyEnum {

@@ -410,7 +410,7 @@ static void test_help(void)
     property_help(out, &gadget_type.object, "gadget");
     g_assert_cmpstr(out->str, ==,
                     "gadget options:\n"
-                    "  fail=<bool>            -  (default: false)\n"
+                    "  fail=<bool>            - on/off (default: false)\n"
                     "  label=<str>\n"
                     "  place=<uint32>         - where it sits (default: 7)\n"
                     "  value=<uint8>          -  (default: 1)\n"

@@ -45,11 +45,12 @@ extern const PropertyEnum property_on_error[];
         PROPERTY_ON_OFF_AUTO("account-failed", type, conf.account_failed, "auto", NULL)
 #define DRIVE_PROPERTIES_ERROR(type, conf)                                    \
     PROPERTY_ENUM("rerror", type, conf.rerror, property_on_error, "auto",     \
-                  "Error handling policy"),                                   \
+                  "Error handling policy (report/ignore/enospc/stop/auto)"),  \
         PROPERTY_ENUM("werror", type, conf.werror, property_on_error, "auto", \
-                      "Error handling policy")
+                      "Error handling policy (report/ignore/enospc/stop/auto)")
+/* The type's init sets the member to -1: the default is not shown. */
 #define DRIVE_PROPERTY_BOOTINDEX(type, conf) \
-    PROPERTY("bootindex", property_bootindex, type, conf.bootindex, .default_text = "-1")
+    PROPERTY("bootindex", property_bootindex, type, conf.bootindex)
 #define DRIVE_PROPERTY_DRIVE(type, conf)                \
     PROPERTY("drive", property_drive, type, conf.front, \
              .description = "Node name or ID of a block device to use as a backend")
