@@ -359,7 +359,7 @@ void vm_request_shutdown(VmShutdownCause cause)
 
 void vm_request_reset(VmShutdownCause cause)
 {
-    if (actions.reboot == REBOOT_ACTION_SHUTDOWN && caused_by_guest(cause)) {
+    if (actions.reboot == REBOOT_ACTION_SHUTDOWN) {
         request(&shutdown_request, cause);
     } else {
         request(&reset_request, cause);

@@ -171,10 +171,10 @@ static void step(void *opaque)
         vm_start();
         vm_request_powerdown();
         break;
-    case 3: /* reboot means shutdown, shutdown means pause */
+    case 3: /* a reset, whoever wants it, means shutdown; shutdown means pause */
         vm_actions()->reboot = REBOOT_ACTION_SHUTDOWN;
         vm_actions()->shutdown = SHUTDOWN_ACTION_PAUSE;
-        vm_request_reset(VM_SHUTDOWN_GUEST_RESET);
+        vm_request_reset(VM_SHUTDOWN_HOST_QMP_RESET);
         break;
     case 4:
         g_assert_cmpint(vm_state(), ==, VM_SHUTDOWN);
@@ -196,7 +196,7 @@ static void test_main_loop(void)
     g_assert_cmpint(vm_main_loop(), ==, 0);
     timer_del(&timer);
     EVENTS("RESUME STOP RESET{\"guest\":false,\"reason\":\"host-qmp-system-reset\"} RESUME POWERDOWN "
-           "SHUTDOWN{\"guest\":true,\"reason\":\"guest-reset\"} STOP "
+           "SHUTDOWN{\"guest\":false,\"reason\":\"host-qmp-system-reset\"} STOP "
            "SHUTDOWN{\"guest\":false,\"reason\":\"host-signal\"} ");
 }
 
