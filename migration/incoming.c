@@ -129,6 +129,7 @@ static void release(void)
     io_watch_clear(&in.watch);
     io_listener_free(g_steal_pointer(&in.listener));
     if (in.ioc) {
+        io_channel_shutdown(in.ioc, IO_SHUTDOWN_BOTH, NULL); /* a command that lives on is not waited for */
         io_channel_unref(g_steal_pointer(&in.ioc));
         vmstate_thaw();
     }

@@ -611,6 +611,9 @@ static void release(void)
     sections_cleanup();
     return_path_free(g_steal_pointer(&out.return_path));
     out_free(g_steal_pointer(&out.out));
+    if (out.ioc && !GET(committed)) {
+        io_channel_shutdown(out.ioc, IO_SHUTDOWN_BOTH, NULL); /* a command that lives on is not waited for */
+    }
     io_channel_unref(g_steal_pointer(&out.ioc));
     vmstate_thaw();
 }

@@ -243,7 +243,7 @@ static void test_quit(void)
     migrate_incoming(q, unix_uri);
     qtest_end(q);
     for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
-        g_autofree char *uri = g_strdup_printf("exec:cat %s; exec sleep 10", part);
+        g_autofree char *uri = g_strdup_printf("exec:cat %s; exec sleep 30", part);
         g_assert_true(g_file_set_contents(part, data, lengths[i], NULL));
         q = start(MACHINE " -incoming defer");
         migrate_incoming(q, uri);
@@ -355,6 +355,12 @@ static void test_cancel(void)
         expect_migration(a, "cancelled");
         expect_status(a, "running");
     }
+    /* A command that takes nothing and does not end. */
+    migrate(a, "exec:exec sleep 30");
+    g_usleep(20000);
+    qtest_qmp_ok(a, "{'execute': 'migrate_cancel'}");
+    expect_migration(a, "cancelled");
+    expect_status(a, "running");
     /* A new limit takes effect at once. */
     migrate_incoming(b, uri);
     migrate(a, uri);
@@ -647,7 +653,7 @@ static void test_other_devices(void)
 {
     gsize len;
     g_autofree char *path = NULL;
-    g_autofree char *data = save_stream(MACHINE " -device piix3-usb-uhci,addr=5", &len, &path);
+    g_free(save_stream(MACHINE " -device piix3-usb-uhci,addr=5", &len, &path));
     expect_load_fails(MACHINE, path, "Unknown savevm section or instance '0000:00:05.0/uhci' 0. Make sure");
 }
 
