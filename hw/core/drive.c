@@ -63,15 +63,9 @@ static json_object *get_u32(Object *obj, const Property *prop, GError **error)
 
 static bool store_block_size(Object *obj, const Property *prop, uint64_t value, GError **error)
 {
-    if (value && (value < BLOCK_SECTOR || value > MAX_BLOCK_SIZE)) {
-        return error_set(
-            error, "Property %s.%s doesn't take value %" PRIu64 " (minimum: 512, maximum: 2 MiB)",
-            obj->type->name, prop->name, value);
-    }
-    if (value & (value - 1)) {
-        return error_set(error,
-                         "Property %s.%s doesn't take value '%" PRIu64 "', it's not a power of 2",
-                         "", prop->name, value);
+    if (value && (value < BLOCK_SECTOR || value > MAX_BLOCK_SIZE || value & (value - 1))) {
+        return error_set(error, "parameter %s must be a power of 2 between %d and %u", prop->name,
+                         BLOCK_SECTOR, MAX_BLOCK_SIZE);
     }
     *(uint32_t *)member_of(obj, prop) = value;
     return true;

@@ -414,7 +414,7 @@ static void test_help(void)
                     "  label=<str>\n"
                     "  place=<uint32>         - where it sits (default: 7)\n"
                     "  value=<uint8>          -  (default: 1)\n"
-                    "  with-child=<bool>      -  (default: false)\n");
+                    "  with-child=<bool>      - on/off (default: false)\n");
     g_string_truncate(out, 0);
     device_help_list(out, true);
     g_assert_nonnull(strstr(out->str, "Misc devices:\nname \"gadget\", bus Toy, desc \"a gadget\"\n"));
