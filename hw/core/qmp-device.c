@@ -175,7 +175,7 @@ static char *value_text(Object *obj, const Property *prop)
     if (json_object_is_type(value, json_type_int)) {
         int64_t number = json_object_get_int64(value);
 
-        if (prop->kind == &property_size) {
+        if (g_str_equal(prop->kind->name, property_size.name)) {
             g_autofree char *size = size_text(json_object_get_uint64(value));
 
             text = g_strdup_printf("%" PRIu64 " (%s)", json_object_get_uint64(value), size);

@@ -377,9 +377,12 @@ void usb_desc_init_serial(UsbDevice *dev)
 const char *usb_desc_product(const UsbDevice *dev)
 {
     const UsbDesc *desc = device_desc(dev);
-    const char *name = desc ? usb_device_get_string(dev, desc->product_string) : NULL;
+    const char *name = usb_device_ops(dev)->product;
 
-    return name ? name : usb_device_ops(dev)->product ? usb_device_ops(dev)->product : "";
+    if (!name && desc) {
+        name = usb_device_get_string(dev, desc->product_string);
+    }
+    return name ? name : "";
 }
 
 /* ---- configuration --------------------------------------------------------------------------- */

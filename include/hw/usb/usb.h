@@ -346,7 +346,7 @@ struct UsbDevice {
 /* DeviceType.ops of a USB device. The DeviceType's parent is &usb_device_type (or a subtype) and
  * leaves realize, unrealize, reset and bus to it. */
 struct UsbDeviceOps {
-    const char *product; /* product name in `info usb`, if the descriptor has none */
+    const char *product; /* product name in `info usb`; NULL: as in the descriptor */
     const char
         *firmware_name; /* "storage", "hub": its word in a boot path; NULL: the type's name */
     const UsbDesc *desc;
