@@ -82,7 +82,8 @@ BlockNode *block_lookup(const char *name, GError **error)
         return root;
     }
     BlockNode *node = block_node_find(name);
-    if (!node) {
+    if (!node || node->opening) {
+        node = NULL;
         error_set(error, "Cannot find device='%s' nor node-name='%s'", name, name);
     }
     return node;
@@ -131,6 +132,7 @@ BlockNode *block_node_new(const BlockDriver *driver)
     node->refs = 1;
     node->link.data = node;
     node->length = -1;
+    node->opening = true;
     g_queue_init(&node->children);
     g_queue_init(&node->parents);
     block_node_init_io(node);
@@ -288,6 +290,7 @@ BlockNode *block_node_open(const BlockdevOptions *options, unsigned flags, GErro
         block_node_free(node);
         return NULL;
     }
+    node->opening = false;
     return node;
 }
 

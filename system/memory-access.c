@@ -358,7 +358,8 @@ void dma_unmap(AddressSpace *as, void *host, uint64_t len, bool to_device, uint6
         ram_block_set_dirty(block, offset, used);
         memory_rcu_leave();
     }
-    g_assert(__atomic_fetch_sub(&mappings, 1, __ATOMIC_SEQ_CST) > 0);
+    unsigned before = __atomic_fetch_sub(&mappings, 1, __ATOMIC_SEQ_CST);
+    g_assert(before > 0);
 }
 
 unsigned dma_mappings_active(void)

@@ -18,6 +18,7 @@
 #include "system/ram.h"
 #include "memory-internal.h"
 
+#define RAM_ID_MAX 255 /* a stream has the length in a byte */
 #define HUGE_PAGE_SIZE (UINT64_C(2) << 20)
 
 typedef struct RamList {
@@ -231,6 +232,10 @@ RamBlock *ram_block_new_full(const char *idstr, uint64_t size, const RamBlockOpt
 
     if (ram_find(idstr)) {
         error_set(error, "RAM block '%s' exists already", idstr);
+        return NULL;
+    }
+    if (strlen(idstr) > RAM_ID_MAX) {
+        error_set(error, "RAM block '%.20s...': a name of more than %d characters", idstr, RAM_ID_MAX);
         return NULL;
     }
     if (size == 0 || size > INT64_MAX - page_size) {

@@ -293,8 +293,6 @@ static void pci_device_unrealize(Device *device)
     PciDevice *dev = PCI_DEVICE(device);
     const PciDeviceOps *ops = pci_ops(dev);
 
-    dev->irq_state = 0;
-    pci_update_irq(dev);
     for (int n = 0; n < PCI_NUM_BARS; n++) {
         if (dev->bars[n].space) {
             memory_region_unmap(dev->bars[n].space, dev->bars[n].region);
@@ -304,6 +302,8 @@ static void pci_device_unrealize(Device *device)
     if (ops->unrealize) {
         ops->unrealize(dev);
     }
+    dev->irq_state = 0; /* now that nothing can raise it again */
+    pci_update_irq(dev);
 }
 
 MemResult pci_dma_read(PciDevice *dev, hwaddr addr, void *buf, uint64_t len)

@@ -40,6 +40,7 @@ enum {
     REG_SPACE = 0x20,
 };
 
+#define UHCI_BAR 4
 #define FRAME_NUMBER_MASK 0x7ff
 #define SOF_DEFAULT 64
 #define UNUSED_REGISTER 0xff7f
@@ -475,7 +476,7 @@ static bool uhci_realize(PciDevice *dev, GError **error)
     store_le16(dev->wmask + UHCI_PCI_LEGSUP, LEGSUP_WRITABLE);
     store_le16(dev->w1cmask + UHCI_PCI_LEGSUP, LEGSUP_CLEARED_BY_ONE);
     timer_init(&s->frame_timer, CLOCK_VIRTUAL, frame_timer, s);
-    pci_set_bar(dev, 4, PCI_BAR_SPACE_IO,
+    pci_set_bar(dev, UHCI_BAR, PCI_BAR_SPACE_IO,
                 memory_region_new_io(&dev->device.object, &uhci_io_ops, s, "uhci", REG_SPACE),
                 REG_SPACE);
     s->quiesce = quiesce_register(&uhci_quiesce_ops, s);
@@ -506,6 +507,7 @@ static void uhci_unrealize(PciDevice *dev)
         usb_bus_free(s->bus);
         s->bus = NULL;
     }
+    memory_region_free(dev->bars[UHCI_BAR].region);
 }
 
 static void uhci_init(Object *obj)

@@ -166,6 +166,7 @@ struct BlockNode {
     bool direct, no_flush, discard_unmap, force_share;
     BlockdevDetectZeroesOptions detect_zeroes;
     bool inactive;
+    bool opening; /* has its name, but cannot be referred to yet: a node is not below itself */
 
     /* Facts that the driver fills in. */
     BlockLimits limits;

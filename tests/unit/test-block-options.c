@@ -111,6 +111,10 @@ static const Case blockdev_cases[] = {
       NULL },
     { "{\"driver\":\"raw\",\"node-name\":\"a\",\"file\":{\"driver\":\"null-co\",\"size\":512}}",
       NULL },
+    /* below itself */
+    { "driver=raw,node-name=a,file=a", "Cannot find device='a' nor node-name='a'" },
+    { "{\"driver\":\"raw\",\"node-name\":\"a\",\"file\":{\"driver\":\"raw\",\"file\":\"a\"}}",
+      "Cannot find device='a' nor node-name='a'" },
 };
 
 static void test_blockdev(void)

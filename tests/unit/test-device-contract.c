@@ -24,7 +24,7 @@
 
 #define MOST_FLIPS 20000      /* single bits of one section; larger ones are sampled */
 #define MOST_CUTS 2000
-#define SCRAMBLED_STREAMS 500 /* with several bytes changed */
+#define SCRAMBLED_STREAMS 250 /* with several bytes changed */
 #define MAKE_TRIES 60         /* of bytes for a subsection */
 #define MOST_COMPLAINTS 20    /* told about one section */
 
@@ -274,7 +274,7 @@ static void check_leaf(Subject *s, GBytes *first, const Leaf *leaf, uint8_t *all
             continue;
         }
         *byte ^= 1 << bit % 8;
-        Outcome outcome = try_bytes(s, first, copy, len, outcomes[ARRIVED] < 2);
+        Outcome outcome = try_bytes(s, first, copy, len, !outcomes[ARRIVED]);
         outcomes[outcome]++;
         *byte ^= 1 << bit % 8;
         if (outcome == ARRIVED) {

@@ -823,6 +823,10 @@ static void test_block_order(void)
     g_clear_error(&error);
     g_assert_null(memory_region_new_ram(NULL, "none", 0, &error));
     g_clear_error(&error);
+    g_autofree char *name = g_strnfill(256, 'n');
+    g_assert_null(memory_region_new_ram(NULL, name, 4 * KIB, &error));
+    g_assert_nonnull(error);
+    g_clear_error(&error);
     g_assert_null(memory_region_new_ram(NULL, "huge", UINT64_MAX / 2, &error));
     g_clear_error(&error);
     g_assert_true(ram_find("large") == memory_region_ram_block(large));
