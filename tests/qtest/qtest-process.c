@@ -60,7 +60,7 @@ uint8_t qtest_image_byte(uint64_t offset, uint32_t seed)
 
 const char *qtest_image(const char *name, uint64_t len, uint32_t seed)
 {
-    char *path = g_build_filename(qtest_dir(), name, NULL);
+    g_autofree char *path = g_build_filename(qtest_dir(), name, NULL);
     FILE *f = fopen(path, "w");
 
     g_assert_nonnull(f);

@@ -157,6 +157,13 @@ static const Setting settings[] = {
     { "off-to-on", "pc-i440fx-8.2", "off", "on", true },
 };
 
+/* What a case is about, and the case while it runs. */
+typedef struct Subject {
+    const Command *command;
+    const Device *device;
+    const Setting *setting;
+} Subject;
+
 typedef struct Case {
     const Command *command;
     const Device *device;
@@ -459,7 +466,8 @@ static size_t cmd_len(const Case *c, const Outcome *home)
 
 static void test_case(gconstpointer data)
 {
-    Case c = *(const Case *)data;
+    const Subject *subject = data;
+    Case c = { .command = subject->command, .device = subject->device, .setting = subject->setting };
     Outcome *want = g_new(Outcome, 1), *got = g_new(Outcome, 1);
 
     start(&c);
@@ -486,6 +494,8 @@ static void test_case(gconstpointer data)
     g_free(c.image);
 }
 
+static Subject subjects[G_N_ELEMENTS(settings)][G_N_ELEMENTS(devices)][G_N_ELEMENTS(commands)];
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -496,15 +506,13 @@ int main(int argc, char **argv)
     for (size_t s = 0; s < G_N_ELEMENTS(settings); s++) {
         for (size_t d = 0; d < G_N_ELEMENTS(devices); d++) {
             for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-                Case *c = g_new0(Case, 1);
                 g_autofree char *path = g_strdup_printf("/usb-storage-move/%s/%s/%s", settings[s].name, devices[d].name,
                                                         commands[i].name);
+                Subject *subject = &subjects[s][d][i];
 
-                *c = (Case){ .command = &commands[i], .device = &devices[d], .setting = &settings[s] };
+                *subject = (Subject){ &commands[i], &devices[d], &settings[s] };
                 if (commands[i].where & devices[d].kind) {
-                    g_test_add_data_func_full(path, c, test_case, g_free);
-                } else {
-                    g_free(c);
+                    g_test_add_data_func(path, subject, test_case);
                 }
             }
         }
