@@ -152,11 +152,18 @@ static json_object *get_bootindex(Object *obj, const Property *prop, GError **er
     return property_int32.get(obj, prop, error);
 }
 
+/* Not a line of info qtree. */
+static char *print_nothing(Object *obj, const Property *prop)
+{
+    return NULL;
+}
+
 const PropertyKind property_bootindex = {
     .name = "int32",
     .set = set_bootindex,
     .parse = parse_bootindex,
     .get = get_bootindex,
+    .print = print_nothing,
 };
 
 const PropertyEnum property_on_error[] = {
@@ -176,7 +183,7 @@ bool drive_conf_block_sizes(DriveConf *conf, GError **error)
         conf->logical_block_size = BLOCK_SECTOR;
     }
     if (!conf->physical_block_size) {
-        conf->physical_block_size = MAX(BLOCK_SECTOR, conf->logical_block_size);
+        conf->physical_block_size = BLOCK_SECTOR;
     }
     if (conf->logical_block_size > conf->physical_block_size) {
         return error_set(error, "logical_block_size > physical_block_size not supported");

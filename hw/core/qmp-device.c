@@ -207,7 +207,9 @@ static void print_properties(GString *out, Device *dev, int indent)
                 continue;
             }
             text = value_text(&dev->object, prop);
-            line(out, indent, "%s = %s", prop->name, text);
+            if (text) {
+                line(out, indent, "%s = %s", prop->name, text);
+            }
         }
     }
 }

@@ -91,23 +91,57 @@ static void page_capabilities(ScsiDisk *s, uint8_t *p, bool mask)
     store_be16(p + 18, 16 * 176);           /* present write speed */
 }
 
+/* What Macintosh drivers want to see of a drive (the quirk_ properties). */
+static void page_vendor_specific(ScsiDisk *s, uint8_t *p, bool mask)
+{
+    if (mask) {
+        store_be16(p, 0xffff);
+    }
+}
+
+static void page_apple_vendor(ScsiDisk *s, uint8_t *p, bool mask)
+{
+    if (!mask) {
+        memcpy(p + 8, "APPLE COMPUTER, INC   ", 22);
+    }
+}
+
+static bool has_vendor_specific(const ScsiDisk *s)
+{
+    return s->quirk_vendor_specific_apple;
+}
+
+static bool has_apple_vendor(const ScsiDisk *s)
+{
+    return s->quirk_apple_vendor;
+}
+
 typedef struct ModePage {
     uint8_t code, len;
     uint8_t types;
     void (*fill)(ScsiDisk *s, uint8_t *p, bool mask);
+    bool (*present)(const ScsiDisk *s); /* NULL: yes */
 } ModePage;
 
+/* clang-format off */
 static const ModePage pages[] = {
-    { 0x01, 10, COMMAND_ANY, page_error_recovery }, { 0x04, 22, COMMAND_HD, page_rigid_geometry },
-    { 0x05, 30, COMMAND_HD, page_flexible_disk },   { 0x08, 18, COMMAND_ANY, page_caching },
-    { 0x0e, 14, COMMAND_CD, page_audio_control },   { 0x2a, 20, COMMAND_CD, page_capabilities },
+    { 0x00, 2, COMMAND_HD, page_vendor_specific, has_vendor_specific },
+    { 0x01, 10, COMMAND_ANY, page_error_recovery },
+    { 0x04, 22, COMMAND_HD, page_rigid_geometry },
+    { 0x05, 30, COMMAND_HD, page_flexible_disk },
+    { 0x08, 18, COMMAND_ANY, page_caching },
+    { 0x0e, 14, COMMAND_CD, page_audio_control },
+    { 0x2a, 20, COMMAND_CD, page_capabilities },
+    { 0x30, 30, COMMAND_CD, page_apple_vendor, has_apple_vendor },
 };
+/* clang-format on */
 
 static const ModePage *find_page(const ScsiDisk *s, uint8_t code)
 {
     uint8_t type = s->scsi.type == SCSI_TYPE_CDROM ? COMMAND_CD : COMMAND_HD;
     for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++) {
-        if (pages[i].code == code && pages[i].types & type) {
+        if (pages[i].code == code && pages[i].types & type &&
+            (!pages[i].present || pages[i].present(s))) {
             return &pages[i];
         }
     }
@@ -202,11 +236,12 @@ static bool check_page(ScsiDisk *s, const uint8_t *p, uint32_t left, uint32_t *s
     }
     const ModePage *page = p[0] & 0x40 ? NULL : find_page(s, p[0] & 0x3f);
     *sense = scsi_sense_invalid_parameter;
-    if (!page || p[1] != page->len) {
+    if (!page || (p[1] != page->len && !(s->quirk_truncated && p[1] < page->len))) {
         return false;
     }
-    *size = put_page(s, page, now, false);
+    put_page(s, page, now, false);
     put_page(s, page, mask, true);
+    *size = 2u + p[1];
     for (unsigned i = 2; i < *size; i++) {
         if ((p[i] ^ now[i]) & ~mask[i]) {
             return false;
@@ -254,7 +289,7 @@ void disk_mode_select(DiskRequest *d, const uint8_t *data, uint32_t len)
             scsi_request_check_condition(&d->req, sense);
             return;
         }
-        if ((data[pos] & 0x3f) == 0x08) {
+        if ((data[pos] & 0x3f) == 0x08 && size > 2) {
             write_cache = data[pos + 2] & WCE ? 1 : 0;
         }
     }

@@ -256,29 +256,36 @@ static const DeviceType scsi_disk_base_type = {
 };
 DEVICE_REGISTER(scsi_disk_base_type)
 
-#define DISK_PROPERTIES                                                                         \
-    DRIVE_PROPERTY_DRIVE(ScsiDisk, conf), DRIVE_PROPERTIES_BASE(ScsiDisk, conf),                \
-        DRIVE_PROPERTIES_ERROR(ScsiDisk, conf), DRIVE_PROPERTY_BOOTINDEX(ScsiDisk, conf),       \
-        PROPERTY_STRING("ver", ScsiDisk, ver, NULL),                                            \
-        PROPERTY_STRING("serial", ScsiDisk, serial, NULL),                                      \
-        PROPERTY_STRING("vendor", ScsiDisk, vendor, NULL),                                      \
-        PROPERTY_STRING("product", ScsiDisk, product, NULL),                                    \
-        PROPERTY_STRING("device_id", ScsiDisk, device_id, NULL),                                \
-        PROPERTY_BOOL("migrate-emulated-scsi-request", ScsiDisk, migrate_emulated, "on", NULL), \
-        PROPERTY_UINT64("wwn", ScsiDisk, wwn, "0", NULL),                                       \
-        PROPERTY_UINT64("port_wwn", ScsiDisk, port_wwn, "0", NULL),                             \
-        PROPERTY_UINT16("port_index", ScsiDisk, port_index, "0", NULL),                         \
-        PROPERTY_UINT64("max_io_size", ScsiDisk, max_io_size, "2147483647", NULL),              \
-        PROPERTY_INT32("scsi_version", ScsiDisk, scsi_version, "5", NULL),                      \
-        PROPERTY_BOOL("quirk_mode_page_vendor_specific_apple", ScsiDisk,                        \
-                      quirk_vendor_specific_apple, "off", NULL)
+/* In stock's order, which info qtree shows. */
+/* clang-format off */
+#define DISK_PROPERTIES                                                                            \
+    DRIVE_PROPERTY_DRIVE(ScsiDisk, conf), DRIVE_PROPERTIES_BASE(ScsiDisk, conf),                   \
+    DRIVE_PROPERTIES_ERROR(ScsiDisk, conf), DRIVE_PROPERTY_BOOTINDEX(ScsiDisk, conf),              \
+    PROPERTY_STRING("ver", ScsiDisk, ver, NULL),                                                   \
+    PROPERTY_STRING("serial", ScsiDisk, serial, NULL),                                             \
+    PROPERTY_STRING("vendor", ScsiDisk, vendor, NULL),                                             \
+    PROPERTY_STRING("product", ScsiDisk, product, NULL),                                           \
+    PROPERTY_STRING("device_id", ScsiDisk, device_id, NULL),                                       \
+    PROPERTY_BOOL("migrate-emulated-scsi-request", ScsiDisk, migrate_emulated, "on", NULL)
+#define DISK_PROPERTIES_PORT                                                                       \
+    PROPERTY_UINT64("wwn", ScsiDisk, wwn, "0", NULL),                                              \
+    PROPERTY_UINT64("port_wwn", ScsiDisk, port_wwn, "0", NULL),                                    \
+    PROPERTY_UINT16("port_index", ScsiDisk, port_index, "0", NULL)
+#define DISK_PROPERTY_MAX_IO \
+    PROPERTY_UINT64("max_io_size", ScsiDisk, max_io_size, "2147483647", NULL)
+#define DISK_PROPERTY_VERSION PROPERTY_INT32("scsi_version", ScsiDisk, scsi_version, "5", NULL)
+#define DISK_PROPERTY_QUIRK(name, member) PROPERTY_BOOL(name, ScsiDisk, member, "off", NULL)
 
 static const Property hd_properties[] = {
     DISK_PROPERTIES,
     PROPERTY_BOOL("removable", ScsiDisk, removable, "off", NULL),
     PROPERTY_BOOL("dpofua", ScsiDisk, dpofua, "off", NULL),
+    DISK_PROPERTIES_PORT,
     PROPERTY_UINT64("max_unmap_size", ScsiDisk, max_unmap_size, "1073741824", NULL),
+    DISK_PROPERTY_MAX_IO,
     PROPERTY_UINT16("rotation_rate", ScsiDisk, rotation_rate, "0", NULL),
+    DISK_PROPERTY_VERSION,
+    DISK_PROPERTY_QUIRK("quirk_mode_page_vendor_specific_apple", quirk_vendor_specific_apple),
     PROPERTY_UINT32("cyls", ScsiDisk, cyls, "0", NULL),
     PROPERTY_UINT32("heads", ScsiDisk, heads, "0", NULL),
     PROPERTY_UINT32("secs", ScsiDisk, secs, "0", NULL),
@@ -290,11 +297,16 @@ static const Property hd_properties[] = {
 
 static const Property cd_properties[] = {
     DISK_PROPERTIES,
-    PROPERTY_BOOL("quirk_mode_sense_rom_use_dbd", ScsiDisk, quirk_rom_use_dbd, "off", NULL),
-    PROPERTY_BOOL("quirk_mode_page_apple_vendor", ScsiDisk, quirk_apple_vendor, "off", NULL),
-    PROPERTY_BOOL("quirk_mode_page_truncated", ScsiDisk, quirk_truncated, "off", NULL),
+    DISK_PROPERTIES_PORT,
+    DISK_PROPERTY_MAX_IO,
+    DISK_PROPERTY_VERSION,
+    DISK_PROPERTY_QUIRK("quirk_mode_page_apple_vendor", quirk_apple_vendor),
+    DISK_PROPERTY_QUIRK("quirk_mode_sense_rom_use_dbd", quirk_rom_use_dbd),
+    DISK_PROPERTY_QUIRK("quirk_mode_page_vendor_specific_apple", quirk_vendor_specific_apple),
+    DISK_PROPERTY_QUIRK("quirk_mode_page_truncated", quirk_truncated),
     { .name = NULL },
 };
+/* clang-format on */
 
 /* Before 9.1 the wire had no place for the buffers of emulated requests. */
 static const DeviceCompat disk_compat[] = {

@@ -177,11 +177,18 @@ static bool parse_attached(Object *obj, const Property *prop, const char *text, 
     return ok;
 }
 
+/* `info qtree` says it on its line about the address. */
+static char *print_attached(Object *obj, const Property *prop)
+{
+    return NULL;
+}
+
 static const PropertyKind property_attached = {
     .name = "bool",
     .set = set_attached,
     .parse = parse_attached,
     .get = get_attached,
+    .print = print_attached,
 };
 
 /* ---- realize --------------------------------------------------------------------------------- */

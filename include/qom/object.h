@@ -129,7 +129,7 @@ struct PropertyKind {
     /* Frees what the member owns; may be NULL. */
     void (*release)(Object *obj, const Property *prop);
     /* As info qtree shows it, newly allocated. NULL: by the value that get() returns. */
-    char *(*print)(Object *obj, const Property *prop);
+    char *(*print)(Object *obj, const Property *prop); /* may return NULL: no line */
 };
 
 enum {
