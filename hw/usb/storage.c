@@ -153,6 +153,7 @@ static void storage_unrealize(UsbDevice *dev)
 
 static const UsbDeviceOps usb_storage_ops = {
     .product = "QEMU USB MSD",
+    .firmware_name = "storage",
     .desc = &storage_desc,
     .realize = usb_storage_realize,
     .unrealize = storage_unrealize,
@@ -164,6 +165,7 @@ static const UsbDeviceOps usb_storage_ops = {
 
 static const UsbDeviceOps usb_bot_ops = {
     .product = "QEMU USB MSD",
+    .firmware_name = "storage",
     .desc = &storage_desc,
     .realize = usb_bot_realize,
     .unrealize = storage_unrealize,
