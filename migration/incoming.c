@@ -87,15 +87,21 @@ static void wait_for_data(void)
     coroutine_yield();
 }
 
-static ssize_t source_read(void *opaque, void *buf, size_t len, GError **error)
+static ssize_t source_readv(void *opaque, const struct iovec *iov, unsigned niov, GError **error)
 {
     for (;;) {
-        ssize_t n = io_channel_read(in.ioc, buf, len, error);
+        ssize_t n = io_channel_readv(in.ioc, iov, niov, error);
         if (n != -EAGAIN) {
             return n < 0 ? -1 : n;
         }
         wait_for_data();
     }
+}
+
+static ssize_t source_read(void *opaque, void *buf, size_t len, GError **error)
+{
+    struct iovec iov = { buf, len };
+    return source_readv(opaque, &iov, 1, error);
 }
 
 static bool open_return_path(void *opaque, GError **error)
@@ -247,7 +253,7 @@ static void *thread_main(void *opaque)
 static gboolean first_data(IoChannel *ioc, GIOCondition cond, void *opaque)
 {
     GError *error = NULL;
-    VmSource source = { .read = source_read };
+    VmSource source = { .read = source_read, .readv = source_readv };
     io_watch_clear(&in.watch);
     if (in.dirty) {
         vm_reset(VM_SHUTDOWN_SUBSYSTEM_RESET);

@@ -2,15 +2,28 @@
 /*
  * RAM on the destination. The stream is foreign: each offset is checked against its block before memory is
  * touched, and a page of a block that is not the guest's to write is refused.
+ *
+ * A large part of most streams is pages in a row, eight bytes of header before each. They are read where they
+ * belong, headers apart, without a copy, on the guess that the row goes on.
+ *
+ * L1  Guesses go to pages that nobody ever wrote, so that a wrong one is undone by zeroing them.
+ * L2  What was read after a header that is not the guessed one goes back to the reader in the right order.
  */
 #include "util/osdep.h"
 #include "ram.h"
 
 #include "options.h"
 #include "protocol.h"
+#include "util/bytes.h"
 #include "util/bitmap.h"
 #include "util/error.h"
 #include "zero-page.h"
+
+/* Pages that are guessed at once, at most; and in a row before the first guess. */
+#define GUESS_MAX 32
+#define GUESS_AFTER 8
+#define HEADER 8
+G_STATIC_ASSERT(GUESS_MAX * (HEADER + GUEST_PAGE_SIZE) <= VM_UNREAD_MAX);
 
 typedef struct LoadBlock {
     RamBlock *block;
@@ -21,6 +34,8 @@ typedef struct RamLoad {
     LoadBlock *blocks;
     unsigned n;
     LoadBlock *current;
+    uint64_t next;   /* offset behind the last page, for the length of the row */
+    unsigned in_row;
 } RamLoad;
 
 static RamLoad *load;
@@ -169,12 +184,102 @@ static bool load_fill(VmReader *r, uint8_t *host, uint64_t offset)
     return true;
 }
 
+static void touch(LoadBlock *lb, uint64_t offset)
+{
+    if (lb->untouched) {
+        bitmap_clear(lb->untouched, offset / GUEST_PAGE_SIZE, 1);
+    }
+}
+
+/* How many pages behind offset may be guessed (L1). */
+static unsigned guessable(const LoadBlock *lb, uint64_t offset)
+{
+    if (!lb->untouched || load->in_row < GUESS_AFTER) {
+        return 0;
+    }
+    uint64_t first = offset / GUEST_PAGE_SIZE + 1;
+    uint64_t end = MIN(first + MIN(load->in_row, GUESS_MAX), lb->block->size / GUEST_PAGE_SIZE);
+    return bitmap_find_next_zero(lb->untouched, end, first) - first;
+}
+
+typedef struct Guess {
+    uint8_t *page; /* where the first one goes */
+    uint64_t offset;
+    unsigned n;
+    uint8_t headers[GUESS_MAX][HEADER];
+} Guess;
+
+/* L2: n bytes from the header of guess i on were something else, or are not all there yet. */
+static void give_back(VmReader *r, Guess *g, unsigned i, size_t n)
+{
+    struct iovec iov[2 * GUESS_MAX];
+    unsigned niov = 0;
+    for (; n; i++) {
+        size_t header = MIN(n, HEADER), page = MIN(n - header, GUEST_PAGE_SIZE);
+        iov[niov++] = (struct iovec){ g->headers[i], header };
+        iov[niov++] = (struct iovec){ g->page + i * GUEST_PAGE_SIZE, page };
+        n -= header + page;
+    }
+    vm_reader_unread(r, iov, niov);
+    for (unsigned j = 1; j < niov; j += 2) {
+        memset(iov[j].iov_base, 0, iov[j].iov_len);
+    }
+}
+
+/* n bytes were read into headers and pages. */
+static bool check_guess(VmReader *r, Guess *g, size_t n)
+{
+    for (unsigned i = 0; n; i++) {
+        uint64_t offset = g->offset + i * GUEST_PAGE_SIZE;
+        if (n < HEADER || load_be64(g->headers[i]) != (offset | RAM_PAGE | RAM_CONTINUE)) {
+            give_back(r, g, i, n);
+            return true;
+        }
+        n -= HEADER;
+        touch(load->current, offset);
+        load->next = offset + GUEST_PAGE_SIZE;
+        load->in_row++;
+        if (n < GUEST_PAGE_SIZE) {
+            return vm_get_bytes(r, g->page + i * GUEST_PAGE_SIZE + n, GUEST_PAGE_SIZE - n);
+        }
+        n -= GUEST_PAGE_SIZE;
+    }
+    return true;
+}
+
+/* The rest of a page, of which `have` bytes are there, and what may follow. */
+static bool read_row(VmReader *r, uint8_t *host, size_t have, uint64_t offset, unsigned guesses)
+{
+    Guess g = { .page = host + GUEST_PAGE_SIZE, .offset = offset + GUEST_PAGE_SIZE, .n = guesses };
+    struct iovec iov[1 + 2 * GUESS_MAX];
+    unsigned niov = 0;
+    iov[niov++] = (struct iovec){ host + have, GUEST_PAGE_SIZE - have };
+    for (unsigned i = 0; i < guesses; i++) {
+        iov[niov++] = (struct iovec){ g.headers[i], HEADER };
+        iov[niov++] = (struct iovec){ g.page + i * GUEST_PAGE_SIZE, GUEST_PAGE_SIZE };
+    }
+    size_t n = vm_read_scattered(r, iov, niov);
+    if (n < GUEST_PAGE_SIZE - have) {
+        return vm_get_bytes(r, host + have + n, GUEST_PAGE_SIZE - have - n);
+    }
+    return check_guess(r, &g, n - (GUEST_PAGE_SIZE - have));
+}
+
 static bool load_page(VmReader *r, uint8_t *host, uint64_t offset)
 {
-    if (load->current->untouched) {
-        bitmap_clear(load->current->untouched, offset / GUEST_PAGE_SIZE, 1);
+    LoadBlock *lb = load->current;
+    load->in_row = offset == load->next ? load->in_row + 1 : 0;
+    load->next = offset + GUEST_PAGE_SIZE;
+    touch(lb, offset);
+    size_t have = vm_take_buffered(r, host, GUEST_PAGE_SIZE);
+    if (have == GUEST_PAGE_SIZE) {
+        return true;
     }
-    return vm_get_bytes(r, host, GUEST_PAGE_SIZE);
+    unsigned guesses = guessable(lb, offset);
+    if (!guesses) {
+        return vm_get_bytes(r, host + have, GUEST_PAGE_SIZE - have);
+    }
+    return read_row(r, host, have, offset, guesses);
 }
 
 bool ram_load(VmReader *r, void *opaque, int version, GError **error)

@@ -7,6 +7,8 @@
 #include "util/error.h"
 
 #define BUFFER_SIZE (64 * 1024)
+/* Room for what comes back, at the front. */
+#define ALLOC_SIZE MAX(BUFFER_SIZE, VM_UNREAD_MAX)
 
 struct VmReader {
     VmSource source;      /* read is NULL for memory: everything is in the buffer from the start */
@@ -21,7 +23,7 @@ VmReader *vm_reader_new(const VmSource *source)
 {
     VmReader *r = g_new0(VmReader, 1);
     r->source = *source;
-    r->buf = r->own = g_malloc(BUFFER_SIZE);
+    r->buf = r->own = g_malloc(ALLOC_SIZE);
     return r;
 }
 
@@ -170,6 +172,41 @@ bool vm_get_bytes(VmReader *r, void *buf, size_t len)
         len -= n;
     }
     return true;
+}
+
+size_t vm_take_buffered(VmReader *r, void *buf, size_t len)
+{
+    len = r->error ? 0 : MIN(len, r->end - r->pos);
+    memcpy(buf, r->buf + r->pos, len);
+    r->pos += len;
+    r->taken += len;
+    return len;
+}
+
+size_t vm_read_scattered(VmReader *r, const struct iovec *iov, unsigned niov)
+{
+    if (r->error || !r->source.readv || r->pos < r->end) {
+        return 0;
+    }
+    ssize_t n = r->source.readv(r->source.opaque, iov, niov, &r->error);
+    g_assert((n < 0) == (r->error != NULL));
+    if (n == 0) {
+        too_short(r);
+    }
+    r->taken += MAX(n, 0);
+    return MAX(n, 0);
+}
+
+void vm_reader_unread(VmReader *r, const struct iovec *iov, unsigned niov)
+{
+    g_assert(r->own && r->pos == r->end);
+    r->pos = r->end = 0;
+    for (unsigned i = 0; i < niov; i++) {
+        g_assert(iov[i].iov_len <= ALLOC_SIZE - r->end);
+        memcpy(r->own + r->end, iov[i].iov_base, iov[i].iov_len);
+        r->end += iov[i].iov_len;
+    }
+    r->taken -= r->end;
 }
 
 bool vm_skip_bytes(VmReader *r, size_t len)

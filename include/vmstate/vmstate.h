@@ -15,6 +15,7 @@
 #define VMSTATE_VMSTATE_H
 
 #include <stddef.h>
+#include <sys/uio.h>
 #include <glib.h>
 #include <json-c/json.h>
 
@@ -49,6 +50,8 @@ typedef struct VmSource {
     /* Fills buf with 1..len bytes; returns the count, 0 at the end of the stream, or -1 with an error. May block. */
     ssize_t (*read)(void *opaque, void *buf, size_t len, GError **error);
     void *opaque;
+    /* The same into a vector; may be NULL. */
+    ssize_t (*readv)(void *opaque, const struct iovec *iov, unsigned niov, GError **error);
 } VmSource;
 
 VmReader *vm_reader_new(const VmSource *source);
@@ -61,6 +64,15 @@ uint64_t vm_get_be64(VmReader *r);
 /* All len bytes or a sticky error. */
 bool vm_get_bytes(VmReader *r, void *buf, size_t len);
 bool vm_skip_bytes(VmReader *r, size_t len);
+/*
+ * For bulk data whose shape can be guessed: takes what is buffered (at most len bytes) into buf and returns the count.
+ * Then, with nothing buffered, one read of the source straight into a vector; 0 if the source cannot do that, or after
+ * an error. What turns out to be something else goes back: vm_reader_unread(), len <= VM_UNREAD_MAX.
+ */
+#define VM_UNREAD_MAX (192 * 1024)
+size_t vm_take_buffered(VmReader *r, void *buf, size_t len);
+size_t vm_read_scattered(VmReader *r, const struct iovec *iov, unsigned niov);
+void vm_reader_unread(VmReader *r, const struct iovec *iov, unsigned niov);
 /* Reads a counted string into buf[256]. */
 bool vm_get_counted_string(VmReader *r, char buf[256]);
 /* Looks at up to len (<= 1024) bytes at offset ahead without taking them; returns how many there are. */

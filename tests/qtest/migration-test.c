@@ -438,6 +438,42 @@ static void test_dirty(void)
     qtest_end(b);
 }
 
+/* Rows of pages and holes of all lengths: what is read where it belongs on a guess is right. */
+static void test_patterns(void)
+{
+    g_autofree char *path = test_path("w.sock");
+    g_autofree char *uri = g_strconcat("unix:", path, NULL);
+    QTest *a = start("-M pc -m 32"), *b = start("-M pc -m 32 -incoming defer");
+    const unsigned pages = 6000, base = 0x200000;
+    g_autofree uint32_t *model = g_new0(uint32_t, pages);
+    uint32_t page[1024];
+    for (unsigned i = 0; i < pages;) {
+        unsigned row = g_test_rand_int_range(1, g_test_rand_bit() ? 6 : 200);
+        bool zero = g_test_rand_bit();
+        for (; row && i < pages; row--, i++) {
+            model[i] = zero ? 0 : (uint32_t)g_test_rand_int() | 1;
+            for (unsigned j = 0; j < 1024 && !zero; j++) {
+                page[j] = model[i] + j;
+            }
+            if (!zero) {
+                qtest_memwrite(a, base + i * 4096, page, sizeof(page));
+            }
+        }
+    }
+    migrate_incoming(b, uri);
+    migrate(a, uri);
+    expect_migration(a, "completed");
+    qtest_wait_status(b, "running");
+    for (unsigned i = 0; i < pages; i++) {
+        qtest_memread(b, base + i * 4096, page, sizeof(page));
+        for (unsigned j = 0; j < 1024; j++) {
+            g_assert_cmphex(page[j], ==, model[i] ? model[i] + j : 0);
+        }
+    }
+    qtest_end(a);
+    qtest_end(b);
+}
+
 /* ---- peers that misbehave ---- */
 
 typedef struct Peer {
@@ -770,7 +806,8 @@ static void test_arguments(void)
     qtest_qmp_fails(q, "GenericError", "needs a channel that can answer",
                     "{'execute': 'migrate', 'arguments': {'uri': 'exec:cat'}}");
     set_capabilities(q, "{'capability': 'return-path', 'state': false}");
-    migrate(q, "unix:/nonexistent/socket");
+    g_autofree char *absent = g_strdup_printf("unix:%s/absent/socket", qtest_dir());
+    migrate(q, absent);
     expect_failure(q, "No such file or directory");
     migrate(q, "exec:cat >/dev/null; exit 3");
     expect_failure(q, "exit status 3");
@@ -796,6 +833,7 @@ int main(int argc, char **argv)
     g_test_add_func("/migration/cancel", test_cancel);
     g_test_add_func("/migration/run-states", test_run_states);
     g_test_add_func("/migration/dirty", test_dirty);
+    g_test_add_func("/migration/patterns", test_patterns);
     g_test_add_func("/migration/peer-resets", test_peer_resets);
     g_test_add_func("/migration/peer-stalls", test_peer_stalls);
     g_test_add_func("/migration/peer-answers-rubbish", test_peer_answers_rubbish);

@@ -624,6 +624,47 @@ static void test_reader(void)
     vm_reader_free(r);
 }
 
+static ssize_t slow_readv(void *opaque, const struct iovec *iov, unsigned niov, GError **error)
+{
+    ssize_t total = 0;
+    for (unsigned i = 0; i < niov; i++) {
+        ssize_t n = slow_read(opaque, iov[i].iov_base, iov[i].iov_len, error);
+        total += MAX(n, 0);
+        if (n < (ssize_t)iov[i].iov_len) {
+            break;
+        }
+    }
+    return total;
+}
+
+static void test_reader_scattered(void)
+{
+    const size_t len = 100000;
+    g_autofree uint8_t *data = g_malloc(len), *out = g_malloc(len);
+    for (size_t i = 0; i < len; i++) {
+        data[i] = i * 11 + i / 256;
+    }
+    Slow slow = { data, len, 0, 1000000, false };
+    VmReader *r = vm_reader_new(&(VmSource){ slow_read, &slow, slow_readv });
+    g_assert_cmphex(vm_get_u8(r), ==, data[0]);
+    struct iovec iov[2] = { { out, 10 }, { out + 10, 5000 } };
+    g_assert_cmpuint(vm_read_scattered(r, iov, 2), ==, 0); /* not while something is buffered */
+    size_t have = vm_take_buffered(r, out, len);
+    g_assert_cmpuint(have, ==, 65535);
+    g_assert_cmpmem(out, have, data + 1, have);
+    g_assert_cmpuint(vm_read_scattered(r, iov, 2), ==, 5010);
+    g_assert_cmpmem(out, 5010, data + 65536, 5010);
+    g_assert_cmpuint(vm_reader_tell(r), ==, 65536 + 5010);
+    vm_reader_unread(r, iov, 2);
+    g_assert_cmpuint(vm_reader_tell(r), ==, 65536);
+    g_assert_true(vm_get_bytes(r, out, 20000));
+    g_assert_cmpmem(out, 20000, data + 65536, 20000);
+    g_assert_cmpuint(vm_take_buffered(r, out, len), ==, len - 85536);
+    g_assert_cmpuint(vm_read_scattered(r, iov, 2), ==, 0);
+    g_assert_false(vm_reader_ok(r));
+    vm_reader_free(r);
+}
+
 /* ---- registry ---- */
 
 static bool add_name(VmSection *section, void *opaque)
@@ -730,6 +771,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmstate/mark-of-another", test_mark_of_another);
     g_test_add_func("/vmstate/save-errors", test_save_errors);
     g_test_add_func("/vmstate/reader", test_reader);
+    g_test_add_func("/vmstate/reader-scattered", test_reader_scattered);
     g_test_add_func("/vmstate/registry", test_registry);
     g_test_add_func("/vmstate/blockers", test_blockers);
     g_test_add_func("/vmstate/speed", test_speed);
