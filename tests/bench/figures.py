@@ -135,7 +135,8 @@ class GuestRam:
                     file.write(os.urandom(MIB) if random else bytes(MIB))
             self.files.add(name)
         return ['-machine', 'pc,memory-backend=pc.ram', '-m', str(self.mib), '-object',
-                'memory-backend-file,id=pc.ram,size=%dM,share=on,mem-path=%s' % (self.mib, path)]
+                'memory-backend-file,id=pc.ram,size=%dM,share=on,prealloc=on,mem-path=%s'
+                % (self.mib, path)]
 
 
 def ram_random(program, options):

@@ -456,9 +456,9 @@ class BrokenConnection(Base):
 class Stalls(Base):
     def quick(self, vm, what):
         start = time.monotonic()
-        vm.qmp.command('query-status', timeout=3)
-        vm.qmp.command('query-migrate', timeout=3)
-        self.assertLess(time.monotonic() - start, 2, what)
+        vm.qmp.command('query-status', timeout=10)
+        vm.qmp.command('query-migrate', timeout=10)
+        self.assertLess(time.monotonic() - start, 10, what)
 
     def stall(self, source, offset, both_ways):
         source.capabilities(return_path=both_ways)
@@ -501,7 +501,7 @@ class Stalls(Base):
             source.qmp.command('migrate_cancel')
             info = source.wait_migration()
             self.assertEqual(info['status'], 'cancelled', 'at %d: %s' % (offset, info))
-            self.assertLess(time.monotonic() - start, 3)
+            self.assertLess(time.monotonic() - start, 10)
             self.runs(source)
             self.drop(relay)
             self.ended(vm)
