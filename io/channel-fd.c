@@ -159,7 +159,11 @@ static int reap(IoFdChannel *fc, GError **error)
         g_usleep(delay);
     }
     fc->pid = 0;
-    if (WIFSIGNALED(status) && !deadline) {
+    if (deadline) { /* whatever it says: it did not get to its end by itself */
+        error_set(error, "%s: the command was ended", io_channel_name(&fc->base));
+        return -ECANCELED;
+    }
+    if (WIFSIGNALED(status)) {
         error_set(error, "%s: the command was killed by signal %d", io_channel_name(&fc->base),
                   WTERMSIG(status));
         return -EIO;

@@ -21,7 +21,7 @@ static bool clock_pre_save(void *opaque, GError **error)
 
 static bool clock_post_load(void *opaque, int version, GError **error)
 {
-    if (clock_state.virtual_ns < 0) {
+    if (clock_state.virtual_ns < 0 || clock_state.virtual_ns > INT64_MAX / 2) { /* it has to go on from there */
         return error_set(error, "the guest's clock cannot be at %" PRId64, clock_state.virtual_ns);
     }
     clock_virtual_set(clock_state.virtual_ns);

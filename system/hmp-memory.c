@@ -223,7 +223,8 @@ static void print_region(Hmp *hmp, const MemoryRegion *mr, unsigned level, uint6
         hmp_printf(hmp, "%s\n", memory_region_name(mr));
     }
     if (mr->subs) {
-        subs = g_ptr_array_copy(mr->subs, NULL, NULL);
+        subs = g_ptr_array_new(); /* a copy would drop references that it does not have */
+        g_ptr_array_extend(subs, mr->subs, NULL, NULL);
         g_ptr_array_sort(subs, compare_regions);
         for (unsigned i = 0; i < subs->len; i++) {
             print_region(hmp, g_ptr_array_index(subs, i), level + 1, first, targets);

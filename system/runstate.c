@@ -4,7 +4,7 @@
  *
  * U1  A transition that the table does not have is our own mistake: vm_set_state() asserts.
  * U2  Requests may come from any thread; they are acted upon by the main loop only.
- * U3  In finish-migrate, requests that would change the guest wait. Those that came before are acted upon before
+ * U3  In finish-migrate, and while a stream is being loaded, requests that would change the guest wait. Those that came before are acted upon before
  *     the machine stops for it (vm_requests_pending()).
  */
 #include "util/osdep.h"
@@ -15,6 +15,7 @@
 #include "qapi/events-run-state.h"
 #include "qapi/types-run-state.h"
 #include "system/runstate.h"
+#include "vmstate/blocker.h"
 #include "runstate-internal.h"
 
 /* ---- states -------------------------------------------------------------------------------------------- */
@@ -427,8 +428,8 @@ static bool handle_requests(void)
         exit_status = r == VM_SHUTDOWN_HOST_ERROR ? EXIT_FAILURE : EXIT_SUCCESS;
         return true;
     }
-    /* U3: what goes to another process must not change any more. */
-    if (state == VM_FINISH_MIGRATE) {
+    /* U3: what goes to another process must not change any more, and what comes must be complete first. */
+    if (state == VM_FINISH_MIGRATE || (state == VM_INMIGRATE && vmstate_frozen())) {
         return false;
     }
     r = take(&reset_request, NO_REQUEST);

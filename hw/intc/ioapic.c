@@ -8,6 +8,7 @@
 #include "hw/intc/ioapic.h"
 #include "monitor/hmp.h"
 #include "system/memory.h"
+#include "system/runstate.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -37,6 +38,7 @@ typedef struct IoApic {
     uint32_t irr;                  /* requests: level of level pins, latched edges of the others */
     uint64_t ioredtbl[IOAPIC_PINS];
 
+    uint32_t levels;               /* of the pins; not saved, see the migration notes */
     uint8_t version;
     MemoryRegion *mmio;
 } IoApic;
@@ -84,13 +86,18 @@ static void ioapic_set_pin(void *opaque, int n, int level)
 {
     IoApic *s = opaque;
     uint32_t bit = 1u << n;
+    bool edge = level && !(s->levels & bit);
 
+    s->levels = level ? s->levels | bit : s->levels & ~bit;
+    if (vm_state() == VM_INMIGRATE) {
+        return; /* a line that is driven anew; what it has done is in our section */
+    }
     if (s->ioredtbl[n] & RED_LEVEL) {
         if (!level) {
             s->irr &= ~bit;
             return;
         }
-    } else if (!level || (s->ioredtbl[n] & RED_MASKED)) {
+    } else if (!edge || (s->ioredtbl[n] & RED_MASKED)) {
         /* An edge that arrives masked is lost, as the data sheet has it. */
         return;
     }
@@ -246,7 +253,8 @@ Device *ioapic_new(Object *parent, GError **error)
 
 /*
  * Migration notes. All registers and the request bits. A level pin whose request was sent has Remote IRR set, so
- * nothing is sent again on arrival; a request that was latched and not sent (masked) stays latched.
+ * nothing is sent again on arrival; a request that was latched and not sent (masked) stays latched. The levels of the
+ * pins are not in the section: devices drive their lines anew when they arrive, which must not look like an edge.
  */
 static const VmState vmstate_ioapic = {
     .name = "ioapic",

@@ -431,6 +431,14 @@ static void test_commands(void)
     g_assert_true(g_file_get_contents(path, &content, NULL, NULL));
     g_assert_cmpstr(content, ==, "hello\n");
 
+    /* one that is ended from here has not done its work, even if it says so */
+    ioc = io_channel_new_shell("trap 'exit 0' TERM; cat > /dev/null; sleep 1000 & wait", G_IO_OUT, NULL);
+    g_assert_cmpint(io_channel_write_all(ioc, "x", 1, NULL), ==, 0);
+    io_channel_shutdown(ioc, IO_SHUTDOWN_BOTH, NULL);
+    g_assert_cmpint(io_channel_close(ioc, &error), <, 0);
+    g_assert_nonnull(error);
+    g_clear_error(&error);
+    io_channel_unref(ioc);
     ioc = io_channel_new_shell("printf abcdef; exit 3", G_IO_IN, NULL);
     g_assert_cmpint(io_channel_read_all(ioc, buf, 6, NULL), ==, 0);
     g_assert_cmpint(io_channel_read_all_eof(ioc, buf, 1, NULL), ==, 0);

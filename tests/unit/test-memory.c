@@ -8,6 +8,7 @@
 #include "util/bitmap.h"
 #include "util/error.h"
 #include "util/main-loop.h"
+#include "monitor/hmp.h"
 #include "system/memory-backend.h"
 #include "system/memory.h"
 #include "system/quiesce.h"
@@ -930,6 +931,29 @@ static void test_backends(void)
     g_rmdir(dir);
 }
 
+/* Looking at the tree changes nothing: regions were freed by the second look. */
+static void test_info_mtree_again(void)
+{
+    MemoryRegion *outer = memory_region_new_container(NULL, "outer", 64 * KIB);
+    MemoryRegion *ram = new_ram("mtree-ram", 4 * KIB);
+    g_autoptr(GString) first = g_string_new(NULL);
+
+    memory_region_map(system_memory(), 1 << 30, outer);
+    memory_region_map(outer, 0, ram);
+    hmp_run_line("info mtree", 0, first);
+    g_assert_nonnull(strstr(first->str, "mtree-ram"));
+    for (int i = 0; i < 3; i++) {
+        g_autoptr(GString) again = g_string_new(NULL);
+
+        hmp_run_line("info mtree", 0, again);
+        g_assert_cmpstr(again->str, ==, first->str);
+    }
+    memory_region_unmap(outer, ram);
+    memory_region_unmap(system_memory(), outer);
+    memory_region_free(ram);
+    memory_region_free(outer);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -957,5 +981,6 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/block-order", test_block_order);
     g_test_add_func("/memory/lazy", test_lazy);
     g_test_add_func("/memory/backends", test_backends);
+    g_test_add_func("/memory/info-mtree-again", test_info_mtree_again);
     return g_test_run();
 }

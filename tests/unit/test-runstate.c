@@ -9,6 +9,7 @@
 #include "qapi/types-run-state.h"
 #include "system/identity.h"
 #include "system/runstate.h"
+#include "vmstate/blocker.h"
 
 static GString *events;
 
@@ -220,6 +221,51 @@ static void test_reset_handlers(void)
     EVENTS("");
 }
 
+/* The stream's last device arrives between two turns of the main loop: a reset comes before or after, not in between. */
+static void arriving(void *opaque)
+{
+    static int n;
+    Timer *timer = opaque;
+
+    switch (n++) {
+    case 0:
+    case 1:
+        g_assert_cmpuint(resets, ==, 0);
+        break;
+    case 2:
+        g_assert_cmpuint(resets, ==, 0);
+        vm_set_state(VM_PAUSED);
+        vmstate_thaw();
+        break;
+    default:
+        g_assert_cmpuint(resets, ==, 1);
+        vm_request_shutdown(VM_SHUTDOWN_HOST_SIGNAL);
+        return;
+    }
+    timer_mod(timer, clock_get_ns(CLOCK_REALTIME_NS) + NS_PER_MS);
+}
+
+static void test_reset_does_not_tear_a_stream(void)
+{
+    Timer timer;
+
+    resets = 0;
+    reset_add_handler(count_reset, GUINT_TO_POINTER(1));
+    vm_actions()->reboot = REBOOT_ACTION_RESET;
+    vm_stop(VM_PAUSED);
+    vm_set_state(VM_PRELAUNCH);
+    vm_set_state(VM_INMIGRATE);
+    vmstate_freeze();
+    vm_request_reset(VM_SHUTDOWN_HOST_QMP_RESET);
+    timer_init(&timer, CLOCK_REALTIME_NS, arriving, &timer);
+    timer_mod(&timer, clock_get_ns(CLOCK_REALTIME_NS));
+    g_assert_cmpint(vm_main_loop(), ==, 0);
+    timer_del(&timer);
+    reset_del_handler(count_reset, GUINT_TO_POINTER(1));
+    EVENTS("RESET{\"guest\":false,\"reason\":\"host-qmp-system-reset\"} "
+           "SHUTDOWN{\"guest\":false,\"reason\":\"host-signal\"} ");
+}
+
 /* ---- commands ------------------------------------------------------------------------------------------------- */
 
 static void test_commands(void)
@@ -259,5 +305,6 @@ int main(int argc, char **argv)
     g_test_add_func("/runstate/main-loop", test_main_loop);
     g_test_add_func("/runstate/reset-handlers", test_reset_handlers);
     g_test_add_func("/runstate/commands", test_commands);
+    g_test_add_func("/runstate/reset-does-not-tear-a-stream", test_reset_does_not_tear_a_stream);
     return g_test_run();
 }

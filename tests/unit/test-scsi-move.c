@@ -288,7 +288,6 @@ static void test_quiesce(void)
 static void test_medium_changed(void)
 {
     const Command *c = &commands[3]; /* READ CAPACITY */
-    g_autofree uint8_t *data = data_of(c);
     Place p = place_new(c->type, false);
     start(&p, c);
     scsi_device_set_unit_attention(p.dev, scsi_sense_medium_changed);
