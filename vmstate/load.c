@@ -57,10 +57,21 @@ static bool load_element(VmReader *r, const VmField *field, void *opaque, void *
     if (field->vmstate) {
         return vmstate_load(r, field->vmstate, elem, field_struct_version(field), error);
     }
+    uint64_t before = 0;
+    bool guarded = field->valid && elem && size <= sizeof(before);
+    if (guarded) {
+        memcpy(&before, elem, size);
+    }
     if (!field->kind->get(r, elem, size, field, error) || !vm_reader_check(r, error)) {
         return false;
     }
-    return check_value(field, opaque, elem, size, error);
+    if (!check_value(field, opaque, elem, size, error)) {
+        if (guarded) {
+            memcpy(elem, &before, size); /* what is out of range is never left where it could be used */
+        }
+        return false;
+    }
+    return true;
 }
 
 /* Replaces what the member points to by zeroed memory of the size that has arrived. */

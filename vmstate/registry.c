@@ -52,7 +52,7 @@ VmSection *vmstate_register(const char *idstr, uint32_t instance_id, const VmSta
 {
     VmSection *s = add_section(idstr, instance_id);
     s->vmsd = vmsd;
-    s->version = vmsd->version;
+    s->version = vmsd ? vmsd->version : 0;
     s->opaque = opaque;
     insert_section(s);
     return s;

@@ -334,8 +334,8 @@ typedef struct VmSection {
     const char *reason;        /* why, for unmigratable ones */
 } VmSection;
 
-/* Registers a description under idstr (copied); instance VM_INSTANCE_ANY takes the next free number.
- * Order in a stream: priority, then registration. */
+/* Registers a description under idstr (copied), NULL for something that is unmigratable (set the members then);
+ * instance VM_INSTANCE_ANY takes the next free number. Order in a stream: priority, then registration. */
 VmSection *vmstate_register(const char *idstr, uint32_t instance_id, const VmState *vmsd, void *opaque);
 /* Iterative handlers (migration/ defines their shape). */
 VmSection *vmstate_register_handlers(const char *idstr, uint32_t instance_id, int version,
