@@ -83,7 +83,7 @@ typedef struct PciDeviceOps {
 } PciDeviceOps;
 
 typedef struct PciBar {
-    MemoryRegion *region;          /* NULL: not implemented */
+    MemoryRegion *region;          /* NULL: the device has no such BAR */
     MemoryRegion *space;           /* where it is mapped now, NULL while it is not */
     uint8_t type;                  /* PCI_BAR_SPACE_IO or memory flags */
     uint64_t size;
