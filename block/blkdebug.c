@@ -460,9 +460,9 @@ static int coroutine_fn blkdebug_flush_metadata(BlockNode *node)
 }
 
 static int coroutine_fn blkdebug_truncate(BlockNode *node, uint64_t length, bool exact,
-                                          GError **error)
+                                          PreallocMode prealloc, GError **error)
 {
-    return block_co_truncate(node->file, length, exact, error);
+    return block_co_truncate(node->file, length, exact, prealloc, error);
 }
 
 static int coroutine_fn blkdebug_block_status(BlockNode *node, bool want_zero, uint64_t offset,

@@ -9,7 +9,7 @@
  *     cache in use no later flush can be trusted, so all of them fail.
  */
 #include "util/osdep.h"
-#include "block/block.h"
+#include "block/image.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -441,18 +441,70 @@ static int coroutine_fn file_discard(BlockNode *node, uint64_t offset, uint64_t 
     return ret;
 }
 
-static int truncate_work(void *arg)
+typedef struct TruncateJob {
+    int fd;
+    uint64_t old, length;
+    PreallocMode prealloc;
+} TruncateJob;
+
+/* Takes the new part's space by writing zeros. */
+static int fill_work(const TruncateJob *j)
 {
-    SpaceJob *j = arg;
-    return ftruncate(j->fd, j->bytes) < 0 ? -errno : 0;
+    size_t size = 1 << 20;
+    char *zeros;
+    int ret = 0;
+    if (posix_memalign((void **)&zeros, 4096, size) != 0) { /* fd may be O_DIRECT */
+        return -ENOMEM;
+    }
+    memset(zeros, 0, size);
+    for (uint64_t at = j->old; ret == 0 && at < j->length;) {
+        ssize_t n = pwrite(j->fd, zeros, MIN(size, j->length - at), at);
+        if (n > 0) {
+            at += n;
+        } else if (n == 0) {
+            ret = -ENOSPC;
+        } else if (errno != EINTR) {
+            ret = -errno;
+        }
+    }
+    free(zeros);
+    return ret < 0 ? ret : fsync(j->fd) < 0 ? -errno : 0;
 }
 
-static int coroutine_fn file_truncate(BlockNode *node, uint64_t length, bool exact, GError **error)
+static int truncate_work(void *arg)
+{
+    TruncateJob *j = arg;
+    int ret = 0;
+    if (j->prealloc == PREALLOC_MODE_OFF || j->length <= j->old) {
+        return ftruncate(j->fd, j->length) < 0 ? -errno : 0;
+    }
+    if (j->prealloc == PREALLOC_MODE_FALLOC) {
+        ret = -posix_fallocate(j->fd, j->old, j->length - j->old);
+    } else {
+        ret = fill_work(j);
+    }
+    if (ret < 0 && ftruncate(j->fd, j->old) < 0) {
+        return ret; /* it has failed anyway */
+    }
+    return ret;
+}
+
+static int coroutine_fn file_truncate(BlockNode *node, uint64_t length, bool exact,
+                                      PreallocMode prealloc, GError **error)
 {
     FileState *s = node->state;
+    int64_t current = file_length(node);
+    if (current < 0) {
+        error_set_errno(error, -current, "Failed to get the size of '%s'", s->filename);
+        return current;
+    }
+    if (prealloc == PREALLOC_MODE_METADATA ||
+        (prealloc != PREALLOC_MODE_OFF && (s->is_device || length < (uint64_t)current))) {
+        error_set(error, "Unsupported preallocation mode '%s'", qapi_name_PreallocMode(prealloc));
+        return -ENOTSUP;
+    }
     if (s->is_device) {
-        int64_t current = file_length(node);
-        if (current < 0 || length > (uint64_t)current) {
+        if (length > (uint64_t)current) {
             error_set(error, "Cannot grow device files");
             return -EINVAL;
         }
@@ -462,12 +514,103 @@ static int coroutine_fn file_truncate(BlockNode *node, uint64_t length, bool exa
         }
         return 0;
     }
-    SpaceJob job = { .fd = s->fd, .bytes = length };
+    TruncateJob job = { s->fd, current, length, prealloc };
     int ret = file_pool_run(truncate_work, &job);
     if (ret < 0) {
         error_set_errno(error, -ret, "Failed to resize file");
     }
     return ret;
+}
+
+/* ---- creating ---- */
+
+static const BlockCreateOption file_create_options[] = {
+    BLOCK_OPTION_SIZE_ROW,
+    { "preallocation", BLOCK_OPTION_STR, "Preallocation mode (allowed values: off, falloc, full)",
+      NULL },
+    { "nocow", BLOCK_OPTION_BOOL, "Turn off copy-on-write (valid only on btrfs)", NULL },
+    { "extent_size_hint", BLOCK_OPTION_SIZE, "Extent size hint for the image file, 0 to disable",
+      NULL },
+    { NULL },
+};
+
+/* Both are hints: a file system that does not know them is as good as one that does. */
+static void file_hints(int fd, const BlockdevCreateOptionsFile *o)
+{
+    int attr;
+    if (o->has_nocow && o->nocow && ioctl(fd, FS_IOC_GETFLAGS, &attr) == 0) {
+        attr |= FS_NOCOW_FL;
+        ioctl(fd, FS_IOC_SETFLAGS, &attr);
+    }
+    struct fsxattr x;
+    uint64_t hint = o->has_extent_size_hint ? o->extent_size_hint : 1 << 20;
+    if (hint && hint <= UINT32_MAX && ioctl(fd, FS_IOC_FSGETXATTR, &x) == 0) {
+        x.fsx_xflags |= FS_XFLAG_EXTSIZE;
+        x.fsx_extsize = hint;
+        ioctl(fd, FS_IOC_FSSETXATTR, &x);
+    }
+}
+
+/* Nobody else may be using what is overwritten. */
+static bool file_create_locked(int fd, const BlockdevCreateOptionsFile *o, GError **error)
+{
+    FileLock lock = { .fd = fcntl(fd, F_DUPFD_CLOEXEC, 3) };
+    bool locked = lock.fd >= 0 && file_lock_available(fd);
+    if (locked && !file_lock_prepare(&lock, BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE,
+                                     BLOCK_PERM_ALL & ~(BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE),
+                                     o->filename, error)) {
+        close(lock.fd);
+        return false;
+    }
+    bool ok = true;
+    if (ftruncate(fd, 0) < 0) {
+        ok = error_set_errno(error, errno, "Could not resize file");
+    } else {
+        file_hints(fd, o);
+        TruncateJob job = { fd, 0, o->size,
+                            o->has_preallocation ? o->preallocation : PREALLOC_MODE_OFF };
+        int ret = truncate_work(&job);
+        ok = ret == 0 || error_set_errno(error, -ret, "Could not resize file");
+    }
+    if (locked) {
+        file_lock_abort(&lock);
+    }
+    if (lock.fd >= 0) {
+        close(lock.fd);
+    }
+    return ok;
+}
+
+static bool file_create(const BlockdevCreateOptions *options, GError **error)
+{
+    const BlockdevCreateOptionsFile *o = &options->u.file;
+    if (o->size > INT64_MAX) {
+        return error_set(error, "Image size is too large");
+    }
+    if (o->has_preallocation && o->preallocation == PREALLOC_MODE_METADATA) {
+        return error_set(error, "Unsupported preallocation mode: metadata");
+    }
+    int fd = io_open(o->filename, O_RDWR | O_CREAT, 0644, error);
+    if (fd < 0) {
+        return false;
+    }
+    struct stat st;
+    bool ok = (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ||
+              error_set(error, "'file' driver requires '%s' to be a regular file", o->filename);
+    ok = ok && file_create_locked(fd, o, error);
+    io_close(fd);
+    return ok;
+}
+
+static int file_remove(BlockNode *node)
+{
+    FileState *s = node->state;
+    return unlink(s->filename) < 0 ? -errno : 0;
+}
+
+static bool file_zero_init(BlockNode *node)
+{
+    return true;
 }
 
 /* ---- facts ---- */
@@ -547,6 +690,10 @@ static const BlockDriver file_driver = {
     .qapi_driver = BLOCKDEV_DRIVER_FILE,
     .protocol = "file",
     .parse_filename = file_parse_filename,
+    .create_options = file_create_options,
+    .create = file_create,
+    .remove = file_remove,
+    .zero_init = file_zero_init,
     FILE_DRIVER,
 };
 BLOCK_DRIVER_REGISTER(file_driver)

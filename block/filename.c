@@ -7,7 +7,7 @@
  * Options on their way are nested objects whose scalars are strings, as keyval_parse() makes them.
  */
 #include "util/osdep.h"
-#include "block/block.h"
+#include "block/image.h"
 
 #include <sys/stat.h>
 #include "internal.h"
@@ -179,6 +179,17 @@ static bool resolve_children(json_object *options, GError **error)
     }
     json_object_object_add(options, child_key, full);
     return true;
+}
+
+const BlockDriver *block_filename_protocol(const char *filename, GError **error)
+{
+    g_autofree char *protocol = protocol_of(filename);
+    const BlockDriver *driver =
+        protocol ? block_driver_by_protocol(protocol) : block_driver_by_name(path_driver(filename));
+    if (!driver) {
+        error_set(error, "Unknown protocol '%s'", protocol);
+    }
+    return driver;
 }
 
 static bool resolve_prefixed(const char *filename, json_object *options, GError **error)

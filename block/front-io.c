@@ -96,13 +96,14 @@ int coroutine_fn front_co_flush(BlockFront *front)
     return front->root ? block_co_flush(front->root->node) : -ENOMEDIUM;
 }
 
-int coroutine_fn front_co_truncate(BlockFront *front, uint64_t length, bool exact, GError **error)
+int coroutine_fn front_co_truncate(BlockFront *front, uint64_t length, bool exact,
+                                   PreallocMode prealloc, GError **error)
 {
     if (!front->root) {
         error_set(error, "No medium inserted");
         return -ENOMEDIUM;
     }
-    return block_co_truncate(front->root, length, exact, error);
+    return block_co_truncate(front->root, length, exact, prealloc, error);
 }
 
 /* ---- submission and completion ---- */
@@ -265,6 +266,7 @@ typedef struct SyncRequest {
     void *buf;
     unsigned flags;
     bool exact;
+    PreallocMode prealloc;
     GError **error;
     int ret;
 } SyncRequest;
@@ -333,12 +335,15 @@ int front_flush(BlockFront *front)
 static void coroutine_fn sync_truncate(void *opaque)
 {
     SyncRequest *r = opaque;
-    r->ret = front_co_truncate(r->front, r->offset, r->exact, r->error);
+    r->ret = front_co_truncate(r->front, r->offset, r->exact, r->prealloc, r->error);
 }
 
-bool front_truncate(BlockFront *front, uint64_t length, bool exact, GError **error)
+bool front_truncate(BlockFront *front, uint64_t length, bool exact, PreallocMode prealloc,
+                    GError **error)
 {
-    SyncRequest r = { .front = front, .offset = length, .exact = exact, .error = error };
+    SyncRequest r = {
+        .front = front, .offset = length, .exact = exact, .prealloc = prealloc, .error = error
+    };
     front->in_flight++;
     block_run_sync(sync_truncate, &r);
     front->in_flight--;

@@ -465,6 +465,18 @@ static void coroutine_fn node_event(BlockNode *node, BlkdebugEvent event)
     }
 }
 
+/* Clusters that the image's end cuts off are whole for this. */
+static int coroutine_fn write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                         IoVec *vec, size_t vec_offset)
+{
+    if (!node->driver->write_compressed) {
+        return -ENOTSUP;
+    }
+    int ret = node->driver->write_compressed(node, offset, bytes, vec, vec_offset);
+    node_written(node, ret == 0 ? offset + bytes : 0);
+    return ret;
+}
+
 int coroutine_fn block_co_write(BlockEdge *edge, uint64_t offset, uint64_t bytes, IoVec *vec,
                                 size_t vec_offset, unsigned flags)
 {
@@ -485,7 +497,9 @@ int coroutine_fn block_co_write(BlockEdge *edge, uint64_t offset, uint64_t bytes
     node->in_flight++;
     request_begin(node, &req, ROUND_DOWN(offset, align), ROUND_UP(offset + bytes, align), true,
                   pad || (flags & BLOCK_SERIALISING));
-    if (pad) {
+    if (flags & BLOCK_COMPRESSED) {
+        ret = pad ? -EINVAL : write_compressed(node, offset, bytes, vec, vec_offset);
+    } else if (pad) {
         ret = write_padded(node, offset, bytes, vec, vec_offset, flags);
     } else {
         node_event(node, BLKDEBUG_EVENT_PWRITEV);
@@ -711,7 +725,8 @@ int coroutine_fn block_co_flush(BlockNode *node)
 
 /* ---- truncate ---- */
 
-int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact, GError **error)
+int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact,
+                                   PreallocMode prealloc, GError **error)
 {
     BlockNode *node = edge->node;
     if (!(edge->perm & BLOCK_PERM_RESIZE) || node->read_only || node->inactive) {
@@ -735,7 +750,7 @@ int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact,
     BlockRequest req;
     node->in_flight++;
     request_begin(node, &req, MIN((uint64_t)old, length), UINT64_MAX, true, true);
-    int ret = node->driver->truncate(node, length, exact, error);
+    int ret = node->driver->truncate(node, length, exact, prealloc, error);
     node->write_gen++;
     request_end(node, &req);
     node->in_flight--;
@@ -798,6 +813,54 @@ int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offse
     }
     if (file) {
         *file = ret >= 0 && (ret & BLOCK_STATUS_OFFSET) ? local_file : NULL;
+    }
+    return ret;
+}
+
+BlockNode *block_backing_node(BlockNode *node)
+{
+    node = block_skip_filters(node);
+    return node->backing ? node->backing->node : NULL;
+}
+
+int coroutine_fn block_co_status_above(BlockNode *node, BlockNode *base, bool want_zero,
+                                       uint64_t offset, uint64_t bytes, uint64_t *pnum,
+                                       uint64_t *map, BlockNode **file, unsigned *depth)
+{
+    unsigned layer = 0;
+    int ret = 0;
+    bool beyond = false; /* of the end of a layer: zeros from here on, whatever is behind it */
+    *pnum = bytes;
+    if (map) {
+        *map = offset;
+    }
+    if (file) {
+        *file = NULL;
+    }
+    for (BlockNode *n = node; n && n != base; n = block_backing_node(n), layer++) {
+        uint64_t count;
+        ret = block_co_status(n, want_zero, offset, *pnum, &count, map, file);
+        if (ret < 0) {
+            return ret;
+        }
+        if (count == 0) {
+            if (n == node) {
+                *pnum = 0;
+                return 0;
+            }
+            beyond = true; /* a short backing file */
+            break;
+        }
+        *pnum = count;
+        if (depth) {
+            *depth = layer;
+        }
+        if ((ret & BLOCK_STATUS_ALLOCATED) || !block_backing_node(n)) {
+            break;
+        }
+    }
+    if (beyond || !(ret & BLOCK_STATUS_ALLOCATED)) {
+        ret |= base && !beyond ? 0 : BLOCK_STATUS_ZERO;
     }
     return ret;
 }
@@ -871,6 +934,31 @@ int block_write_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, const void
     };
     block_run_sync(sync_write, &io);
     return io.ret;
+}
+
+typedef struct SyncStatus {
+    BlockNode *node, *base;
+    bool want_zero;
+    uint64_t offset, bytes, *pnum, *map;
+    BlockNode **file;
+    unsigned *depth;
+    int ret;
+} SyncStatus;
+
+static void coroutine_fn sync_status(void *opaque)
+{
+    SyncStatus *s = opaque;
+    s->ret = block_co_status_above(s->node, s->base, s->want_zero, s->offset, s->bytes, s->pnum,
+                                   s->map, s->file, s->depth);
+}
+
+int block_status_above(BlockNode *node, BlockNode *base, bool want_zero, uint64_t offset,
+                       uint64_t bytes, uint64_t *pnum, uint64_t *map, BlockNode **file,
+                       unsigned *depth)
+{
+    SyncStatus s = { node, base, want_zero, offset, bytes, pnum, map, file, depth, 0 };
+    block_run_sync(sync_status, &s);
+    return s.ret;
 }
 
 int block_node_flush(BlockNode *node)

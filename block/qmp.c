@@ -209,7 +209,7 @@ typedef struct Resize {
 static void coroutine_fn resize_entry(void *opaque)
 {
     Resize *r = opaque;
-    r->ok = block_co_truncate(r->edge, r->size, false, r->error) == 0;
+    r->ok = block_co_truncate(r->edge, r->size, false, PREALLOC_MODE_OFF, r->error) == 0;
 }
 
 static char *resize_describe(void *user)

@@ -6,7 +6,7 @@
  * guess would open a file that the guest names. So such a write is refused.
  */
 #include "util/osdep.h"
-#include "block/block.h"
+#include "block/image.h"
 
 #include "internal.h"
 #include "util/error.h"
@@ -152,7 +152,8 @@ static int coroutine_fn raw_discard(BlockNode *node, uint64_t offset, uint64_t b
     return ret < 0 ? ret : block_co_discard(node->file, offset, bytes);
 }
 
-static int coroutine_fn raw_truncate(BlockNode *node, uint64_t length, bool exact, GError **error)
+static int coroutine_fn raw_truncate(BlockNode *node, uint64_t length, bool exact,
+                                     PreallocMode prealloc, GError **error)
 {
     const RawState *s = node->state;
     if (s->has_size) {
@@ -163,7 +164,7 @@ static int coroutine_fn raw_truncate(BlockNode *node, uint64_t length, bool exac
         error_set(error, "Disk size too large for the chosen offset");
         return -EINVAL;
     }
-    return block_co_truncate(node->file, length + s->offset, exact, error);
+    return block_co_truncate(node->file, length + s->offset, exact, prealloc, error);
 }
 
 static int coroutine_fn raw_block_status(BlockNode *node, bool want_zero, uint64_t offset,
@@ -200,6 +201,35 @@ static char *raw_filename(BlockNode *node)
     return child->driver->filename ? child->driver->filename(child) : NULL;
 }
 
+static bool raw_zero_init(BlockNode *node)
+{
+    return block_node_zero_init(node->file->node);
+}
+
+/* As large as the data, if the file has no holes. */
+static bool raw_measure(json_object *options, BlockNode *source, BlockMeasure *measure,
+                        GError **error)
+{
+    json_object *size = json_object_object_get(options, "size");
+    int64_t length = source ? block_node_length(source) : 0;
+    if (length < 0) {
+        return error_set_errno(error, -length, "Unable to get image virtual_size");
+    }
+    if (!source) {
+        length =
+            size ? ROUND_UP(g_ascii_strtoull(json_object_get_string(size), NULL, 10), BLOCK_SECTOR)
+                 : 0;
+    }
+    measure->required = measure->fully_allocated = length;
+    return true;
+}
+
+/* The protocol's options say how the file is made. */
+static const BlockCreateOption raw_create_options[] = {
+    BLOCK_OPTION_SIZE_ROW,
+    { NULL },
+};
+
 static int raw_probe(const uint8_t *buf, size_t len, const char *filename)
 {
     return 1; /* anything can be raw */
@@ -222,5 +252,8 @@ static const BlockDriver raw_driver = {
     .block_status = raw_block_status,
     .length = raw_length,
     .filename = raw_filename,
+    .create_options = raw_create_options,
+    .zero_init = raw_zero_init,
+    .measure = raw_measure,
 };
 BLOCK_DRIVER_REGISTER(raw_driver)

@@ -163,7 +163,8 @@ int coroutine_fn front_co_write_zeroes(BlockFront *front, uint64_t offset, uint6
                                        unsigned flags);
 int coroutine_fn front_co_discard(BlockFront *front, uint64_t offset, uint64_t bytes);
 int coroutine_fn front_co_flush(BlockFront *front);
-int coroutine_fn front_co_truncate(BlockFront *front, uint64_t length, bool exact, GError **error);
+int coroutine_fn front_co_truncate(BlockFront *front, uint64_t length, bool exact,
+                                   PreallocMode prealloc, GError **error);
 
 /* For tools and tests: run the main loop until done. */
 int front_read(BlockFront *front, uint64_t offset, uint64_t bytes, void *buf);
@@ -172,7 +173,8 @@ int front_write(BlockFront *front, uint64_t offset, uint64_t bytes, const void *
 int front_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes, unsigned flags);
 int front_discard(BlockFront *front, uint64_t offset, uint64_t bytes);
 int front_flush(BlockFront *front);
-bool front_truncate(BlockFront *front, uint64_t length, bool exact, GError **error);
+bool front_truncate(BlockFront *front, uint64_t length, bool exact, PreallocMode prealloc,
+                    GError **error);
 
 /* Requests between submission and callback; those that wait (F4) do not count. */
 unsigned front_in_flight(const BlockFront *front);

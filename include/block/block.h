@@ -35,6 +35,12 @@
 typedef struct BlockNode BlockNode;
 typedef struct BlockEdge BlockEdge;
 typedef struct BlockDriver BlockDriver;
+/* block/image.h */
+typedef struct BlockCreateOption BlockCreateOption;
+typedef struct BlockCheckResult BlockCheckResult;
+typedef struct BlockDriverInfo BlockDriverInfo;
+typedef struct BlockMeasure BlockMeasure;
+typedef struct BlockSnapshot BlockSnapshot;
 
 #define BLOCK_SECTOR 512
 /* Largest request and largest image. Both are multiples of any alignment that a node may have. */
@@ -117,6 +123,8 @@ enum {
     BLOCK_UNCHANGED = 1 << 4,      /* writes what is there: needs WRITE_UNCHANGED only */
     BLOCK_ZERO = 1 << 5,           /* private to the core */
     BLOCK_REGISTERED_BUF = 1 << 6, /* reserved for fixed buffers */
+    BLOCK_COMPRESSED = 1 << 7,     /* write: whole clusters, stored compressed; -ENOTSUP if the
+                                      format cannot */
 };
 
 /* Flags of opening. */
@@ -243,7 +251,13 @@ struct BlockDriver {
      * in between. */
     int coroutine_fn (*flush_metadata)(BlockNode *node);
     int coroutine_fn (*flush)(BlockNode *node);
-    int coroutine_fn (*truncate)(BlockNode *node, uint64_t length, bool exact, GError **error);
+    /* prealloc: of the part that is new. A driver that has not got the mode fails with an error. */
+    int coroutine_fn (*truncate)(BlockNode *node, uint64_t length, bool exact,
+                                 PreallocMode prealloc, GError **error);
+    /* Whole clusters (the last one may be cut off by the image's end); bytes 0: no more will
+     * come. */
+    int coroutine_fn (*write_compressed)(BlockNode *node, uint64_t offset, uint64_t bytes,
+                                         IoVec *vec, size_t vec_offset);
     int coroutine_fn (*block_status)(BlockNode *node, bool want_zero, uint64_t offset,
                                      uint64_t bytes, uint64_t *pnum, uint64_t *map,
                                      BlockNode **file);
@@ -272,6 +286,42 @@ struct BlockDriver {
     /* Driver-specific parts of answers; the QAPI types are in block/qapi.c. New values or NULL. */
     struct ImageInfoSpecific *(*image_info)(BlockNode *node);
     struct BlockStatsSpecific *(*stats)(BlockNode *node);
+
+    /*
+     * Images as a whole (block/image.h): called in the main thread, outside of coroutines, on an
+     * idle node; they use block_read_buf() and its like. Where an operation is not there the core
+     * says so in stock's words.
+     */
+
+    /* Options of `qemu-img create -o`; NULL: images cannot be created. A format with options and
+     * without create() is whatever the protocol creates (raw). */
+    const BlockCreateOption *create_options;
+    /* From those (M1) to BlockdevCreateOptions in QAPI_INPUT_KEYVAL spelling, in place; "driver" and
+     * "file" are added by the core. NULL: '_' in names becomes '-', nothing else. */
+    bool (*create_convert)(json_object *options, GError **error);
+    bool (*create)(const BlockdevCreateOptions *options, GError **error);
+    /* Removes the file that create() made. -errno. */
+    int (*remove)(BlockNode *node);
+    /* A new image reads as zeros. NULL: no. */
+    bool (*zero_init)(BlockNode *node);
+
+    /* BLOCK_FIX_*, M2. */
+    int (*check)(BlockNode *node, BlockCheckResult *result, unsigned fix);
+    int (*info)(BlockNode *node, BlockDriverInfo *info);
+    bool (*measure)(json_object *options, BlockNode *source, BlockMeasure *measure, GError **error);
+
+    const BlockCreateOption *amend_options;
+    bool (*amend)(BlockNode *node, json_object *options, bool force,
+                  void (*progress)(void *opaque, uint64_t done, uint64_t total), void *opaque,
+                  GError **error);
+    bool (*make_empty)(BlockNode *node, GError **error);
+    int (*change_backing_file)(BlockNode *node, const char *filename, const char *format);
+
+    bool (*snapshot_create)(BlockNode *node, BlockSnapshot *snapshot, GError **error);
+    bool (*snapshot_goto)(BlockNode *node, const char *id, GError **error);
+    bool (*snapshot_delete)(BlockNode *node, const char *id, const char *name, GError **error);
+    int (*snapshot_list)(BlockNode *node, BlockSnapshot **list);
+    bool (*snapshot_load)(BlockNode *node, const char *id, GError **error);
 };
 
 void block_driver_register(const BlockDriver *driver);
@@ -343,10 +393,25 @@ int coroutine_fn block_co_discard(BlockEdge *edge, uint64_t offset, uint64_t byt
 /* Everything acknowledged before the call is on stable storage when it returns 0. */
 int coroutine_fn block_co_flush(BlockNode *node);
 /* exact: false allows a larger result. Growing leaves zeros. */
-int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact, GError **error);
+int coroutine_fn block_co_truncate(BlockEdge *edge, uint64_t length, bool exact,
+                                   PreallocMode prealloc, GError **error);
 /* BLOCK_STATUS_* or -errno; *pnum > 0 unless offset is the end. map and file may be NULL. */
 int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offset, uint64_t bytes,
                                  uint64_t *pnum, uint64_t *map, BlockNode **file);
+/*
+ * Status of a chain: asks node, then what is behind it (backing files and filters' children), down
+ * to but without base (NULL: to the end). Where no layer has anything: ZERO without ALLOCATED. depth
+ * (may be NULL): number of the layer that answered, 0 for node itself.
+ */
+int coroutine_fn block_co_status_above(BlockNode *node, BlockNode *base, bool want_zero,
+                                       uint64_t offset, uint64_t bytes, uint64_t *pnum,
+                                       uint64_t *map, BlockNode **file, unsigned *depth);
+/* The same from outside of coroutines. */
+int block_status_above(BlockNode *node, BlockNode *base, bool want_zero, uint64_t offset,
+                       uint64_t bytes, uint64_t *pnum, uint64_t *map, BlockNode **file,
+                       unsigned *depth);
+/* The next image behind node (filters skipped first); NULL: none. */
+BlockNode *block_backing_node(BlockNode *node);
 /* Flat buffers, for metadata. */
 int coroutine_fn block_co_read_buf(BlockEdge *edge, uint64_t offset, uint64_t bytes, void *buf,
                                    unsigned flags);

@@ -590,14 +590,14 @@ static void test_truncate(void)
     BlockFront *front = front_open(path, options, BLOCK_OPEN_RDWR, &error);
     json_object_put(options);
     g_assert_no_error(error);
-    g_assert_true(front_truncate(front, 16384, true, &error));
+    g_assert_true(front_truncate(front, 16384, true, PREALLOC_MODE_OFF, &error));
     g_assert_cmpint(front_length(front), ==, 16384);
     uint8_t buf[512];
     g_assert_cmpint(front_read(front, 16384 - 512, 512, buf), ==, 0);
     g_assert_cmpint(buf[511], ==, 0);
-    g_assert_true(front_truncate(front, 4096, true, &error));
+    g_assert_true(front_truncate(front, 4096, true, PREALLOC_MODE_OFF, &error));
     g_assert_cmpint(front_read(front, 4096, 512, buf), ==, -EIO);
-    g_assert_false(front_truncate(front, UINT64_MAX, true, &error));
+    g_assert_false(front_truncate(front, UINT64_MAX, true, PREALLOC_MODE_OFF, &error));
     g_assert_nonnull(error);
     g_clear_error(&error);
     front_unref(front);

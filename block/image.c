@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Images as a whole: check, facts, measure, amend, snapshots. Contract: block/image.h. */
+#include "util/osdep.h"
+#include "block/image.h"
+
+#include <stdarg.h>
+#include "internal.h"
+#include "util/error.h"
+
+/* ---- checking ---- */
+
+void block_check_report(BlockCheckResult *result, const char *fmt, ...)
+{
+    if (!result->report || result->lines > BLOCK_CHECK_LINES) {
+        return;
+    }
+    if (result->lines++ == BLOCK_CHECK_LINES) {
+        result->report(result->opaque, "... and more of it");
+        return;
+    }
+    va_list args;
+    va_start(args, fmt);
+    g_autofree char *line = g_strdup_vprintf(fmt, args);
+    va_end(args);
+    result->report(result->opaque, line);
+}
+
+int block_node_check(BlockNode *node, BlockCheckResult *result, unsigned fix)
+{
+    if (!node->driver->check) {
+        return -ENOTSUP;
+    }
+    if (fix && (node->read_only || node->inactive)) {
+        return -EROFS;
+    }
+    block_drain_begin(node);
+    int ret = node->driver->check(node, result, fix);
+    block_drain_end(node);
+    return ret;
+}
+
+/* ---- facts ---- */
+
+int block_node_info(BlockNode *node, BlockDriverInfo *info)
+{
+    *info = (BlockDriverInfo){ 0 };
+    node = block_skip_filters(node);
+    return node->driver->info ? node->driver->info(node, info) : -ENOTSUP;
+}
+
+ImageInfoSpecific *block_node_info_specific(BlockNode *node)
+{
+    return node->driver->image_info ? node->driver->image_info(node) : NULL;
+}
+
+bool block_node_zero_init(BlockNode *node)
+{
+    if (node->backing) {
+        return false;
+    }
+    if (node->driver->zero_init) {
+        return node->driver->zero_init(node);
+    }
+    return node->driver->kind == BLOCK_FILTER && node->file &&
+           block_node_zero_init(node->file->node);
+}
+
+bool block_measure(const BlockDriver *format, json_object *options, BlockNode *source,
+                   BlockMeasure *measure, GError **error)
+{
+    *measure = (BlockMeasure){ 0 };
+    if (!format->measure) {
+        return error_set(error, "Block driver '%s' does not support size measurement",
+                         format->name);
+    }
+    return format->measure(options, source, measure, error);
+}
+
+/* ---- changing ---- */
+
+static bool check_writable(BlockNode *node, GError **error)
+{
+    return (!node->read_only && !node->inactive) ||
+           error_set(error, "Image '%s' is read-only", block_node_filename(node));
+}
+
+bool block_node_amend(BlockNode *node, json_object *options, bool force, BlockProgress *progress,
+                      void *opaque, GError **error)
+{
+    if (!node->driver->amend) {
+        return error_set(error, "Block driver '%s' does not support option amendment",
+                         node->driver->name);
+    }
+    if (!check_writable(node, error)) {
+        return false;
+    }
+    block_drain_begin(node);
+    bool ok = node->driver->amend(node, options, force, progress, opaque, error);
+    block_drain_end(node);
+    return ok;
+}
+
+bool block_node_make_empty(BlockNode *node, GError **error)
+{
+    if (!node->driver->make_empty) {
+        return error_set(error, "Block driver '%s' cannot drop its data", node->driver->name);
+    }
+    if (!check_writable(node, error)) {
+        return false;
+    }
+    block_drain_begin(node);
+    bool ok = node->driver->make_empty(node, error);
+    block_drain_end(node);
+    return ok;
+}
+
+bool block_node_change_backing_file(BlockNode *node, const char *filename, const char *format,
+                                    GError **error)
+{
+    int ret = -ENOTSUP;
+    if (!check_writable(node, error)) {
+        return false;
+    }
+    if (node->driver->change_backing_file) {
+        block_drain_begin(node);
+        ret = node->driver->change_backing_file(node, filename, format);
+        block_drain_end(node);
+    }
+    return ret == 0 || error_set_errno(error, -ret, "Could not change the backing file to '%s'",
+                                       filename ? filename : "");
+}
+
+/* ---- snapshots ---- */
+
+int block_snapshot_list(BlockNode *node, BlockSnapshot **list)
+{
+    *list = NULL;
+    return node->driver->snapshot_list ? node->driver->snapshot_list(node, list) : -ENOTSUP;
+}
+
+bool block_snapshot_find(BlockNode *node, const char *id_or_name, BlockSnapshot *snapshot)
+{
+    g_autofree BlockSnapshot *list = NULL;
+    int n = block_snapshot_list(node, &list);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < n; i++) {
+            if (g_str_equal(pass ? list[i].name : list[i].id, id_or_name)) {
+                *snapshot = list[i];
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool no_snapshots(BlockNode *node, GError **error)
+{
+    return error_set(error, "Block format '%s' does not support internal snapshots",
+                     node->driver->name);
+}
+
+bool block_snapshot_create(BlockNode *node, BlockSnapshot *snapshot, GError **error)
+{
+    if (!node->driver->snapshot_create) {
+        return no_snapshots(node, error);
+    }
+    if (!check_writable(node, error)) {
+        return false;
+    }
+    block_drain_begin(node);
+    bool ok = node->driver->snapshot_create(node, snapshot, error);
+    block_drain_end(node);
+    return ok;
+}
+
+bool block_snapshot_goto(BlockNode *node, const char *id_or_name, GError **error)
+{
+    BlockSnapshot snapshot;
+    if (!node->driver->snapshot_goto) {
+        return no_snapshots(node, error);
+    }
+    if (!check_writable(node, error)) {
+        return false;
+    }
+    if (!block_snapshot_find(node, id_or_name, &snapshot)) {
+        return error_set(error, "Device '%s' does not have the requested snapshot '%s'", node->name,
+                         id_or_name);
+    }
+    block_drain_begin(node);
+    bool ok = node->driver->snapshot_goto(node, snapshot.id, error);
+    block_drain_end(node);
+    block_node_length_changed(node);
+    return ok;
+}
+
+bool block_snapshot_delete(BlockNode *node, const char *id, const char *name, GError **error)
+{
+    if (!node->driver->snapshot_delete) {
+        return no_snapshots(node, error);
+    }
+    if (!check_writable(node, error)) {
+        return false;
+    }
+    block_drain_begin(node);
+    bool ok = node->driver->snapshot_delete(node, id, name, error);
+    block_drain_end(node);
+    return ok;
+}
+
+bool block_snapshot_load(BlockNode *node, const char *id_or_name, GError **error)
+{
+    BlockSnapshot snapshot;
+    if (!node->driver->snapshot_load) {
+        return no_snapshots(node, error);
+    }
+    if (!node->read_only) {
+        return error_set(error, "Device is not readonly");
+    }
+    if (!block_snapshot_find(node, id_or_name, &snapshot)) {
+        return error_set(error, "Can't find snapshot '%s'", id_or_name);
+    }
+    block_drain_begin(node);
+    bool ok = node->driver->snapshot_load(node, snapshot.id, error);
+    block_drain_end(node);
+    block_node_length_changed(node);
+    return ok;
+}
