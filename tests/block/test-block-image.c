@@ -111,12 +111,14 @@ static void test_option_help(void)
 static void test_truncate_with_preallocation(void)
 {
     g_autofree char *path = make_image("grow", 4096);
-    g_autofree char *opt = g_strdup_printf("driver=file,node-name=f,filename=%s", path);
-    add_node(opt);
-    BlockFront *front = add_front("f");
     GError *error = NULL;
     struct stat st;
-    g_assert_true(front_truncate(front, 65536, true, PREALLOC_MODE_FULL, &error));
+    json_object *options = options_of("driver=file");
+    BlockFront *front = front_open(path, options, BLOCK_OPEN_RDWR, &error);
+    json_object_put(options);
+    g_assert_no_error(error);
+    front_truncate(front, 65536, true, PREALLOC_MODE_FULL, &error);
+    g_assert_no_error(error);
     g_assert_cmpint(stat(path, &st), ==, 0);
     g_assert_cmpint(st.st_size, ==, 65536);
     g_assert_cmpint(st.st_blocks * 512, >=, 65536);
@@ -125,8 +127,7 @@ static void test_truncate_with_preallocation(void)
     g_assert_false(front_truncate(front, 4096, true, PREALLOC_MODE_FULL, &error));
     g_assert_cmpstr(error->message, ==, "Unsupported preallocation mode 'full'");
     g_clear_error(&error);
-    drop_front(front);
-    del_node("f");
+    front_unref(front);
 }
 
 int main(int argc, char **argv)
