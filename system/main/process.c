@@ -12,6 +12,7 @@
 #include <glib-unix.h>
 
 #include "util/error.h"
+#include "util/log.h"
 #include "system/runstate.h"
 #include "process.h"
 
@@ -69,32 +70,18 @@ void process_daemonize(void)
     daemonized = true;
 }
 
-static bool redirect_output(const char *log_file, GError **error)
+/* The terminal is somebody else's from now on: messages go to the log's file, if there is one. */
+static void leave_terminal(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int log = null;
 
-    if (log_file) {
-        log = open(log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (log < 0) {
-            error_set_errno(error, errno, "Error opening logfile %s", log_file);
-            close(null);
-            return false;
-        }
-    }
-    if (daemonized) {
-        dup2(null, STDIN_FILENO);
-        dup2(null, STDOUT_FILENO);
-    }
-    dup2(log, STDERR_FILENO);
-    if (log != null) {
-        close(log);
-    }
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(log_fd() >= 0 ? log_fd() : null, STDERR_FILENO);
     close(null);
-    return true;
 }
 
-bool process_ready(const char *log_file, GError **error)
+bool process_ready(GError **error)
 {
     uint8_t ok = 0;
     ssize_t n;
@@ -102,8 +89,8 @@ bool process_ready(const char *log_file, GError **error)
     if (daemonized && chdir("/") < 0) {
         return error_set_errno(error, errno, "not able to chdir to /");
     }
-    if ((daemonized || log_file) && !redirect_output(log_file, error)) {
-        return false;
+    if (daemonized) {
+        leave_terminal();
     }
     if (ready_pipe >= 0) {
         do {

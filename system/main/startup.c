@@ -16,7 +16,9 @@
 
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/log.h"
 #include "util/main-loop.h"
+#include "util/trace.h"
 #include "qapi/commands-qom.h"
 #include "qapi/types-run-state.h"
 #include "qapi/version.h"
@@ -34,6 +36,7 @@
 #include "accel/accel.h"
 #include "accel/qtest/qtest.h"
 #include "migration/migration.h"
+#include "log-options.h"
 #include "machine-options.h"
 #include "options.h"
 #include "process.h"
@@ -117,6 +120,11 @@ static bool help_wanted(const char *program)
         const GivenOption *given = &g_array_index(options.given, GivenOption, i);
 
         if ((given->id == OPT_DEVICE || given->id == OPT_OBJECT) && type_help(given->id, given->arg)) {
+            return true;
+        }
+        text = log_option_help(given->id, given->arg);
+        if (text) {
+            fputs(text, stdout);
             return true;
         }
         if (given->id == OPT_L && !strcmp(given->arg, "help")) {
@@ -212,6 +220,7 @@ static bool set_msg(const char *arg, GError **error)
     ok = bool_of(props, "timestamp", &timestamp, error) && bool_of(props, "guest-name", &name, error);
     json_object_put(props);
     error_set_timestamps(timestamp);
+    trace_set_timestamps(timestamp);
     error_set_guest(name ? vm_get_name() : NULL);
     return ok;
 }
@@ -313,6 +322,7 @@ static bool run_steps(const Step *steps, unsigned n)
 
 static const Step early_steps[] = {
     { OPT_NAME, set_name },        { OPT_UUID, vm_set_uuid },     { OPT_MSG, set_msg },
+    { OPT_D_FILE, log_set_file },  { OPT_D, log_set_items },      { OPT_TRACE, log_option_trace },
     { OPT_L, add_datadir },        { OPT_ADD_FD, add_fd },        { OPT_ACTION, set_action },
     { OPT_OVERCOMMIT, set_overcommit }, { OPT_DISPLAY, only_none }, { OPT_VGA, only_none },
     { OPT_NET, only_none },        { OPT_NIC, only_none },        { OPT_SERIAL, only_none },
@@ -633,7 +643,7 @@ static bool start(void)
         return false;
     }
     monitor_start();
-    process_ready(options_last(&options, OPT_D_FILE), &error);
+    process_ready(&error);
     return !reported(error);
 }
 
