@@ -112,12 +112,12 @@ static void complete(unsigned n, const char *prefix, GPtrArray *words)
 }
 
 static const HmpCommand commands[] = {
-    { "trace-event", "name:s,option:b", "name on|off", "turn the trace events of that name or pattern on or off",
-      hmp_trace_event, true, complete },
+    { "trace-event", "name:s,option:b", "name on|off",
+      "turn the trace events of that name or pattern on or off", hmp_trace_event, true, complete },
     { "info trace-events", "name:s?", "[name]", "show trace events and whether they are on",
       hmp_info_trace_events, true, complete },
-    { "log", "items:s", "item1[,...]", "set what is logged ('log help' for a list, 'log none' for nothing)",
-      hmp_log, true },
+    { "log", "items:s", "item1[,...]",
+      "set what is logged ('log help' for a list, 'log none' for nothing)", hmp_log, true },
     { "logfile", "filename:F", "filename", "write the log there from now on", hmp_logfile, true },
 };
 HMP_REGISTER(commands)

@@ -31,7 +31,8 @@ void log_printf(const char *fmt, ...)
     va_start(args, fmt);
     g_autofree char *text = g_strdup_vprintf(fmt, args);
     va_end(args);
-    g_autofree char *line = g_str_has_suffix(text, "\n") ? g_strdup(text) : g_strconcat(text, "\n", NULL);
+    g_autofree char *line =
+        g_str_has_suffix(text, "\n") ? g_strdup(text) : g_strconcat(text, "\n", NULL);
     ignored = write(file >= 0 ? file : STDERR_FILENO, line, strlen(line)); /* nobody to tell */
     (void)ignored;
 }
@@ -76,8 +77,9 @@ char *log_items_help(const char *how)
     for (unsigned i = 0; i < G_N_ELEMENTS(items); i++) {
         g_string_append_printf(out, "%-15s %s\n", items[i].name, items[i].help);
     }
-    g_string_append_printf(out, "%-15s enable trace events\n\nUse \"%s trace:help\" to get a list of trace events.\n",
-                           "trace:PATTERN", how);
+    g_string_append_printf(
+        out, "%-15s enable trace events\n\nUse \"%s trace:help\" to get a list of trace events.\n",
+        "trace:PATTERN", how);
     return g_string_free(out, FALSE);
 }
 

@@ -105,8 +105,8 @@ void trace_print(const TraceEvent *event, const char *fmt, ...)
     g_autofree char *text = g_strdup_vprintf(fmt, args);
     va_end(args);
     if (timestamps) {
-        log_printf("%d@%" PRId64 ".%06" PRId64 ":%s %s", getpid(), now / G_USEC_PER_SEC, now % G_USEC_PER_SEC,
-                   event->name, text);
+        log_printf("%d@%" PRId64 ".%06" PRId64 ":%s %s", getpid(), now / G_USEC_PER_SEC,
+                   now % G_USEC_PER_SEC, event->name, text);
     } else {
         log_printf("%s %s", event->name, text);
     }

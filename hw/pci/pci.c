@@ -13,6 +13,12 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/trace.h"
+
+TRACE_EVENT(pci_cfg_read)
+TRACE_EVENT(pci_cfg_write)
+TRACE_EVENT(pci_update_mappings_add)
+TRACE_EVENT(pci_update_mappings_del)
 
 #define PCI_MAX_LINES 16
 
@@ -146,6 +152,10 @@ static bool pci_bar_address(const PciDevice *dev, int n, hwaddr *address)
     return true;
 }
 
+/* "piix3-usb-uhci 00:01.2" */
+#define PCI_TRACE_DEVICE "%s 00:%02x.%x"
+#define PCI_TRACE_ARGS(dev) (dev)->device.object.type->name, (dev)->devfn >> 3, (dev)->devfn & 7
+
 void pci_update_mappings(PciDevice *dev)
 {
     PciBus *bus = pci_device_bus(dev);
@@ -160,10 +170,14 @@ void pci_update_mappings(PciDevice *dev)
         }
         if (!pci_bar_address(dev, n, &address)) {
             if (bar->space) {
+                trace(pci_update_mappings_del, PCI_TRACE_DEVICE " %d,0x%" PRIx64 "+0x%" PRIx64, PCI_TRACE_ARGS(dev), n,
+                      memory_region_address(bar->region), memory_region_size(bar->region));
                 memory_region_unmap(bar->space, bar->region);
                 bar->space = NULL;
             }
         } else if (!bar->space) {
+            trace(pci_update_mappings_add, PCI_TRACE_DEVICE " %d,0x%" PRIx64 "+0x%" PRIx64, PCI_TRACE_ARGS(dev), n, address,
+                  memory_region_size(bar->region));
             memory_region_map_overlap(space, address, bar->region, 1);
             bar->space = space;
         } else if (memory_region_address(bar->region) != address) {
@@ -193,6 +207,7 @@ uint32_t pci_config_read(PciBus *bus, int devfn, unsigned addr, unsigned len)
     for (unsigned i = 0; i < len; i++) {
         value |= (uint32_t)dev->config[addr + i] << i * 8;
     }
+    trace(pci_cfg_read, PCI_TRACE_DEVICE " @0x%x -> 0x%x", PCI_TRACE_ARGS(dev), addr, value);
     return value;
 }
 
@@ -203,6 +218,7 @@ void pci_config_write(PciBus *bus, int devfn, unsigned addr, uint32_t value, uns
     if (!dev || !dev->device.realized || addr + len > PCI_CONFIG_SIZE) {
         return;
     }
+    trace(pci_cfg_write, PCI_TRACE_DEVICE " @0x%x <- 0x%x", PCI_TRACE_ARGS(dev), addr, value);
     for (unsigned i = 0; i < len; i++) {
         uint8_t byte = value >> i * 8;
         uint8_t w = dev->wmask[addr + i];

@@ -12,6 +12,9 @@
 #include "scsi-private.h"
 
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(scsi_device_set_ua)
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
@@ -149,6 +152,8 @@ static int attention_rank(ScsiSense sense)
 
 void scsi_device_set_unit_attention(ScsiDevice *dev, ScsiSense sense)
 {
+    trace(scsi_device_set_ua, "target %u lun %u key 0x%02x asc 0x%02x ascq 0x%02x", dev->id,
+          dev->lun, sense.key, sense.asc, sense.ascq);
     if (attention_rank(sense) >= attention_rank(dev->unit_attention)) {
         dev->unit_attention = sense;
     }

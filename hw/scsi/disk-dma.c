@@ -14,6 +14,12 @@
 #include "disk.h"
 
 #include "util/bytes.h"
+#include "util/trace.h"
+
+TRACE_EVENT(scsi_disk_dma_command_READ)
+TRACE_EVENT(scsi_disk_dma_command_WRITE)
+TRACE_EVENT(scsi_disk_read_complete)
+TRACE_EVENT(scsi_disk_write_complete)
 
 /* ---- memory and cancelling ------------------------------------------------------------------- */
 
@@ -100,6 +106,7 @@ static void read_done(void *opaque, int ret)
     DiskRequest *d = opaque;
     uint32_t len = d->vec.size;
     d->aio = NULL;
+    trace(scsi_disk_read_complete, "Data ready tag=0x%x len=%u ret=%d", d->req.tag, len, ret);
     if (scsi_request_io_done(&d->req) || !disk_io_good(d, ret, true)) {
         return;
     }
@@ -141,6 +148,7 @@ static void write_done(void *opaque, int ret)
     DiskRequest *d = opaque;
     uint32_t len = d->vec.size;
     d->aio = NULL;
+    trace(scsi_disk_write_complete, "Data written tag=0x%x len=%u ret=%d", d->req.tag, len, ret);
     if (scsi_request_io_done(&d->req) || !disk_io_good(d, ret, false)) {
         return;
     }
@@ -214,8 +222,13 @@ static void dma_start(ScsiRequest *req)
     d->sector = req->lba * (s->scsi.block_size / BLOCK_SECTOR);
     d->count = req->xfer / BLOCK_SECTOR;
     if (d->write) {
+        trace(scsi_disk_dma_command_WRITE, "Write (sector %" PRIu64 ", count %u)", d->sector,
+              d->count);
         want_chunk(d);
-    } else if (d->fua) {
+        return;
+    }
+    trace(scsi_disk_dma_command_READ, "Read (sector %" PRIu64 ", count %u)", d->sector, d->count);
+    if (d->fua) {
         d->aio = front_aio_flush(s->conf.front, flushed_before_read, d);
     } else {
         read_chunk(d);

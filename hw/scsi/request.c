@@ -8,9 +8,23 @@
 
 #include "scsi-private.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(scsi_req_alloc)
+TRACE_EVENT(scsi_req_parsed)
+TRACE_EVENT(scsi_req_parsed_lba)
+TRACE_EVENT(scsi_req_parse_bad)
+TRACE_EVENT(scsi_req_data)
+TRACE_EVENT(scsi_req_continue)
+TRACE_EVENT(scsi_req_dequeue)
+TRACE_EVENT(scsi_req_cancel)
+TRACE_EVENT(scsi_req_build_sense)
 
 /* A stream with more requests of one device than this is refused. */
 #define MAX_LOADED_REQUESTS 4096
+
+#define TRACE_REQUEST(event, req, fmt, ...) \
+    trace(event, "target %u lun %u tag %u" fmt, (req)->dev->id, (req)->lun, (req)->tag, __VA_ARGS__)
 
 /* ---- references ------------------------------------------------------------------------------ */
 
@@ -36,6 +50,7 @@ ScsiRequest *scsi_request_new(ScsiDevice *dev, uint32_t tag, uint32_t lun, const
     req->status = -1;
     req->hba_private = hba_private;
     req->link.data = req;
+    TRACE_REQUEST(scsi_req_alloc, req, "%s", "");
     return req;
 }
 
@@ -69,6 +84,7 @@ static void list_add(ScsiRequest *req)
 static void list_remove(ScsiRequest *req)
 {
     if (req->on_list) {
+        TRACE_REQUEST(scsi_req_dequeue, req, "%s", "");
         req->on_list = false;
         g_queue_unlink(&req->dev->requests, &req->link);
         scsi_request_unref(req);
@@ -124,9 +140,13 @@ void scsi_request_enqueue(ScsiRequest *req)
     }
     ScsiSense sense = scsi_sense_illegal_opcode;
     if (!scsi_device_ops(dev)->parse_cdb(dev, req, &sense)) {
+        TRACE_REQUEST(scsi_req_parse_bad, req, " command %u", req->cdb[0]);
         scsi_request_check_condition(req, sense);
         return;
     }
+    TRACE_REQUEST(scsi_req_parsed, req, " command %u dir %d length %" PRIu64, req->cdb[0],
+                  req->direction, req->xfer);
+    TRACE_REQUEST(scsi_req_parsed_lba, req, " command %u lba %" PRIu64, req->cdb[0], req->lba);
     req->ops->start(req);
 }
 
@@ -134,6 +154,7 @@ void scsi_request_data(ScsiRequest *req, uint8_t *chunk, uint32_t len)
 {
     g_assert(req->state == SCSI_REQUEST_RUNNING && len > 0);
     const ScsiHbaOps *hba = req->bus->ops;
+    TRACE_REQUEST(scsi_req_data, req, " len %u", len);
     req->state = SCSI_REQUEST_DATA;
     req->chunk = chunk;
     req->chunk_len = len;
@@ -154,6 +175,7 @@ void scsi_request_data(ScsiRequest *req, uint8_t *chunk, uint32_t len)
 void scsi_request_continue(ScsiRequest *req)
 {
     g_assert(req->state == SCSI_REQUEST_DATA);
+    TRACE_REQUEST(scsi_req_continue, req, "%s", "");
     req->state = SCSI_REQUEST_RUNNING;
     req->moved += req->chunk_len;
     req->chunk = NULL;
@@ -182,6 +204,8 @@ void scsi_request_complete(ScsiRequest *req, ScsiStatus status)
 
 void scsi_request_check_condition(ScsiRequest *req, ScsiSense sense)
 {
+    TRACE_REQUEST(scsi_req_build_sense, req, " key 0x%02x asc 0x%02x ascq 0x%02x", sense.key,
+                  sense.asc, sense.ascq);
     req->sense_len = scsi_sense_build(req->sense, sense, true);
     scsi_request_complete(req, SCSI_CHECK_CONDITION);
 }
@@ -199,6 +223,7 @@ void scsi_request_cancel(ScsiRequest *req)
     if (!req->on_list) {
         return;
     }
+    TRACE_REQUEST(scsi_req_cancel, req, "%s", "");
     bool running = req->state == SCSI_REQUEST_RUNNING;
     req->state = SCSI_REQUEST_CANCELLED;
     req->chunk = NULL;

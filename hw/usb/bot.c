@@ -38,6 +38,19 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(usb_msd_reset)
+TRACE_EVENT(usb_msd_maxlun)
+TRACE_EVENT(usb_msd_send_status)
+TRACE_EVENT(usb_msd_data_in)
+TRACE_EVENT(usb_msd_data_out)
+TRACE_EVENT(usb_msd_packet_async)
+TRACE_EVENT(usb_msd_packet_complete)
+TRACE_EVENT(usb_msd_cmd_submit)
+TRACE_EVENT(usb_msd_cmd_complete)
+TRACE_EVENT(usb_msd_cmd_cancel)
+TRACE_EVENT(usb_msd_fatal_error)
 
 #define CBW_LEN 31
 #define CSW_LEN 13
@@ -73,6 +86,7 @@ static void drop_request(UsbStorage *s)
 {
     ScsiRequest *req = g_steal_pointer(&s->req);
     if (req) {
+        trace(usb_msd_cmd_cancel, "tag 0x%x", req->tag);
         s->cancelling++;
         scsi_request_cancel(req);
         scsi_request_unref(req);
@@ -101,6 +115,7 @@ static void phase_error(UsbStorage *s)
 
 void bot_reset(UsbStorage *s)
 {
+    trace_mark(usb_msd_reset);
     drop_request(s);
     s->mode = BOT_MODE_CBW;
     s->scsi_len = s->scsi_off = s->data_len = 0;
@@ -119,6 +134,8 @@ static void send_csw(UsbStorage *s, UsbPacket *p)
         p->status = USB_STALL;
         return;
     }
+    trace(usb_msd_send_status, "status %d, tag 0x%x, len %zu", s->csw.status, s->csw.tag,
+          usb_packet_room(p));
     store_le32(csw, s->csw.sig);
     store_le32(csw + 4, s->csw.tag);
     store_le32(csw + 8, s->csw.residue);
@@ -154,6 +171,7 @@ static void fill_up(UsbStorage *s, UsbPacket *p)
 
 static bool data_in(UsbStorage *s, UsbPacket *p)
 {
+    trace(usb_msd_data_in, "%zu/%u (scsi %u)", usb_packet_room(p), s->data_len, s->scsi_len);
     move_chunks(s, p);
     if (s->mode != BOT_MODE_DATA_IN) { /* a phase error in between */
         p->status = USB_STALL;
@@ -173,6 +191,7 @@ static bool data_in(UsbStorage *s, UsbPacket *p)
 
 static bool data_out(UsbStorage *s, UsbPacket *p)
 {
+    trace(usb_msd_data_out, "%zu/%u", usb_packet_room(p), s->data_len);
     move_chunks(s, p);
     if (s->mode != BOT_MODE_DATA_OUT && s->mode != BOT_MODE_CSW) {
         p->status = USB_STALL;
@@ -191,6 +210,7 @@ static bool data_out(UsbStorage *s, UsbPacket *p)
 
 static void invalid_cbw(UsbStorage *s, UsbPacket *p)
 {
+    trace(usb_msd_fatal_error, "invalid CBW of %zu bytes", usb_packet_room(p) + p->actual_length);
     s->invalid_cbw = true;
     usb_endpoint_set_halted(in_endpoint(s), true);
     usb_endpoint_set_halted(out_endpoint(s), true);
@@ -213,6 +233,8 @@ static void start_command(UsbStorage *s, const uint8_t *cbw, ScsiDevice *dev, ui
                     : in         ? "in"
                                  : "out");
     }
+    trace(usb_msd_cmd_submit, "lun %u, tag 0x%x, flags 0x%08x, len %u, data-len %u", lun, tag,
+          cbw[12], cbw[14], s->data_len);
     s->req = scsi_request_new(dev, tag, lun, cbw + 15, cbw[14], s);
     scsi_request_enqueue(s->req);
 }
@@ -293,6 +315,7 @@ void bot_data(UsbDevice *dev, UsbPacket *p)
     UsbStorage *s = USB_STORAGE(dev);
     if (!process(s, p)) {
         g_assert(!s->packet); /* T4 */
+        trace_mark(usb_msd_packet_async);
         s->packet = p;
         p->status = USB_ASYNC;
     }
@@ -307,6 +330,7 @@ static void packet_go_on(UsbStorage *s)
     }
     p->status = USB_OK;
     if (process(s, p)) {
+        trace_mark(usb_msd_packet_complete);
         usb_packet_finish(&s->usb, p);
     } else {
         p->status = USB_ASYNC;
@@ -373,6 +397,7 @@ static void bot_complete(ScsiRequest *req)
     if (req != s->req) {
         return;
     }
+    trace(usb_msd_cmd_complete, "status %d, tag 0x%x", req->status, req->tag);
     set_csw(s, req->tag, req->status == SCSI_GOOD ? CSW_PASSED : CSW_FAILED);
     scsi_request_unref(g_steal_pointer(&s->req));
     if (s->mode == BOT_MODE_DATA_OUT && !s->data_len) {
@@ -446,6 +471,7 @@ void bot_control(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value,
         break;
     case REQUEST_GET_MAX_LUN:
         data[0] = highest_lun(s);
+        trace(usb_msd_maxlun, "%u", data[0]);
         p->actual_length = 1;
         break;
     default:

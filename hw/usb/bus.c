@@ -5,6 +5,10 @@
 #include "usb-internal.h"
 #include "monitor/hmp.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(usb_port_claim)
+TRACE_EVENT(usb_port_release)
 
 #define USB_MAX_HUB_DEPTH 5 /* USB 2.0, 4.1.1 */
 
@@ -178,6 +182,7 @@ bool usb_bus_claim_port(UsbDevice *dev, GError **error)
     }
     g_queue_unlink(&bus->free_ports, &port->claim_link);
     g_queue_push_tail_link(&bus->used_ports, &port->claim_link);
+    trace(usb_port_claim, "bus %d, port %s", bus->busnr, port->path);
     port->owner_dev = dev;
     dev->port = port;
     return true;
@@ -188,6 +193,7 @@ void usb_bus_release_port(UsbDevice *dev)
     UsbPort *port = dev->port;
 
     g_assert(port && port->owner_dev == dev && !port->dev);
+    trace(usb_port_release, "bus %d, port %s", port->bus->busnr, port->path);
     port->owner_dev = NULL;
     dev->port = NULL;
     g_queue_unlink(&port->bus->used_ports, &port->claim_link);

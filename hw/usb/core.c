@@ -8,6 +8,9 @@
 #include "util/osdep.h"
 #include "hw/usb/usb.h"
 #include "usb-internal.h"
+#include "util/trace.h"
+
+TRACE_EVENT(usb_packet_state_change)
 
 /* ---- packets --------------------------------------------------------------------------------- */
 
@@ -76,12 +79,32 @@ void usb_packet_skip(UsbPacket *p, size_t len)
     p->actual_length += len;
 }
 
+/* Said before the state changes. */
+static void trace_state(const UsbPacket *p, UsbPacketState state)
+{
+    static const char *const names[] = {
+        [USB_PACKET_IDLE] = "complete",
+        [USB_PACKET_READY] = "setup",
+        [USB_PACKET_QUEUED] = "queued",
+        [USB_PACKET_ASYNC] = "async",
+    };
+
+    if (trace_wants(usb_packet_state_change) && p->ep && p->state != state) {
+        const UsbPort *port = p->ep->dev->port;
+
+        trace(usb_packet_state_change, "bus %d, port %s, ep %u, packet %p, state %s -> %s",
+              port ? port->bus->busnr : 0, port ? port->path : "-", p->ep->nr, (const void *)p,
+              names[p->state], names[state]);
+    }
+}
+
 /* Takes p out of its endpoint's queue with that status; reports it, unless its submission does
  * (U2). */
 static void packet_end(UsbPacket *p, UsbStatus status)
 {
     g_assert(status != USB_ASYNC);
     g_queue_unlink(&p->ep->queue, &p->link);
+    trace_state(p, USB_PACKET_IDLE);
     p->state = USB_PACKET_IDLE;
     p->status = status;
     p->device_data = NULL;
@@ -309,6 +332,7 @@ static UsbStatus packet_process(UsbPacket *p)
     UsbDevice *dev = ep->dev;
     bool outer = p->submitting;
 
+    trace_state(p, USB_PACKET_ASYNC);
     p->status = USB_OK;
     p->state = USB_PACKET_ASYNC;
     p->submitting = true;
@@ -342,6 +366,7 @@ UsbStatus usb_packet_submit(UsbDevice *dev, UsbPacket *p)
     g_assert(p->ep && p->ep->dev == dev);
     g_queue_push_tail_link(&p->ep->queue, &p->link);
     if (g_queue_peek_head(&p->ep->queue) != p) { /* U1 */
+        trace_state(p, USB_PACKET_QUEUED);
         p->state = USB_PACKET_QUEUED;
         return p->status = USB_ASYNC;
     }
@@ -417,6 +442,7 @@ void usb_packet_cancel(UsbPacket *p)
         device_forgets(p);
     }
     g_queue_unlink(&ep->queue, &p->link);
+    trace_state(p, USB_PACKET_IDLE);
     p->state = USB_PACKET_IDLE;
     p->status = USB_CANCELED;
     p->device_data = NULL;

@@ -7,6 +7,17 @@
 #include "hw/usb/usb.h"
 #include "usb-internal.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(usb_set_addr)
+TRACE_EVENT(usb_set_config)
+TRACE_EVENT(usb_set_interface)
+TRACE_EVENT(usb_set_device_feature)
+TRACE_EVENT(usb_desc_device)
+TRACE_EVENT(usb_desc_config)
+TRACE_EVENT(usb_desc_string)
+TRACE_EVENT(usb_desc_bos)
+TRACE_EVENT(usb_desc_other)
 
 #define LANGUAGE_US_ENGLISH 0x0409
 #define MSOS_STRING_INDEX 0xee
@@ -453,6 +464,7 @@ bool usb_desc_set_configuration(UsbDevice *dev, unsigned value)
 {
     unsigned old = dev->configuration;
 
+    trace(usb_set_config, "dev %u, config %u", dev->addr, value);
     if (value && !find_config(dev->desc_device, value)) {
         return false;
     }
@@ -475,6 +487,8 @@ bool usb_desc_set_interface(UsbDevice *dev, unsigned interface, unsigned alterna
         !find_interface(dev->desc_config, interface, alternate)) {
         return false;
     }
+    trace(usb_set_interface, "dev %u, interface %u, altsetting %u", dev->addr, interface,
+          alternate);
     old = dev->alternate[interface];
     for (unsigned i = 0; i < USB_MAX_ENDPOINTS; i++) {
         if (dev->ep_in[i].interface == interface) {
@@ -562,6 +576,8 @@ static void endpoint_feature(UsbDevice *dev, UsbPacket *p, unsigned value, unsig
 
 static void device_feature(UsbDevice *dev, UsbPacket *p, unsigned value, bool set)
 {
+    trace(usb_set_device_feature, "dev %u, feature %u, %s", dev->addr, value,
+          set ? "set" : "clear");
     if (value != USB_FEATURE_REMOTE_WAKEUP) {
         p->status = USB_STALL;
         return;
@@ -611,6 +627,7 @@ static void set_address(UsbDevice *dev, UsbPacket *p, unsigned value)
         p->status = USB_STALL;
         return;
     }
+    trace(usb_set_addr, "dev %u", value);
     dev->addr = value;
 }
 
@@ -634,12 +651,40 @@ static bool msos_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigne
     return true;
 }
 
+static void trace_descriptor(const UsbDevice *dev, const UsbPacket *p, unsigned value,
+                             unsigned length)
+{
+    int n = p->status == USB_OK ? (int)p->actual_length : -1;
+
+    switch (value >> 8) {
+    case USB_DESC_DEVICE:
+        trace(usb_desc_device, "dev %u query device, len %u, ret %d", dev->addr, length, n);
+        break;
+    case USB_DESC_CONFIG:
+        trace(usb_desc_config, "dev %u query config %u, len %u, ret %d", dev->addr, value & 0xff,
+              length, n);
+        break;
+    case USB_DESC_STRING:
+        trace(usb_desc_string, "dev %u query string %u, len %u, ret %d", dev->addr, value & 0xff,
+              length, n);
+        break;
+    case USB_DESC_BOS:
+        trace(usb_desc_bos, "dev %u bos, len %u, ret %d", dev->addr, length, n);
+        break;
+    default:
+        trace(usb_desc_other, "dev %u query type %u, len %u, ret %d", dev->addr, value >> 8, length,
+              n);
+        break;
+    }
+}
+
 bool usb_standard_request(UsbDevice *dev, UsbPacket *p, unsigned request, unsigned value,
                           unsigned index, unsigned length, uint8_t *data)
 {
     switch (request) {
     case USB_REQUEST(USB_DIR_IN | USB_RECIP_DEVICE, USB_REQ_GET_DESCRIPTOR):
         answer_array(p, data, length, usb_desc_build(dev, value >> 8, value & 0xff, index));
+        trace_descriptor(dev, p, value, length);
         return true;
     case USB_REQUEST(USB_DIR_IN | USB_RECIP_DEVICE, USB_REQ_GET_CONFIGURATION):
         answer(p, data, length, &dev->configuration, 1);

@@ -21,6 +21,10 @@
 #include "hw/usb/usb.h"
 #include "usb-internal.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(usb_port_attach)
+TRACE_EVENT(usb_port_detach)
 
 const UsbDeviceOps *usb_device_ops(const UsbDevice *dev)
 {
@@ -108,6 +112,8 @@ bool usb_device_attach(UsbDevice *dev, GError **error)
     dev->attached = true;
     dev->state = USB_STATE_ATTACHED;
     dev->port->dev = dev;
+    trace(usb_port_attach, "bus %d, port %s, speed %s", dev->port->bus->busnr, dev->port->path,
+          usb_speed_name(dev->speed));
     usb_desc_select(dev);
     dev->port->ops->attach(dev->port);
     if (usb_device_ops(dev)->attach) {
@@ -123,6 +129,7 @@ void usb_device_detach(UsbDevice *dev)
     if (!dev->attached) {
         return;
     }
+    trace(usb_port_detach, "bus %d, port %s", port->bus->busnr, port->path);
     usb_device_flush(dev, USB_NODEV);
     if (usb_device_ops(dev)->detach) {
         usb_device_ops(dev)->detach(dev);

@@ -14,6 +14,27 @@
 #include "util/osdep.h"
 #include "uhci.h"
 #include "util/bytes.h"
+#include "util/trace.h"
+
+TRACE_EVENT(usb_uhci_frame_start)
+TRACE_EVENT(usb_uhci_frame_stop_bandwidth)
+TRACE_EVENT(usb_uhci_frame_loop_stop_idle)
+TRACE_EVENT(usb_uhci_frame_loop_continue)
+TRACE_EVENT(usb_uhci_qh_load)
+TRACE_EVENT(usb_uhci_td_load)
+TRACE_EVENT(usb_uhci_td_nextqh)
+TRACE_EVENT(usb_uhci_td_async)
+TRACE_EVENT(usb_uhci_td_complete)
+TRACE_EVENT(usb_uhci_packet_add)
+TRACE_EVENT(usb_uhci_packet_link_async)
+TRACE_EVENT(usb_uhci_packet_unlink_async)
+TRACE_EVENT(usb_uhci_packet_cancel)
+TRACE_EVENT(usb_uhci_packet_complete_success)
+TRACE_EVENT(usb_uhci_packet_complete_shortxfer)
+TRACE_EVENT(usb_uhci_packet_complete_stall)
+TRACE_EVENT(usb_uhci_packet_complete_babble)
+TRACE_EVENT(usb_uhci_packet_complete_error)
+TRACE_EVENT(usb_uhci_packet_del)
 
 /* Link pointers (3.1, 3.2.1, 3.3). */
 #define LINK_TERMINATE 1u
@@ -69,9 +90,10 @@ typedef enum TdResult {
 typedef struct Walk {
     UhciState *s;
     bool retire_only;
-    uint32_t used; /* bytes of bandwidth */
-    bool complete; /* ended by the schedule, not by bandwidth or an error */
-    bool progress; /* a TD was retired since the round began */
+    uint32_t qh_addr; /* where it is, 0 outside of queues; for the trace */
+    uint32_t used;    /* bytes of bandwidth */
+    bool complete;    /* ended by the schedule, not by bandwidth or an error */
+    bool progress;    /* a TD was retired since the round began */
     unsigned steps;
     unsigned visited_count;
     uint32_t visited[VISITED_SIZE]; /* open hash of addresses + 1 */
@@ -110,6 +132,8 @@ static void transfer_recycle(UhciTransfer *t)
 static void transfer_drop(UhciTransfer *t)
 {
     g_queue_unlink(&t->s->transfers, &t->link);
+    trace(usb_uhci_packet_cancel, "token 0x%x, td 0x%x, done %d", t->token, t->td_addr,
+          t->finished);
     if (usb_packet_in_flight(&t->packet)) {
         usb_packet_cancel(&t->packet);
     }
@@ -122,6 +146,7 @@ static void transfer_done(UsbPacket *p, void *opaque)
 {
     UhciTransfer *t = opaque;
 
+    trace(usb_uhci_packet_unlink_async, "token 0x%x, td 0x%x", t->token, t->td_addr);
     if (p->status == USB_CANCELED || p->status == USB_NAK) {
         g_queue_unlink(&t->s->transfers, &t->link);
         transfer_recycle(t);
@@ -242,11 +267,13 @@ static TdResult td_success(Walk *w, uint32_t td_addr, Td *td, bool in_queue, con
         return TD_STOP;
     }
     w->used += MAX(len, MIN_TD_COST);
+    trace(usb_uhci_packet_complete_success, "token 0x%x, td 0x%x", td->token, td_addr);
     if (td->ctrl & TD_IOC) {
         s->pending_int_mask |= UHCI_CAUSE_IOC;
     }
     if (is_short && td->ctrl & TD_SPD && in_queue) {
         s->pending_int_mask |= UHCI_CAUSE_SPD;
+        trace(usb_uhci_packet_complete_shortxfer, "token 0x%x, td 0x%x", td->token, td_addr);
         return TD_HOLD;
     }
     return TD_RETIRED;
@@ -302,11 +329,14 @@ static TdResult td_finish(Walk *w, uint32_t td_addr, Td *td, bool in_queue, cons
         return td_write_status(w, td_addr, td, (td->ctrl & ~TD_STATUS) | TD_NAK) ? TD_HOLD
                                                                                  : TD_STOP;
     case USB_STALL:
+        trace(usb_uhci_packet_complete_stall, "token 0x%x, td 0x%x", td->token, td_addr);
         return td_failure(w, td_addr, td, TD_STALLED);
     case USB_BABBLE:
+        trace(usb_uhci_packet_complete_babble, "token 0x%x, td 0x%x", td->token, td_addr);
         return td_failure(w, td_addr, td, TD_STALLED | TD_BABBLE);
     case USB_IOERROR:
     case USB_NODEV:
+        trace(usb_uhci_packet_complete_error, "token 0x%x, td 0x%x", td->token, td_addr);
         return td_no_answer(w, td_addr, td);
     case USB_ASYNC:
     case USB_CANCELED:
@@ -385,15 +415,18 @@ static TdResult td_submit(Walk *w, uint32_t td_addr, Td *td, bool in_queue)
     }
     usb_packet_setup(&t->packet, pid, ep, td_addr, td->ctrl & TD_SPD, td->ctrl & TD_IOC);
     usb_packet_add_buffer(&t->packet, t->data, len);
+    trace(usb_uhci_packet_add, "token 0x%x, td 0x%x", td->token, td_addr);
     if (usb_packet_submit(dev, &t->packet) == USB_ASYNC) {
         if (!(td->ctrl & TD_ISO)) {
             g_queue_push_tail_link(&s->transfers, &t->link);
+            trace(usb_uhci_packet_link_async, "token 0x%x, td 0x%x", td->token, td_addr);
             return TD_HOLD;
         }
         usb_packet_cancel(&t->packet); /* isochronous: now or never */
         t->packet.status = USB_IOERROR;
     }
     result = td_finish(w, td_addr, td, in_queue, &t->packet, t->data);
+    trace(usb_uhci_packet_del, "token 0x%x, td 0x%x", td->token, td_addr);
     transfer_recycle(t);
     return result;
 }
@@ -432,6 +465,8 @@ static TdResult td_execute(Walk *w, uint32_t td_addr, Td *td, bool in_queue)
         return TD_STOP;
     }
     *td = (Td){ .link = words[0], .ctrl = words[1], .token = words[2], .buffer = words[3] };
+    trace(usb_uhci_td_load, "qh 0x%x, td 0x%x, ctrl 0x%x, token 0x%x", w->qh_addr, td_addr,
+          td->ctrl, td->token);
     t = s->transfers.head ? transfer_find(s, td_addr) : NULL;
     if (t && (!(td->ctrl & TD_ACTIVE) || t->token != td->token || t->buffer != td->buffer ||
               (t->dev && t->dev != find_device(s, td->token >> 8 & 0x7f)))) {
@@ -491,9 +526,11 @@ static bool walk_enter(Walk *w, uint32_t addr)
         return true;
     }
     if (!w->progress) {
+        trace_mark(usb_uhci_frame_loop_stop_idle);
         w->complete = w->visited_count < VISITED_SIZE * 3 / 4;
         return false;
     }
+    trace_mark(usb_uhci_frame_loop_continue);
     w->progress = false;
     w->visited_count = 0;
     memset(w->visited, 0, sizeof(w->visited));
@@ -505,6 +542,17 @@ static bool walk_has_bandwidth(const Walk *w)
     return w->used < w->s->bandwidth;
 }
 
+static void trace_td(uint32_t qh_addr, uint32_t td_addr, const Td *td, TdResult result)
+{
+    if (result == TD_RETIRED) {
+        trace(usb_uhci_td_complete, "qh 0x%x, td 0x%x", qh_addr, td_addr);
+    } else if (td->ctrl & TD_ACTIVE) {
+        trace(usb_uhci_td_async, "qh 0x%x, td 0x%x", qh_addr, td_addr);
+    } else {
+        trace(usb_uhci_td_nextqh, "qh 0x%x, td 0x%x", qh_addr, td_addr);
+    }
+}
+
 /* Works on a queue while its TDs retire and ask for depth first (3.2.1, Vf). false: the frame is
  * over. */
 static bool walk_queue(Walk *w, uint32_t qh_addr, uint32_t element)
@@ -514,9 +562,13 @@ static bool walk_queue(Walk *w, uint32_t qh_addr, uint32_t element)
         TdResult result;
 
         if (!walk_has_bandwidth(w)) {
+            trace_mark(usb_uhci_frame_stop_bandwidth);
             return false;
         }
+        w->qh_addr = qh_addr;
         result = td_execute(w, LINK_ADDRESS(element), &td, true);
+        w->qh_addr = 0;
+        trace_td(qh_addr, LINK_ADDRESS(element), &td, result);
         if (result == TD_RETIRED) {
             if (!write_word(w, qh_addr + 4, td.link)) {
                 return false;
@@ -548,6 +600,7 @@ static bool walk_step(Walk *w, uint32_t *link)
         if (!read_words(w, addr, qh, 2)) {
             return false;
         }
+        trace(usb_uhci_qh_load, "qh 0x%x", addr);
         *link = qh[0];
         if (qh[1] & LINK_TERMINATE) {
             return true;
@@ -559,9 +612,11 @@ static bool walk_step(Walk *w, uint32_t *link)
         return walk_queue(w, addr, qh[1]);
     }
     if (!walk_has_bandwidth(w)) {
+        trace_mark(usb_uhci_frame_stop_bandwidth);
         return false;
     }
     result = td_execute(w, addr, &td, false);
+    trace_td(0, addr, &td, result);
     *link = td.link;
     w->progress |= result == TD_RETIRED;
     return result != TD_STOP && w->s->cmd & UHCI_CMD_RS;
@@ -611,6 +666,7 @@ void uhci_run_frame(UhciState *s)
     Walk w = { .s = s };
 
     s->frame_count++;
+    trace(usb_uhci_frame_start, "nr %u", s->frnum);
     walk(&w);
     if (s->transfers.head && s->cmd & UHCI_CMD_RS) {
         sweep(&w);

@@ -16,6 +16,14 @@
 #include "uhci.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(usb_uhci_reset)
+TRACE_EVENT(usb_uhci_exit)
+TRACE_EVENT(usb_uhci_schedule_start)
+TRACE_EVENT(usb_uhci_schedule_stop)
+TRACE_EVENT(usb_uhci_mmio_readw)
+TRACE_EVENT(usb_uhci_mmio_writew)
 
 /* PCI configuration space. */
 enum {
@@ -60,6 +68,7 @@ void uhci_update_irq(UhciState *s)
 
 static void uhci_stop(UhciState *s)
 {
+    trace_mark(usb_uhci_schedule_stop);
     s->cmd &= ~UHCI_CMD_RS;
     s->status |= UHCI_STS_HCHALTED;
     timer_del(&s->frame_timer);
@@ -141,6 +150,7 @@ static void frame_timer(void *opaque)
 
 static void uhci_start(UhciState *s)
 {
+    trace_mark(usb_uhci_schedule_start);
     s->status &= ~UHCI_STS_HCHALTED;
     s->expire_time = clock_get_ns(CLOCK_VIRTUAL) + frame_ns(s);
     timer_mod(&s->frame_timer, s->expire_time);
@@ -243,6 +253,7 @@ static void portsc_write(UhciState *s, unsigned n, uint16_t value)
  * defaults, ports as if everything had just been plugged in. */
 static void uhci_reset_controller(UhciState *s)
 {
+    trace(usb_uhci_reset, "=== RESET ===");
     uhci_cancel_transfers(s);
     timer_del(&s->frame_timer);
     s->cmd = 0;
@@ -401,6 +412,7 @@ static uint64_t uhci_read(void *opaque, hwaddr addr, unsigned size)
 
         value |= (uint32_t)(word >> ((addr + i) & 1) * 8 & 0xff) << i * 8;
     }
+    trace(usb_uhci_mmio_readw, "addr 0x%04x, ret 0x%04x", (unsigned)addr, value);
     return value;
 }
 
@@ -408,6 +420,7 @@ static void uhci_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 {
     unsigned i = 0;
 
+    trace(usb_uhci_mmio_writew, "addr 0x%04x, val 0x%04x", (unsigned)addr, (unsigned)value);
     while (i < size) {
         unsigned offset = (addr + i) & ~1u, n = (addr + i) & 1 || size - i == 1 ? 1 : 2;
 
@@ -492,6 +505,7 @@ static void uhci_unrealize(PciDevice *dev)
 {
     UhciState *s = (UhciState *)dev;
 
+    trace(usb_uhci_exit, "=== EXIT ===");
     timer_del(&s->frame_timer);
     quiesce_unregister(s->quiesce);
     for (unsigned i = 0; i < UHCI_NUM_PORTS; i++) {

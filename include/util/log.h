@@ -10,9 +10,9 @@
 
 /* Items of -d; a bit each. */
 typedef enum LogItem {
-    LOG_CPU_RESET = 1 << 0,    /* "cpu_reset": state of a CPU before it is reset */
+    LOG_CPU_RESET = 1 << 0,     /* "cpu_reset": state of a CPU before it is reset */
     LOG_UNIMPLEMENTED = 1 << 1, /* "unimp": what a device of ours does not do */
-    LOG_GUEST_ERRORS = 1 << 2, /* "guest_errors": what the guest should not do */
+    LOG_GUEST_ERRORS = 1 << 2,  /* "guest_errors": what the guest should not do */
 } LogItem;
 
 extern unsigned log_items; /* read it through log_wants() */
@@ -23,11 +23,11 @@ static inline bool log_wants(LogItem item)
 }
 
 /* A line of the log (a newline is added); the text is formatted only if the item is wanted. */
-#define log_item(item, ...)             \
-    do {                                \
-        if (log_wants(item)) {          \
-            log_printf(__VA_ARGS__);    \
-        }                               \
+#define log_item(item, ...)          \
+    do {                             \
+        if (log_wants(item)) {       \
+            log_printf(__VA_ARGS__); \
+        }                            \
     } while (0)
 #define log_guest_error(...) log_item(LOG_GUEST_ERRORS, __VA_ARGS__)
 #define log_unimplemented(...) log_item(LOG_UNIMPLEMENTED, __VA_ARGS__)

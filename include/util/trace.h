@@ -23,19 +23,21 @@ typedef struct TraceEvent {
 void trace_event_register(TraceEvent *event);
 
 /* At file scope. An event belongs to one file. */
-#define TRACE_EVENT(event)                                                                         \
-    static TraceEvent trace_event_##event = { .name = #event };                                    \
-    static void __attribute__((constructor)) trace_register_##event(void)                          \
-    {                                                                                              \
-        trace_event_register(&trace_event_##event);                                                \
+#define TRACE_EVENT(event)                                                \
+    static TraceEvent trace_event_##event = { .name = #event };           \
+    static void __attribute__((constructor)) trace_register_##event(void) \
+    {                                                                     \
+        trace_event_register(&trace_event_##event);                       \
     }
 
-#define trace(event, ...)                                                                          \
-    do {                                                                                           \
-        if (G_UNLIKELY(trace_event_##event.enabled)) {                                             \
-            trace_print(&trace_event_##event, __VA_ARGS__);                                        \
-        }                                                                                          \
+#define trace(event, ...)                                   \
+    do {                                                    \
+        if (G_UNLIKELY(trace_event_##event.enabled)) {      \
+            trace_print(&trace_event_##event, __VA_ARGS__); \
+        }                                                   \
     } while (0)
+/* An event that says everything by its name. */
+#define trace_mark(event) trace(event, "%s", "")
 /* Whether the event is on: before work that only the trace needs. */
 #define trace_wants(event) G_UNLIKELY(trace_event_##event.enabled)
 

@@ -49,18 +49,18 @@ class Machine:
         self.process.stdin.write(json.dumps({'execute': name, 'arguments': arguments or {}}) + '\n')
         self.process.stdin.flush()
 
-    def ask(self, name, **arguments):
-        self.send(name, {key.replace('_', '-'): value for key, value in arguments.items()})
+    def ask(self, command, **arguments):
+        self.send(command, {key.replace('_', '-'): value for key, value in arguments.items()})
         while True:
             answer = self.read()
             if 'event' not in answer:
                 return answer
             self.events.append(answer)
 
-    def command(self, name, **arguments):
-        answer = self.ask(name, **arguments)
+    def command(self, command, **arguments):
+        answer = self.ask(command, **arguments)
         if 'return' not in answer:
-            raise AssertionError(f'{name}: {answer}')
+            raise AssertionError(f'{command}: {answer}')
         return answer['return']
 
     def hmp(self, line):
@@ -389,6 +389,38 @@ class Life(unittest.TestCase):
         with open(self.path('log'), encoding='utf-8') as file:
             self.assertRegex(file.read(), r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z .*terminating on signal 15')
         self.assertFalse(os.path.exists(sock))
+
+    def test_trace(self):
+        log = self.path('log')
+        status, out, _ = run('-trace', 'help')
+        self.assertEqual(status, 0)
+        self.assertIn('\nusb_uhci_td_complete\n', out)
+        status, out, _ = run('-d', 'help')
+        self.assertEqual(status, 0)
+        self.assertIn('\nguest_errors ', out)
+        _, _, err = run(*QTEST, '-device', 'piix3-usb-uhci', '-trace', 'usb_uhci_reset', '-d', 'trace:usb_port*',
+                        '-device', 'usb-kbd', '-trace', 'usb_nosuch', '-D', log, '-device', 'nosuch')
+        self.assertIn("-trace usb_nosuch: warning: trace event 'usb_nosuch' does not exist\n", err)
+        with open(log, encoding='utf-8') as file:
+            self.assertIn('usb_port_claim bus 0, port 1\n', file.read())
+        status, _, err = run(*QTEST, '-d', 'nosuch')
+        self.assertEqual((status, err), (1, f"{PROGRAM}: -d nosuch: unknown log item 'nosuch': 'help' lists them\n"))
+        status, _, err = run(*QTEST, '-trace', 'events=/nonexistent/x')
+        self.assertEqual(status, 1)
+        self.assertIn('/nonexistent/x', err)
+
+    def test_trace_while_running(self):
+        with Machine('-device', 'piix3-usb-uhci', '-D', self.path('log')) as machine:
+            get = 'trace-event-get-state'
+            self.assertEqual(machine.command(get, name='usb_uhci_reset'), [{'name': 'usb_uhci_reset', 'state': 'disabled'}])
+            machine.command('trace-event-set-state', name='usb_uhci_r*', enable=True)
+            machine.command('system_reset')
+            machine.wait_event('RESET')
+            self.assertEqual(machine.ask(get, name='nosuch')['error']['desc'], 'unknown event "nosuch"')
+            self.assertEqual(machine.command(get, name='nosuch*'), [])
+            self.assertEqual(machine.hmp('info trace-events usb_uhci_r*'), 'usb_uhci_reset : state 1\n')
+        with open(self.path('log'), encoding='utf-8') as file:
+            self.assertIn('usb_uhci_reset === RESET ===\n', file.read())
 
     def test_daemonize_fails(self):
         status, _, err = run(*QTEST, '-M', 'none', '-daemonize', '-device', 'nosuch')
