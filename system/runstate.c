@@ -181,6 +181,28 @@ void vm_set_drain_hook(int (*hook)(void))
     drain_and_flush = hook;
 }
 
+static void (*pause_cpus)(void), (*resume_cpus)(void);
+
+void vm_set_cpu_hooks(void (*pause)(void), void (*resume)(void))
+{
+    pause_cpus = pause;
+    resume_cpus = resume;
+}
+
+static void cpus_out(void)
+{
+    if (pause_cpus) {
+        pause_cpus();
+    }
+}
+
+static void cpus_in(void)
+{
+    if (resume_cpus) {
+        resume_cpus();
+    }
+}
+
 void vm_start(void)
 {
     if (vm_is_running()) {
@@ -191,6 +213,7 @@ void vm_start(void)
     qapi_event_send_RESUME();
     clock_virtual_enable(true);
     tell_handlers(true);
+    cpus_in();
 }
 
 static GPtrArray *resume_hooks;
@@ -231,9 +254,14 @@ int vm_stop(VmRunState new_state)
 {
     if (vm_is_running()) {
         clock_virtual_enable(false);
-        vm_set_state(new_state);
-        tell_handlers(false);
-        qapi_event_send_STOP();
+        cpus_out(); /* gives the big lock away: somebody else may stop the machine meanwhile */
+        if (vm_is_running()) {
+            vm_set_state(new_state);
+            tell_handlers(false);
+            qapi_event_send_STOP();
+        } else {
+            cpus_in();
+        }
     }
     return drain_and_flush ? drain_and_flush() : 0;
 }
@@ -242,6 +270,7 @@ void vm_shut_down(void)
 {
     if (vm_is_running()) {
         clock_virtual_enable(false);
+        cpus_out();
         vm_set_state(VM_SHUTDOWN);
         tell_handlers(false);
     }
@@ -304,6 +333,7 @@ static bool caused_by_guest(VmShutdownCause cause)
 
 void vm_reset(VmShutdownCause cause)
 {
+    cpus_out();
     for (unsigned i = 0; reset_handlers && i < reset_handlers->len; i++) {
         ResetEntry *entry = g_ptr_array_index(reset_handlers, i);
 
@@ -315,6 +345,7 @@ void vm_reset(VmShutdownCause cause)
     if (cause != VM_SHUTDOWN_SUBSYSTEM_RESET && cause != VM_SHUTDOWN_SNAPSHOT_LOAD) {
         qapi_event_send_RESET(caused_by_guest(cause), cause_name(cause));
     }
+    cpus_in();
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------ */

@@ -49,6 +49,15 @@ bool bql_locked(void)
     return big_lock_held;
 }
 
+void bql_cond_wait(pthread_cond_t *cond)
+{
+    g_assert(big_lock_held);
+    big_lock_held = false;
+    pthread_cond_wait(cond, &big_lock);
+    __atomic_fetch_add(&big_lock_taken, 1, __ATOMIC_RELAXED);
+    big_lock_held = true;
+}
+
 /*
  * A busy main loop unlocks for microseconds only, and mutexes are not fair: whoever was woken would find
  * the lock taken again. So leave it until somebody had it, at most half a millisecond.

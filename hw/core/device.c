@@ -138,21 +138,24 @@ void device_set_tree_place(Device *dev, Object *owner, const char *name)
 }
 
 /* Registers the section; a device that must not be migrated stands in the list with its reason (P6). */
-static void register_state(Device *dev)
+void device_register_state(Device *dev, uint32_t instance_id)
 {
     const DeviceMigration *m = device_migration(device_get_type(dev));
     g_autofree char *prefix = NULL;
     g_autofree char *idstr = NULL;
 
+    if (dev->vmsection) {
+        return;
+    }
     if (m->kind == DEVICE_MIGRATION_VMSTATE) {
         prefix = device_section_prefix(dev);
         idstr = prefix ? g_strdup_printf("%s/%s", prefix, m->vmstate->name) : g_strdup(m->vmstate->name);
-        dev->vmsection = vmstate_register(idstr, VM_INSTANCE_ANY, m->vmstate, dev);
+        dev->vmsection = vmstate_register(idstr, instance_id, m->vmstate, dev);
     } else if (m->kind == DEVICE_MIGRATION_UNMIGRATABLE) {
         prefix = device_section_prefix(dev);
         idstr = prefix ? g_strdup_printf("%s/%s", prefix, dev->object.type->name)
                        : g_strdup(dev->object.type->name);
-        dev->vmsection = vmstate_register_handlers(idstr, VM_INSTANCE_ANY, 0, NULL, dev);
+        dev->vmsection = vmstate_register_handlers(idstr, instance_id, 0, NULL, dev);
         dev->vmsection->unmigratable = true;
         dev->vmsection->reason = m->why;
     }
@@ -185,6 +188,9 @@ static bool realize_type(Device *dev, GError **error)
     if (realize && !realize(dev, error)) {
         remove_children(dev);
         destroy_buses(dev);
+        if (dev->vmsection) {
+            vmstate_unregister(g_steal_pointer(&dev->vmsection));
+        }
         return false;
     }
     return true;
@@ -231,7 +237,7 @@ bool device_realize(Device *dev, Bus *bus, GError **error)
         }
         return false;
     }
-    register_state(dev);
+    device_register_state(dev, VM_INSTANCE_ANY);
     dev->realized = true;
     if (dev->hotplugged) {
         device_reset(dev);

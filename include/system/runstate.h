@@ -33,6 +33,9 @@ void vm_add_resume_hook(bool (*hook)(GError **error));
 /* Whether the machine is to run when an incoming migration has arrived (-S, stop, cont meanwhile). */
 void vm_set_autostart(bool autostart);
 bool vm_autostart(void);
+/* Who stops the processors and lets them run (hw/core sets it): pause before the state changes and around a reset,
+ * resume as the last thing of a start. */
+void vm_set_cpu_hooks(void (*pause)(void), void (*resume)(void));
 /* Stops vCPUs and clocks, drains block I/O, flushes, tells handlers, STOP event. Returns 0 or -errno of the
  * flush. From device code it is deferred: use vm_stop_request(). */
 int vm_stop(VmRunState state);

@@ -9,12 +9,15 @@
 #ifndef UTIL_MAIN_LOOP_H
 #define UTIL_MAIN_LOOP_H
 
+#include <pthread.h>
 #include <glib.h>
 
 /* The big lock. Not recursive. bql_locked() tells whether the calling thread holds it. */
 void bql_lock(void);
 void bql_unlock(void);
 bool bql_locked(void);
+/* Waits for cond with the big lock as its mutex: given away meanwhile, held again on return. */
+void bql_cond_wait(pthread_cond_t *cond);
 
 /* Set up once by the main thread (which takes the big lock), before any other call in this header. */
 void main_loop_init(void);

@@ -121,6 +121,9 @@ Device *device_new(const DeviceType *type);
  * tree, realizes it and registers its state. Takes over the caller's reference in case of success; on
  * failure the reference is still the caller's. */
 bool device_realize(Device *dev, Bus *bus, GError **error);
+/* For a realize that needs its section earlier than behind its children's, or with an instance number of its own:
+ * registers it now, device_realize() finds it done. */
+void device_register_state(Device *dev, uint32_t instance_id);
 /* Takes a realized device (and all below it) away: unrealize, state, tree, bus. Drops the tree's reference. */
 void device_unrealize(Device *dev);
 /* Names a child device that its maker puts into the tree before device_realize(): /…/OWNER/NAME. */
