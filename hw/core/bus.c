@@ -40,8 +40,15 @@ const BusType bus_type = {
 };
 BUS_REGISTER(bus_type)
 
+/* What stands on it is not on a way to a boot device, but for those that say so. */
+static char *system_bus_firmware_path(const Device *dev)
+{
+    return g_strdup(device_get_type(dev)->firmware_name);
+}
+
 const BusType system_bus_type = {
     .object = { .name = "System", .parent = &bus_type.object },
+    .firmware_path = system_bus_firmware_path,
 };
 BUS_REGISTER(system_bus_type)
 

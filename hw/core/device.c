@@ -5,6 +5,7 @@
 #include "util/error.h"
 #include "system/runstate.h"
 #include "vmstate/blocker.h"
+#include "hw/core/bootorder.h"
 #include "hw/core/device.h"
 #include "device-internal.h"
 
@@ -259,6 +260,7 @@ void device_unrealize(Device *dev)
         vmstate_unregister(g_steal_pointer(&dev->vmsection));
     }
     dev->realized = false;
+    boot_index_remove(dev);
     if (unrealize) {
         unrealize(dev);
     }
@@ -329,6 +331,7 @@ static void device_finalize(Object *obj)
 {
     Device *dev = DEVICE(obj);
 
+    boot_index_remove(dev);
     device_free_pins(dev);
     g_clear_error(&dev->global_error);
     g_free(dev->id);

@@ -3,6 +3,7 @@
 #include "util/osdep.h"
 #include "hw/core/drive.h"
 
+#include "hw/core/bootorder.h"
 #include "util/error.h"
 #include "util/keyval.h"
 
@@ -137,14 +138,31 @@ const PropertyKind property_size32 = {
     .get = get_u32,
 };
 
+static bool store_bootindex(Object *obj, const Property *prop, int32_t index, GError **error)
+{
+    if (!boot_index_set(DEVICE(obj), index, prop->arg, error)) {
+        return false;
+    }
+    *(int32_t *)property_member(obj, prop) = index;
+    return true;
+}
+
 static bool parse_bootindex(Object *obj, const Property *prop, const char *text, GError **error)
 {
-    return property_int32.parse(obj, prop, text, error);
+    int64_t value;
+
+    return parse_int64(text, &value, NULL) && value >= INT32_MIN && value <= INT32_MAX
+               ? store_bootindex(obj, prop, value, error)
+               : property_int32.parse(obj, prop, text, error); /* with its words */
 }
 
 static bool set_bootindex(Object *obj, const Property *prop, json_object *json, GError **error)
 {
-    return property_int32.set(obj, prop, json, error);
+    int64_t value = json_object_get_int64(json);
+
+    return json_object_is_type(json, json_type_int) && value >= INT32_MIN && value <= INT32_MAX
+               ? store_bootindex(obj, prop, value, error)
+               : property_int32.set(obj, prop, json, error);
 }
 
 static json_object *get_bootindex(Object *obj, const Property *prop, GError **error)

@@ -122,6 +122,10 @@ static void machine_finalize(Object *obj)
     g_free(machine->kernel);
     g_free(machine->initrd);
     g_free(machine->append);
+    g_free(machine->firmware);
+    g_free(machine->boot.order);
+    g_free(machine->boot.once);
+    g_free(machine->boot.splash);
 }
 
 /* kernel, initrd and append wait for a board that loads them; until then they are not offered. */

@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "hw/i386/pc.h"
+#include "pc-fw.h"
 
 #define PC_I440FX(suffix, version_, ...)                                        \
     static const MachineType pc_i440fx_##suffix = {                             \
@@ -23,6 +24,7 @@
         .hotpluggable_cpus = true,                                              \
         .numa_mem_supported = false,                                             \
         .init = pc_i440fx_init,                                                 \
+        .done = pc_fw_done,                                                     \
         __VA_ARGS__                                                             \
     };                                                                          \
     MACHINE_REGISTER(pc_i440fx_##suffix)

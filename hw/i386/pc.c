@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "hw/i386/pc.h"
+#include "pc-fw.h"
 #include "hw/intc/i8259.h"
 #include "hw/intc/ioapic.h"
 #include "hw/isa/piix3.h"
@@ -36,6 +37,7 @@ static void pc_map_ram(PcMachine *pc)
     uint64_t size = pc->machine.ram_size;
     uint64_t below = size >= RAM_BELOW_4G_LIMIT ? RAM_BELOW_4G_SPLIT : size;
 
+    pc->ram_below_4g = below;
     memory_region_map(system_memory(), 0, memory_region_new_alias(NULL, "ram-below-4g", ram, 0, below));
     if (size > below) {
         memory_region_map(system_memory(), 4 * GIB,
@@ -128,6 +130,9 @@ bool pc_i440fx_init(Machine *machine, GError **error)
     IsaBus *isa;
 
     pc_map_ram(pc);
+    if (!pc_fw_init(pc, error)) {
+        return false;
+    }
     pc->pci = i440fx_new(&machine->object, machine->ram, &pc->pci_memory, error);
     if (!pc->pci || !pc_load_firmware(pc, error)) {
         return false;
@@ -148,11 +153,17 @@ static void pc_finalize(Object *obj)
     }
 }
 
+static const Property pc_properties[] = {
+    PROPERTY_BOOL("hpet", PcMachine, hpet_enabled, "on", "Enable/disable high precision event timer emulation"),
+    {},
+};
+
 const ObjectType pc_machine_type = {
     .name = "generic-pc-machine",
     .parent = &machine_type,
     .size = sizeof(PcMachine),
     .abstract = true,
+    .properties = pc_properties,
     .finalize = pc_finalize,
 };
 OBJECT_TYPE_REGISTER(pc_machine_type);

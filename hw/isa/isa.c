@@ -41,6 +41,11 @@ MemoryRegion *isa_bus_io(IsaBus *bus)
 
 void isa_map_ports(Device *dev, hwaddr port, MemoryRegion *region)
 {
+    IsaDevice *isa = (IsaDevice *)dev;
+
+    if (!isa->first_port || port < isa->first_port) {
+        isa->first_port = port;
+    }
     memory_region_map(isa_device_bus(dev)->io, port, region);
 }
 
@@ -73,6 +78,16 @@ static char *isa_section_prefix(const Device *dev)
     return NULL;
 }
 
+/* "fdc@03f0": the first port that it has. */
+static char *isa_firmware_path(const Device *dev)
+{
+    const char *name = device_get_type(dev)->firmware_name;
+    hwaddr port = ((const IsaDevice *)dev)->first_port;
+
+    return port ? g_strdup_printf("%s@%04x", name ? name : dev->object.type->name, (unsigned)port)
+                : g_strdup(name ? name : dev->object.type->name);
+}
+
 const BusType isa_bus_type = {
     .object = {
         .name = "ISA",
@@ -80,5 +95,6 @@ const BusType isa_bus_type = {
         .size = sizeof(IsaBus),
     },
     .section_prefix = isa_section_prefix,
+    .firmware_path = isa_firmware_path,
 };
 BUS_REGISTER(isa_bus_type);

@@ -147,6 +147,7 @@ static const DeviceType i440fx_host_type = {
         },
     },
     .bus = &system_bus_type,
+    .firmware_name = "pci@i0cf8",
     .category = DEVICE_CATEGORY_BRIDGE,
     .not_user_creatable = true,
     .realize = host_realize,

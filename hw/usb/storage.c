@@ -6,6 +6,7 @@
 #include "util/osdep.h"
 #include "storage.h"
 
+#include "hw/core/bootorder.h"
 #include "hw/scsi/disk.h"
 #include "util/error.h"
 
@@ -115,16 +116,20 @@ static void bridge_unrealize(UsbStorage *s)
 static bool usb_storage_realize(UsbDevice *dev, GError **error)
 {
     UsbStorage *s = USB_STORAGE(dev);
+    ScsiDevice *disk;
+
     if (!s->conf.front) {
         return error_set(error, "drive property not set");
     }
     if (!bridge_realize(s, error)) {
         return false;
     }
-    if (!scsi_bus_add_disk(s->bus, 0, "legacy[0]", &s->conf, s->removable, dev->serial, error)) {
+    disk = scsi_bus_add_disk(s->bus, 0, "legacy[0]", &s->conf, s->removable, dev->serial, error);
+    if (!disk) {
         bridge_unrealize(s);
         return false;
     }
+    boot_index_redirect(&dev->device, &disk->device, NULL);
     return true;
 }
 

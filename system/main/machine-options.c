@@ -10,6 +10,7 @@
 #include "system/memory.h"
 #include "hw/core/device-help.h"
 #include "hw/core/machine.h"
+#include "boot-options.h"
 #include "machine-options.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -391,7 +392,8 @@ static void pass_on_to_backends(const Machine *machine)
 static bool configure(const Options *options, Machine *machine, GError **error)
 {
     if (!globals_apply(&machine->object, error) || !set_machine_props(machine, error) ||
-        !memory_from_options(options, machine, error) || !smp_from_options(options, machine, error)) {
+        !memory_from_options(options, machine, error) || !smp_from_options(options, machine, error) ||
+        !boot_from_options(options, machine, error)) {
         return false;
     }
     if (options_has(options, OPT_USB)) {

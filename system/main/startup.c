@@ -37,6 +37,7 @@
 #include "accel/qtest/qtest.h"
 #include "migration/migration.h"
 #include "log-options.h"
+#include "boot-options.h"
 #include "machine-options.h"
 #include "options.h"
 #include "process.h"
@@ -516,6 +517,7 @@ static bool add_usb_device(const char *arg, GError **error)
 }
 
 static const Step device_steps[] = {
+    { OPT_FW_CFG, boot_add_fw_cfg },
     { OPT_USBDEVICE, add_usb_device },
     { OPT_DEVICE, add_device },
 };

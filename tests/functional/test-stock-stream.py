@@ -29,7 +29,7 @@ NEWEST = os.path.join(GOLDEN, 'pc-i440fx-10.0')
 REST = 'arrives with the processor and the rest of the PC'
 ABSENT = {
     'cpu_common': REST, 'cpu': REST, 'kvm-tpr-opt': REST, 'apic': REST,
-    'fw_cfg': REST, 'dma': REST, 'hpet': REST, 'mc146818rtc': REST, 'i8254': REST,
+    'dma': REST, 'hpet': REST, 'mc146818rtc': REST, 'i8254': REST,
     'pcspk': REST, 'fdc': REST, 'ps2kbd': REST, 'ps2mouse': REST, 'pckbd': REST,
     'vmmouse': REST, 'port92': REST, 'ide': REST, 'i2c_bus': REST, 'piix4_pm': REST,
     'acpi_build': REST,
@@ -41,6 +41,8 @@ ABSENT_RAM = {
 # After a reset the values are stock's too, but for these.
 BEHIND_HUB = 'a device behind a hub is reset with the machine; stock leaves it until the port is'
 OTHER_VALUES = {
+    ('fw_cfg', 'fw_cfg/acpi_mr:table_mr_size'): REST, ('fw_cfg', 'fw_cfg/acpi_mr:linker_mr_size'): REST,
+    ('fw_cfg', 'fw_cfg/acpi_mr:rsdp_mr_size'): REST,
     ('uhci', 'dev.config[0]'): 'LEGSUP is 0x2000 after a reset (UHCI 1.1, 5.2.1), 0 in stock',
     ('usb-kbd', 'dev.state'): BEHIND_HUB, ('usb-kbd', 'hid.protocol'): BEHIND_HUB,
     ('usb-ptr', 'dev.state'): BEHIND_HUB, ('usb-ptr', 'hid.protocol'): BEHIND_HUB,

@@ -72,6 +72,7 @@ struct DeviceType {
     ObjectType object;                 /* first: a DeviceType is an ObjectType */
     const BusType *bus;                /* the kind of bus it plugs into; NULL: none, or the system bus */
     DeviceCategory category;
+    const char *firmware_name;         /* in boot paths, where the bus does not know better; may be NULL */
     bool not_user_creatable;           /* refused by -device / device_add */
     bool not_hotpluggable;
     bool (*realize)(Device *dev, GError **error);

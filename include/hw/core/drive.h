@@ -22,7 +22,8 @@ typedef struct DriveConf {
 } DriveConf;
 
 /* Kinds: `drive`; powers of two from 512 to 2 MiB; sizes up to 2 MiB that are multiples of 512 in a
- * uint32_t; sizes that fit a uint32_t; bootindex, whose default is not shown. */
+ * uint32_t; sizes that fit a uint32_t; bootindex, whose default is not shown and whose arg is the
+ * suffix of hw/core/bootorder.h. */
 extern const PropertyKind property_drive, property_block_size, property_size32, property_bootindex;
 extern const PropertyEnum property_on_error[];
 
@@ -50,7 +51,7 @@ extern const PropertyEnum property_on_error[];
                       "Error handling policy (report/ignore/enospc/stop/auto)")
 /* The type's init sets the member to -1: the default is not shown. */
 #define DRIVE_PROPERTY_BOOTINDEX(type, conf) \
-    PROPERTY("bootindex", property_bootindex, type, conf.bootindex)
+    PROPERTY("bootindex", property_bootindex, type, conf.bootindex, .flags = PROPERTY_ANY_TIME)
 #define DRIVE_PROPERTY_DRIVE(type, conf)                \
     PROPERTY("drive", property_drive, type, conf.front, \
              .description = "Node name or ID of a block device to use as a backend")

@@ -7,6 +7,7 @@
 #ifndef HW_CORE_MACHINE_H
 #define HW_CORE_MACHINE_H
 
+#include "hw/core/bootorder.h"
 #include "hw/core/device.h"
 
 typedef struct Machine Machine;
@@ -49,6 +50,8 @@ struct Machine {
     struct MemoryRegion *ram;          /* all of RAM, not yet mapped */
     char *cpu_type;
     char *kernel, *initrd, *append, *firmware;
+    BootOptions boot;                  /* -boot */
+    bool no_graphics;                  /* -nographic */
     bool usb;                          /* -machine usb= */
     bool dump_guest_core, mem_merge;
     bool enable_defaults;              /* no -nodefaults */

@@ -16,6 +16,8 @@ typedef struct PcMachine {
     Irq *gsi[PC_NUM_GSIS];              /* the first ISA_NUM_IRQS are the ISA lines */
     Irq *pic_inputs[ISA_NUM_IRQS];
     Device *ioapic;
+    uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
+    bool hpet_enabled;                  /* -machine hpet= */
 } PcMachine;
 
 extern const ObjectType pc_machine_type;

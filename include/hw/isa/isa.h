@@ -13,6 +13,7 @@ typedef struct IsaBus IsaBus;
 /* A device on the bus; what it decodes and which line it raises is its own business. */
 typedef struct IsaDevice {
     Device device;
+    hwaddr first_port;  /* the lowest that isa_map_ports() has given it; 0: none */
 } IsaDevice;
 
 extern const DeviceType isa_device_type;

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fw_cfg of the PC: memory map (e820), processors, boot options, and where the tables of pc-acpi.c and pc-smbios.c go.
+ * Names and contents are those that SeaBIOS and OVMF know.
+ */
+#include "util/osdep.h"
+
+#include "pc-fw.h"
+#include "hw/nvram/fw_cfg.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define E820_RAM 1
+#define E820_ENTRY_SIZE 20
+#define HPET_ID 0x8086a201u
+#define HPET_ADDRESS UINT64_C(0xfed00000)
+#define HPET_TABLE_SIZE (1 + 8 * 15) /* a count, and room for eight blocks */
+
+/* ---- processors -------------------------------------------------------------------------------------------------- */
+
+/* Bits that number n things. */
+static unsigned bits_for(unsigned n)
+{
+    unsigned bits = 0;
+
+    while (n > 1u << bits) {
+        bits++;
+    }
+    return bits;
+}
+
+/* An APIC id is socket, die, core and thread, each in a field of whole bits (Intel SDM 3A, 9.9.3.1). */
+unsigned pc_apic_id_limit(const Machine *machine)
+{
+    const MachineSmp *smp = &machine->smp;
+    unsigned threads = MAX(smp->threads, 1), cores = MAX(smp->cores, 1), dies = MAX(smp->dies, 1);
+    unsigned last = MAX(smp->max_cpus, 1) - 1;
+    unsigned thread = last % threads, core = last / threads % cores;
+    unsigned die = last / (threads * cores) % dies, socket = last / (threads * cores * dies);
+
+    return (((socket << bits_for(dies) | die) << bits_for(cores) | core) << bits_for(threads) | thread) + 1;
+}
+
+/* ---- memory map -------------------------------------------------------------------------------------------------- */
+
+static void e820_add(GByteArray *table, uint64_t start, uint64_t len, uint32_t type)
+{
+    uint8_t entry[E820_ENTRY_SIZE];
+
+    store_le64(entry, start);
+    store_le64(entry + 8, len);
+    store_le32(entry + 16, type);
+    g_byte_array_append(table, entry, sizeof(entry));
+}
+
+static bool add_e820(PcMachine *pc, FwCfg *fw, GError **error)
+{
+    g_autoptr(GByteArray) table = g_byte_array_new();
+
+    e820_add(table, 0, pc->ram_below_4g, E820_RAM);
+    if (pc->machine.ram_size > pc->ram_below_4g) {
+        e820_add(table, 4 * GIB, pc->machine.ram_size - pc->ram_below_4g, E820_RAM);
+    }
+    return fw_cfg_add_file(fw, "etc/e820", table->data, table->len, error);
+}
+
+/* ---- boot options ------------------------------------------------------------------------------------------------ */
+
+static bool add_boot_options(PcMachine *pc, FwCfg *fw, GError **error)
+{
+    uint8_t fail_wait[4];
+
+    store_le32(fail_wait, -1);
+    return fw_cfg_add_file(fw, "etc/boot-fail-wait", fail_wait, sizeof(fail_wait), error) &&
+           fw_cfg_add_file(fw, "bootorder", NULL, 0, error) &&
+           fw_cfg_add_file(fw, "bios-geometry", NULL, 0, error);
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
+
+/* Event timer blocks for firmware that makes its own tables; a count of FFh says that there is none. */
+static void add_hpet(PcMachine *pc, FwCfg *fw)
+{
+    uint8_t table[HPET_TABLE_SIZE] = { 1 };
+
+    store_le32(table + 1, HPET_ID);
+    store_le64(table + 5, HPET_ADDRESS);
+    if (!pc->hpet_enabled) {
+        memset(table, 0, sizeof(table));
+        table[0] = 0xff;
+    }
+    fw_cfg_add_bytes(fw, FW_CFG_HPET, table, sizeof(table));
+}
+
+bool pc_fw_init(PcMachine *pc, GError **error)
+{
+    const Machine *machine = &pc->machine;
+    FwCfg *fw = fw_cfg_io_new(error);
+
+    if (!fw) {
+        return false;
+    }
+    fw_cfg_add_i64(fw, FW_CFG_RAM_SIZE, machine->ram_size);
+    fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, machine->smp.cpus);
+    fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, pc_apic_id_limit(machine));
+    fw_cfg_add_i32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
+    add_hpet(pc, fw);
+    return add_e820(pc, fw, error) && add_boot_options(pc, fw, error);
+}
+
+bool pc_fw_done(Machine *machine, GError **error)
+{
+    return true;
+}

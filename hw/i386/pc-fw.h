@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the PC tells its firmware: fw_cfg items, ACPI and SMBIOS tables, boot order, kernel. Private to hw/i386. */
+#ifndef HW_I386_PC_FW_H
+#define HW_I386_PC_FW_H
+
+#include "hw/i386/pc.h"
+
+/* Makes fw_cfg; what follows from the command line alone is in it afterwards. */
+bool pc_fw_init(PcMachine *pc, GError **error);
+/* When all devices are there (MachineType.done): what follows from them. */
+bool pc_fw_done(Machine *machine, GError **error);
+
+/* One more than the largest APIC id that the processors can have. */
+unsigned pc_apic_id_limit(const Machine *machine);
+
+#endif
