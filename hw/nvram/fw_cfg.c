@@ -12,6 +12,10 @@
 #include "hw/nvram/fw_cfg.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(fw_cfg_select)
+TRACE_EVENT(fw_cfg_add_file)
 
 #define PORT_BASE 0x510
 #define PORT_SIZE 2
@@ -217,6 +221,7 @@ static FwCfgFile *file_new(FwCfg *s, const char *name, size_t len, GError **erro
     file = g_new0(FwCfgFile, 1);
     file->name = g_strdup(name);
     g_ptr_array_insert(s->files, at, file);
+    trace(fw_cfg_add_file, "%p #%u: %s (%zu bytes)", (void *)s, at, name, len);
     return file;
 }
 
@@ -283,6 +288,13 @@ void fw_cfg_resize_file(FwCfg *s, const char *name, size_t len)
 
 /* ---- what the guest does ----------------------------------------------------------------------------------------- */
 
+static const char *key_name(const FwCfg *s, uint16_t key)
+{
+    unsigned n = (key & KEY_INDEX) - FW_CFG_FILE_FIRST;
+
+    return !(key & FW_CFG_ARCH_LOCAL) && n < s->files->len ? ((FwCfgFile *)g_ptr_array_index(s->files, n))->name : "";
+}
+
 static void fw_cfg_select(FwCfg *s, uint16_t key)
 {
     FwCfgItem *item;
@@ -294,6 +306,7 @@ static void fw_cfg_select(FwCfg *s, uint16_t key)
     }
     s->cur_entry = key;
     item = item_find(s, key);
+    trace(fw_cfg_select, "%p key 0x%04x '%s'", (void *)s, key, key_name(s, key));
     if (item && item->ops && item->ops->select) {
         item->ops->select(item->opaque);
     }
