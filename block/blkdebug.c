@@ -132,7 +132,9 @@ static void coroutine_fn suspend(BlkdebugState *s, char *tag)
     Suspended suspended = { .co = coroutine_self(), .tag = tag };
     suspended.link.data = &suspended;
     g_queue_push_tail_link(&s->suspended, &suspended.link);
+    block_debug_notify(tag, true);
     coroutine_yield();
+    block_debug_notify(tag, false);
     g_free(tag);
 }
 

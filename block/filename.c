@@ -9,6 +9,7 @@
 #include "util/osdep.h"
 #include "block/image.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
 #include "internal.h"
 #include "qapi/qapi.h"
@@ -303,14 +304,15 @@ static const BlockDriver *probe_format(BlockNode *file, GError **error)
     return best.driver;
 }
 
+/* For the person who started the program, in stock's words and without a program's name in front. */
 static void warn_probed(const char *filename)
 {
-    warn_report("Image format was not specified for '%s' and probing guessed raw.\n"
-                "         Automatically detecting the format is dangerous for raw images, write "
-                "operations on "
-                "block 0 will be restricted.\n"
-                "         Specify the 'raw' format explicitly to remove the restrictions.",
-                filename);
+    fprintf(stderr,
+            "WARNING: Image format was not specified for '%s' and probing guessed raw.\n"
+            "         Automatically detecting the format is dangerous for raw images, write "
+            "operations on block 0 will be restricted.\n"
+            "         Specify the 'raw' format explicitly to remove the restrictions.\n",
+            filename);
 }
 
 /* Moves what belongs to the protocol out of options; the result is the caller's. */
@@ -401,7 +403,9 @@ static BlockNode *open_format(const char *filename, json_object *options, unsign
     if (node && probed && driver->qapi_driver == BLOCKDEV_DRIVER_RAW) {
         node->probed = true;
         block_node_refresh_limits(node);
-        warn_probed(filename ? filename : block_node_filename(node));
+        if (!node->read_only) {
+            warn_probed(filename ? filename : block_node_filename(node));
+        }
     }
     return node;
 }
@@ -440,6 +444,10 @@ static BlockNode *open_resolved(const char *filename, json_object *options, unsi
     const BlockDriver *driver = name ? block_driver_by_name(name) : NULL;
     if (name && !driver) {
         error_set(error, "Unknown driver '%s'", name);
+        return NULL;
+    }
+    if (!filename && !name && !json_object_object_get_ex(options, "file", NULL)) {
+        error_set(error, "Must specify either driver or file");
         return NULL;
     }
     if (!driver || driver->kind == BLOCK_FORMAT) {

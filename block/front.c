@@ -231,9 +231,11 @@ BlockFront *front_for_property(const char *drive, bool *exists, GError **error)
 BlockFront *front_open(const char *filename, json_object *options, unsigned flags, GError **error)
 {
     BlockNode *node = block_open_filename(filename, options, flags, error);
-    if (!node) {
-        return NULL;
-    }
+    return node ? front_open_node(node, error) : NULL;
+}
+
+BlockFront *front_open_node(BlockNode *node, GError **error)
+{
     BlockFront *front = front_new(NULL, NULL);
     front->perm = BLOCK_PERM_CONSISTENT_READ;
     if (!node->read_only) {

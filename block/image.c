@@ -130,6 +130,53 @@ bool block_node_change_backing_file(BlockNode *node, const char *filename, const
                                        filename ? filename : "");
 }
 
+/* ---- state of a VM ---- */
+
+typedef struct VmstateRequest {
+    BlockNode *node;
+    bool write;
+    uint64_t offset, bytes;
+    void *buf;
+    int ret;
+} VmstateRequest;
+
+static void coroutine_fn vmstate_entry(void *opaque)
+{
+    VmstateRequest *r = opaque;
+    struct iovec iov = { r->buf, r->bytes };
+    IoVec vec = { &iov, 1, 1, r->bytes };
+    const BlockDriver *driver = r->node->driver;
+    r->ret = r->write ? driver->vmstate_write(r->node, r->offset, r->bytes, &vec, 0)
+                      : driver->vmstate_read(r->node, r->offset, r->bytes, &vec, 0);
+}
+
+static int vmstate_request(BlockNode *node, bool write, uint64_t offset, uint64_t bytes, void *buf)
+{
+    node = block_skip_filters(node);
+    if (write ? !node->driver->vmstate_write : !node->driver->vmstate_read) {
+        return -ENOTSUP;
+    }
+    if (write && (node->read_only || node->inactive)) {
+        return -EPERM;
+    }
+    if (offset > BLOCK_MAX_LENGTH || bytes > BLOCK_MAX_LENGTH - offset) {
+        return -EIO;
+    }
+    VmstateRequest r = { node, write, offset, bytes, buf, 0 };
+    block_run_sync(vmstate_entry, &r);
+    return r.ret;
+}
+
+int block_vmstate_read(BlockNode *node, uint64_t offset, uint64_t bytes, void *buf)
+{
+    return vmstate_request(node, false, offset, bytes, buf);
+}
+
+int block_vmstate_write(BlockNode *node, uint64_t offset, uint64_t bytes, const void *buf)
+{
+    return vmstate_request(node, true, offset, bytes, (void *)buf);
+}
+
 /* ---- snapshots ---- */
 
 int block_snapshot_list(BlockNode *node, BlockSnapshot **list)

@@ -784,6 +784,9 @@ int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offse
         ret = node->driver->block_status(node, want_zero, start, end - start, &n, &local_map,
                                          &local_file);
         local_map += offset - start;
+        if (ret >= 0 && !node->driver->change_backing_file) {
+            ret |= BLOCK_STATUS_ALLOCATED; /* there is no layer behind it that could decide */
+        }
     }
     if (ret >= 0) {
         g_assert(n > 0);

@@ -407,6 +407,20 @@ BlockNode *block_skip_filters(BlockNode *node)
 
 /* ---- breakpoints of blkdebug ---- */
 
+static BlockDebugNotify *debug_notify;
+
+void block_debug_set_notify(BlockDebugNotify *notify)
+{
+    debug_notify = notify;
+}
+
+void block_debug_notify(const char *tag, bool suspended)
+{
+    if (debug_notify) {
+        debug_notify(tag, suspended);
+    }
+}
+
 static BlockNode *debug_node(BlockNode *node)
 {
     while (node && !node->driver->debug_break) {

@@ -38,6 +38,8 @@ void front_unref(BlockFront *front);
 /* Opens a medium and makes a front for it that may read and, with BLOCK_OPEN_RDWR, write and resize
  * (tools). */
 BlockFront *front_open(const char *filename, json_object *options, unsigned flags, GError **error);
+/* The same for a node that is open already; takes over the caller's reference, also when it fails. */
+BlockFront *front_open_node(BlockNode *node, GError **error);
 
 BlockFront *front_by_name(const char *name);
 /* Fronts with a name or a device, oldest first: next after front (NULL: the first); NULL at the

@@ -317,6 +317,12 @@ struct BlockDriver {
     bool (*make_empty)(BlockNode *node, GError **error);
     int (*change_backing_file)(BlockNode *node, const char *filename, const char *format);
 
+    /* State of a VM beside the disk: bytes at an offset of their own. It grows as it is written. */
+    int coroutine_fn (*vmstate_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                     size_t vec_offset);
+    int coroutine_fn (*vmstate_write)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                                      size_t vec_offset);
+
     bool (*snapshot_create)(BlockNode *node, BlockSnapshot *snapshot, GError **error);
     bool (*snapshot_goto)(BlockNode *node, const char *id, GError **error);
     bool (*snapshot_delete)(BlockNode *node, const char *id, const char *name, GError **error);
@@ -432,6 +438,11 @@ int block_debug_break(BlockNode *node, BlkdebugEvent event, const char *tag);
 int block_debug_remove_break(BlockNode *node, const char *tag);
 int block_debug_resume(BlockNode *node, const char *tag);
 bool block_debug_is_suspended(BlockNode *node, const char *tag);
+/* Who is told of each request that stops at a breakpoint or goes on. One for the whole program; NULL: nobody. */
+typedef void BlockDebugNotify(const char *tag, bool suspended);
+void block_debug_set_notify(BlockDebugNotify *notify);
+/* For drivers with breakpoints. */
+void block_debug_notify(const char *tag, bool suspended);
 
 /* Buffer that suits the node (size rounded up to its alignment). free() releases. NULL if there is
  * no memory. */

@@ -142,6 +142,12 @@ bool block_node_make_empty(BlockNode *node, GError **error);
 bool block_node_change_backing_file(BlockNode *node, const char *filename, const char *format,
                                     GError **error);
 
+/* ---- state of a VM --------------------------------------------------------------------------- */
+
+/* The bytes that a snapshot with a running VM keeps beside the disk. -ENOTSUP, -errno. */
+int block_vmstate_read(BlockNode *node, uint64_t offset, uint64_t bytes, void *buf);
+int block_vmstate_write(BlockNode *node, uint64_t offset, uint64_t bytes, const void *buf);
+
 /* ---- internal snapshots ---------------------------------------------------------------------- */
 
 struct BlockSnapshot {
