@@ -183,6 +183,15 @@ void hid_pointer_position(HidState *hs, int x, int y)
     }
 }
 
+void hid_pointer_coordinate(HidState *hs, bool vertical, int value)
+{
+    HidPointerEvent *e = ptr_event(hs, hs->n);
+
+    if (hs->kind == HID_TABLET) {
+        *(vertical ? &e->ydy : &e->xdx) = CLAMP(value, 0, HID_ABSOLUTE_MAX);
+    }
+}
+
 void hid_pointer_buttons(HidState *hs, unsigned set, unsigned clear)
 {
     HidPointerEvent *e = ptr_event(hs, hs->n);

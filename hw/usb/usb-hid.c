@@ -9,14 +9,19 @@
 #include "util/osdep.h"
 #include <stdio.h>
 #include "hw/usb/hid.h"
+#include "ui/input.h"
 #include "util/clock.h"
 #include "util/error.h"
 
 typedef struct UsbHid {
     UsbDevice usb;
     uint32_t usb_version;
+    char *display; /* takes the input of that display device's console only */
+    uint32_t head;
     HidState hid;
     Timer idle_timer;
+    InputHandler *input;
+    bool polled; /* since the last bus reset: the guest uses it, see hid_data() */
 } UsbHid;
 
 /* Class requests (7.2) */
@@ -155,6 +160,95 @@ static void hid_event(HidState *hs)
     usb_endpoint_wakeup(usb_endpoint_get(&u->usb, USB_PID_IN, 1));
 }
 
+/* ---- input ----------------------------------------------------------------------------------- */
+
+static void input_key_event(void *opaque, QKeyCode key, bool down)
+{
+    UsbHid *u = opaque;
+    static const uint8_t pause[2][3] = { { 0xe1, 0x9d, 0xc5 }, { 0xe1, 0x1d, 0x45 } };
+    unsigned number = input_key_to_number(key), n = 0;
+    uint8_t codes[2];
+
+    if (key == Q_KEY_CODE_PAUSE) {
+        hid_put_scancodes(&u->hid, pause[down], 3);
+    } else if (number) {
+        if (number & 0x80) {
+            codes[n++] = 0xe0;
+        }
+        codes[n++] = (number & 0x7f) | (down ? 0 : 0x80);
+        hid_put_scancodes(&u->hid, codes, n);
+    }
+}
+
+static void input_button_event(void *opaque, InputButton button, bool down)
+{
+    static const uint8_t of_button[INPUT_BUTTON_COUNT] = {
+        [INPUT_BUTTON_LEFT] = HID_BUTTON_LEFT,   [INPUT_BUTTON_MIDDLE] = HID_BUTTON_MIDDLE,
+        [INPUT_BUTTON_RIGHT] = HID_BUTTON_RIGHT, [INPUT_BUTTON_SIDE] = HID_BUTTON_SIDE,
+        [INPUT_BUTTON_EXTRA] = HID_BUTTON_EXTRA,
+    };
+    UsbHid *u = opaque;
+    unsigned bit = of_button[button];
+
+    if (bit) {
+        hid_pointer_buttons(&u->hid, down ? bit : 0, bit);
+    } else if (down && button == INPUT_BUTTON_WHEEL_UP) {
+        hid_pointer_move(&u->hid, 0, 0, -1);
+    } else if (down && button == INPUT_BUTTON_WHEEL_DOWN) {
+        hid_pointer_move(&u->hid, 0, 0, 1);
+    }
+}
+
+static void input_move_event(void *opaque, InputAxis axis, int delta)
+{
+    UsbHid *u = opaque;
+
+    hid_pointer_move(&u->hid, axis == INPUT_AXIS_X ? delta : 0, axis == INPUT_AXIS_Y ? delta : 0,
+                     0);
+}
+
+static void input_position_event(void *opaque, InputAxis axis, int position)
+{
+    hid_pointer_coordinate(&((UsbHid *)opaque)->hid, axis == INPUT_AXIS_Y, position);
+}
+
+static void input_sync_event(void *opaque)
+{
+    hid_pointer_sync(&((UsbHid *)opaque)->hid);
+}
+
+/* By HidKind. */
+static const InputHandlerOps input_ops[] = {
+    { .name = "QEMU HID Keyboard", .key = input_key_event },
+    { .name = "QEMU HID Mouse",
+      .button = input_button_event,
+      .move = input_move_event,
+      .sync = input_sync_event },
+    { .name = "QEMU HID Tablet",
+      .button = input_button_event,
+      .position = input_position_event,
+      .sync = input_sync_event },
+};
+
+/* The first poll after a reset shows that the guest uses the device: it gets the input from now on. */
+static void input_polled(UsbHid *u)
+{
+    if (!u->polled) {
+        u->polled = true;
+        input_handler_activate(u->input);
+    }
+}
+
+/* The LED bits of the report (HID 1.11, appendix B.1) in the order of ui/input.h. */
+static void show_leds(UsbHid *u)
+{
+    unsigned leds = u->hid.kbd.leds;
+
+    input_set_leds(u->input, (leds & HID_LED_NUM_LOCK ? INPUT_LED_NUM_LOCK : 0) |
+                                 (leds & HID_LED_CAPS_LOCK ? INPUT_LED_CAPS_LOCK : 0) |
+                                 (leds & HID_LED_SCROLL_LOCK ? INPUT_LED_SCROLL_LOCK : 0));
+}
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static void answer(UsbPacket *p, uint8_t *data, unsigned length, const void *bytes, size_t n)
@@ -187,6 +281,7 @@ static void set_report(UsbHid *u, UsbPacket *p, unsigned length, const uint8_t *
         p->status = USB_STALL;
     } else if (length > 0) {
         u->hid.kbd.leds = data[0];
+        show_leds(u);
     }
 }
 
@@ -234,6 +329,7 @@ static void hid_data(UsbDevice *dev, UsbPacket *p)
     uint8_t report[8];
     size_t len;
 
+    input_polled(u);
     if (p->pid != USB_PID_IN) {
         p->status = USB_STALL;
     } else if (!hid_has_report(&u->hid)) {
@@ -252,6 +348,8 @@ static void usb_hid_bus_reset(UsbDevice *dev)
 
     hid_reset(&u->hid);
     idle_arm(u);
+    u->polled = false;
+    input_set_leds(u->input, 0);
 }
 
 static bool usb_hid_realize(UsbDevice *dev, HidKind kind, GError **error)
@@ -264,6 +362,12 @@ static bool usb_hid_realize(UsbDevice *dev, HidKind kind, GError **error)
     dev->desc = hid_kinds[kind].desc[u->usb_version - 1];
     timer_init(&u->idle_timer, CLOCK_VIRTUAL, idle_over, u);
     hid_init(&u->hid, kind, hid_event);
+    u->input = input_handler_new(&input_ops[kind], u);
+    if (u->display && !input_handler_bind(u->input, u->display, u->head, error)) {
+        input_handler_free(u->input);
+        u->input = NULL;
+        return false;
+    }
     return true;
 }
 
@@ -287,6 +391,8 @@ static void usb_hid_unrealize(UsbDevice *dev)
     UsbHid *u = (UsbHid *)dev;
 
     timer_del(&u->idle_timer);
+    input_handler_free(u->input);
+    u->input = NULL;
 }
 
 /* ---- injection for tests --------------------------------------------------------------------- */
@@ -363,7 +469,12 @@ static void usb_hid_init(Object *obj)
  * flight. */
 static bool usb_hid_post_load(void *opaque, int version, GError **error)
 {
-    idle_arm(opaque);
+    UsbHid *u = opaque;
+
+    idle_arm(u);
+    if (u->hid.kind == HID_KEYBOARD) {
+        show_leds(u);
+    }
     return true;
 }
 
@@ -393,6 +504,17 @@ static const VmState usb_pointer_vmstate = {
 
 static const Property usb_hid_properties[] = {
     PROPERTY_UINT32("usb_version", UsbHid, usb_version, "2", NULL),
+    { .name = NULL },
+};
+
+static const Property keyboard_properties[] = {
+    PROPERTY_STRING("display", UsbHid, display, NULL),
+    { .name = NULL },
+};
+
+static const Property tablet_properties[] = {
+    PROPERTY_STRING("display", UsbHid, display, NULL),
+    PROPERTY_UINT32("head", UsbHid, head, "0", NULL),
     { .name = NULL },
 };
 
@@ -440,7 +562,9 @@ static const DeviceType usb_hid_type = {
 DEVICE_REGISTER(usb_hid_type)
 
 static const DeviceType usb_keyboard_type = {
-    .object = { .name = "usb-kbd", .parent = &usb_hid_type.object },
+    .object = { .name = "usb-kbd",
+                .parent = &usb_hid_type.object,
+                .properties = keyboard_properties },
     .category = DEVICE_CATEGORY_INPUT,
     .migration = MIGRATES_WITH(usb_keyboard_vmstate),
     .ops = &keyboard_ops,
@@ -456,7 +580,9 @@ static const DeviceType usb_mouse_type = {
 DEVICE_REGISTER(usb_mouse_type)
 
 static const DeviceType usb_tablet_type = {
-    .object = { .name = "usb-tablet", .parent = &usb_hid_type.object },
+    .object = { .name = "usb-tablet",
+                .parent = &usb_hid_type.object,
+                .properties = tablet_properties },
     .category = DEVICE_CATEGORY_INPUT,
     .migration = MIGRATES_WITH(usb_pointer_vmstate),
     .ops = &tablet_ops,

@@ -38,6 +38,7 @@
 #include "migration/migration.h"
 #include "log-options.h"
 #include "boot-options.h"
+#include "display-options.h"
 #include "machine-options.h"
 #include "options.h"
 #include "process.h"
@@ -619,6 +620,7 @@ static bool make_machine(void)
     }
     memory_init();
     migration_init();
+    display_init();
     if (options_has(&options, OPT_INCOMING)) {
         migration_expect_incoming();
     }

@@ -78,6 +78,7 @@ bool hid_put_scancodes(HidState *hs, const uint8_t *codes, unsigned n);
  * joins it to the one before while that has the same buttons. */
 void hid_pointer_move(HidState *hs, int dx, int dy, int dz);
 void hid_pointer_position(HidState *hs, int x, int y);
+void hid_pointer_coordinate(HidState *hs, bool vertical, int value); /* one of the two */
 void hid_pointer_buttons(HidState *hs, unsigned set, unsigned clear);
 void hid_pointer_sync(HidState *hs);
 
