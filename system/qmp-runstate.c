@@ -117,6 +117,15 @@ bool qmp_system_powerdown(GError **error)
     return true;
 }
 
+bool qmp_system_wakeup(GError **error)
+{
+    if (!vm_wakeup_supported()) {
+        return error_set(error, "wake-up from suspend is not supported by this guest");
+    }
+    vm_request_wakeup(VM_WAKEUP_OTHER);
+    return true;
+}
+
 bool qmp_set_action(bool has_reboot, RebootAction reboot, bool has_shutdown, ShutdownAction shutdown,
                     GError **error)
 {
@@ -152,6 +161,14 @@ static void hmp_system_reset(Hmp *hmp, const HmpArgs *args)
     qmp_system_reset(NULL);
 }
 
+static void hmp_system_wakeup(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+
+    qmp_system_wakeup(&error);
+    hmp_report_error(hmp, &error);
+}
+
 static void hmp_system_powerdown(Hmp *hmp, const HmpArgs *args)
 {
     qmp_system_powerdown(NULL);
@@ -183,6 +200,7 @@ static const HmpCommand runstate_commands[] = {
     { "cont|c", "", "", "resume emulation", hmp_cont },
     { "system_reset", "", "", "reset the system", hmp_system_reset },
     { "system_powerdown", "", "", "send system power down event", hmp_system_powerdown },
+    { "system_wakeup", "", "", "wakeup guest from suspend", hmp_system_wakeup },
     { "info status", "", "", "show the current VM status (running|paused)", hmp_info_status, true },
     { "info name", "", "", "show the current VM name", hmp_info_name, true },
     { "info uuid", "", "", "show the current VM UUID", hmp_info_uuid, true },

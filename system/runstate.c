@@ -203,17 +203,21 @@ static void cpus_in(void)
     }
 }
 
-void vm_start(void)
+static void run(void (*event)(void))
 {
-    if (vm_is_running()) {
-        return;
-    }
     vm_cancel_stop_request();
     vm_set_state(VM_RUNNING);
-    qapi_event_send_RESUME();
+    event();
     clock_virtual_enable(true);
     tell_handlers(true);
     cpus_in();
+}
+
+void vm_start(void)
+{
+    if (!vm_is_running()) {
+        run(qapi_event_send_RESUME);
+    }
 }
 
 static GPtrArray *resume_hooks;
@@ -227,7 +231,7 @@ void vm_add_resume_hook(bool (*hook)(GError **error))
     g_ptr_array_add(resume_hooks, (gpointer)hook);
 }
 
-bool vm_resume(GError **error)
+static bool resume_hooks_agree(GError **error)
 {
     for (unsigned i = 0; resume_hooks && i < resume_hooks->len; i++) {
         bool (*hook)(GError **) = (bool (*)(GError **))g_ptr_array_index(resume_hooks, i);
@@ -235,6 +239,14 @@ bool vm_resume(GError **error)
         if (!hook(error)) {
             return false;
         }
+    }
+    return true;
+}
+
+bool vm_resume(GError **error)
+{
+    if (!resume_hooks_agree(error)) {
+        return false;
     }
     vm_start();
     return true;
@@ -250,7 +262,7 @@ bool vm_autostart(void)
     return autostart;
 }
 
-int vm_stop(VmRunState new_state)
+static int halt(VmRunState new_state, void (*event)(void))
 {
     if (vm_is_running()) {
         clock_virtual_enable(false);
@@ -258,12 +270,17 @@ int vm_stop(VmRunState new_state)
         if (vm_is_running()) {
             vm_set_state(new_state);
             tell_handlers(false);
-            qapi_event_send_STOP();
+            event();
         } else {
             cpus_in();
         }
     }
     return drain_and_flush ? drain_and_flush() : 0;
+}
+
+int vm_stop(VmRunState new_state)
+{
+    return halt(new_state, qapi_event_send_STOP);
 }
 
 void vm_shut_down(void)
@@ -356,11 +373,16 @@ static int shutdown_request = NO_REQUEST; /* VmShutdownCause; atomic, as those t
 static int reset_request = NO_REQUEST;
 static int stop_request = NO_REQUEST;     /* VmRunState */
 static int powerdown_request;
+static int suspend_request;
+static int wakeup_request = NO_REQUEST;   /* VmWakeupReason */
+static unsigned wakeup_enabled = 1u << VM_WAKEUP_OTHER;
 static int exit_status = EXIT_SUCCESS;
 
 static VmActions actions = { .reboot = REBOOT_ACTION_RESET, .shutdown = SHUTDOWN_ACTION_POWEROFF };
 static void (*powerdown_handler)(void *opaque);
 static void *powerdown_opaque;
+static void (*wakeup_handler)(void *opaque, VmWakeupReason reason);
+static void *wakeup_opaque;
 
 static void request(int *slot, int value)
 {
@@ -403,6 +425,40 @@ void vm_request_powerdown(void)
     request(&powerdown_request, 1);
 }
 
+void vm_set_wakeup_handler(void (*handler)(void *opaque, VmWakeupReason reason), void *opaque)
+{
+    wakeup_handler = handler;
+    wakeup_opaque = opaque;
+}
+
+bool vm_wakeup_supported(void)
+{
+    return wakeup_handler;
+}
+
+void vm_enable_wakeup(VmWakeupReason reason, bool enable)
+{
+    if (enable) {
+        wakeup_enabled |= 1u << reason;
+    } else if (reason != VM_WAKEUP_OTHER) {
+        wakeup_enabled &= ~(1u << reason);
+    }
+}
+
+void vm_request_suspend(void)
+{
+    if (state != VM_SUSPENDED) {
+        request(&suspend_request, 1);
+    }
+}
+
+void vm_request_wakeup(VmWakeupReason reason)
+{
+    if (state == VM_SUSPENDED && (wakeup_enabled >> reason & 1)) {
+        request(&wakeup_request, reason);
+    }
+}
+
 void vm_stop_request(VmRunState new_state)
 {
     request(&stop_request, new_state);
@@ -413,7 +469,9 @@ bool vm_requests_pending(void)
     return __atomic_load_n(&stop_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
            __atomic_load_n(&shutdown_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
            __atomic_load_n(&reset_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
-           __atomic_load_n(&powerdown_request, __ATOMIC_SEQ_CST);
+           __atomic_load_n(&powerdown_request, __ATOMIC_SEQ_CST) ||
+           __atomic_load_n(&suspend_request, __ATOMIC_SEQ_CST) ||
+           __atomic_load_n(&wakeup_request, __ATOMIC_SEQ_CST) != NO_REQUEST;
 }
 
 void vm_cancel_stop_request(void)
@@ -429,6 +487,25 @@ static void do_reset(VmShutdownCause cause)
         vm_state() != VM_SAVE_VM && vm_state() != VM_FINISH_MIGRATE && vm_state() != VM_RESTORE_VM) {
         vm_set_state(VM_PRELAUNCH);
     }
+}
+
+/* Back to life after S3. What cannot be resumed (an image that is locked elsewhere) stays suspended. */
+static void do_wakeup(VmWakeupReason reason)
+{
+    GError *error = NULL;
+
+    if (state != VM_SUSPENDED) {
+        return;
+    }
+    if (!resume_hooks_agree(&error)) {
+        error_report_gerror(error);
+        return;
+    }
+    vm_reset(VM_SHUTDOWN_SUBSYSTEM_RESET);
+    if (wakeup_handler) {
+        wakeup_handler(wakeup_opaque, reason);
+    }
+    run(qapi_event_send_WAKEUP);
 }
 
 /* Whether the program has to end. */
@@ -466,6 +543,13 @@ static bool handle_requests(void)
     r = take(&reset_request, NO_REQUEST);
     if (r != NO_REQUEST) {
         do_reset(r);
+    }
+    if (take(&suspend_request, 0) && vm_is_running()) {
+        halt(VM_SUSPENDED, qapi_event_send_SUSPEND);
+    }
+    r = take(&wakeup_request, NO_REQUEST);
+    if (r != NO_REQUEST) {
+        do_wakeup(r);
     }
     if (take(&powerdown_request, 0)) {
         qapi_event_send_POWERDOWN();

@@ -10,6 +10,7 @@
 #include "qapi/dispatch.h"
 #include "monitor/hmp.h"
 #include "system/memory-backend.h"
+#include "system/runstate.h"
 #include "hw/core/machine.h"
 
 QMP_REGISTER(machine)
@@ -44,6 +45,7 @@ bool qmp_query_machines(MachineInfoArray **ret, GError **error)
 bool qmp_query_current_machine(CurrentMachineParams **ret, GError **error)
 {
     *ret = g_new0(CurrentMachineParams, 1);
+    (*ret)->wakeup_suspend_support = vm_wakeup_supported();
     return true;
 }
 

@@ -30,16 +30,20 @@ static unsigned bits_for(unsigned n)
     return bits;
 }
 
-/* An APIC id is socket, die, core and thread, each in a field of whole bits (Intel SDM 3A, 9.9.3.1). */
-unsigned pc_apic_id_limit(const Machine *machine)
+/* The APIC id of processor n: socket, die, core and thread, each in a field of whole bits (Intel SDM 3A, 9.9.3.1). */
+unsigned pc_apic_id(const Machine *machine, unsigned n)
 {
     const MachineSmp *smp = &machine->smp;
     unsigned threads = MAX(smp->threads, 1), cores = MAX(smp->cores, 1), dies = MAX(smp->dies, 1);
-    unsigned last = MAX(smp->max_cpus, 1) - 1;
-    unsigned thread = last % threads, core = last / threads % cores;
-    unsigned die = last / (threads * cores) % dies, socket = last / (threads * cores * dies);
+    unsigned thread = n % threads, core = n / threads % cores;
+    unsigned die = n / (threads * cores) % dies, socket = n / (threads * cores * dies);
 
-    return (((socket << bits_for(dies) | die) << bits_for(cores) | core) << bits_for(threads) | thread) + 1;
+    return ((socket << bits_for(dies) | die) << bits_for(cores) | core) << bits_for(threads) | thread;
+}
+
+unsigned pc_apic_id_limit(const Machine *machine)
+{
+    return pc_apic_id(machine, MAX(machine->smp.max_cpus, 1) - 1) + 1;
 }
 
 /* ---- memory map -------------------------------------------------------------------------------------------------- */

@@ -10,7 +10,12 @@ bool pc_fw_init(PcMachine *pc, GError **error);
 /* When all devices are there (MachineType.done): what follows from them. */
 bool pc_fw_done(Machine *machine, GError **error);
 
+unsigned pc_apic_id(const Machine *machine, unsigned n);
 /* One more than the largest APIC id that the processors can have. */
 unsigned pc_apic_id_limit(const Machine *machine);
+
+/* Power management and hot plug: PIIX4 function 3 with its SMBus, unless acpi=off. */
+bool pc_pm_init(PcMachine *pc, GError **error);
+void pc_pm_cleanup(PcMachine *pc);
 
 #endif

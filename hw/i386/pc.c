@@ -141,7 +141,10 @@ bool pc_i440fx_init(Machine *machine, GError **error)
     if (!isa || !pc_init_interrupts(pc, isa, error)) {
         return false;
     }
-    return !machine->usb || pci_create(pc->pci, USB_CONTROLLER_DEVFN, false, "piix3-usb-uhci", error);
+    if (machine->usb && !pci_create(pc->pci, USB_CONTROLLER_DEVFN, false, "piix3-usb-uhci", error)) {
+        return false;
+    }
+    return pc_pm_init(pc, error);
 }
 
 static void pc_finalize(Object *obj)
@@ -151,9 +154,11 @@ static void pc_finalize(Object *obj)
     for (int n = 0; n < PC_NUM_GSIS; n++) {
         irq_free(pc->gsi[n]);
     }
+    pc_pm_cleanup(pc);
 }
 
 static const Property pc_properties[] = {
+    PROPERTY_ON_OFF_AUTO("acpi", PcMachine, acpi, "auto", "Enable ACPI"),
     PROPERTY_BOOL("hpet", PcMachine, hpet_enabled, "on", "Enable/disable high precision event timer emulation"),
     {},
 };

@@ -32,6 +32,8 @@ struct PciBus {
     int32_t counts[PCI_MAX_LINES];       /* devices that drive the line */
     int32_t saved_counts[PCI_MAX_LINES]; /* scratch of the description below */
     VmSection *section;
+    const PciHotplugOps *hotplug;
+    void *hotplug_opaque;
 };
 
 static PciBus *root_bus;
@@ -473,6 +475,17 @@ static const VmState vmstate_pci_bus = {
 
 /* ---- the bus -------------------------------------------------------------------------------------------------- */
 
+/* The number is part of a name in the guest (eno7): each one once. */
+static bool pci_check_acpi_index(PciBus *bus, const PciDevice *dev, GError **error)
+{
+    for (GList *l = bus->bus.devices.head; l && dev->acpi_index; l = l->next) {
+        if (l->data != dev && ((PciDevice *)l->data)->acpi_index == dev->acpi_index) {
+            return error_set(error, "a PCI device with acpi-index = %" PRIu32 " already exist", dev->acpi_index);
+        }
+    }
+    return true;
+}
+
 /* A slot's functions: function 0 must exist for a device at another one to be found, and must say so. */
 static bool pci_check_multifunction(PciBus *bus, const PciDevice *dev, GError **error)
 {
@@ -515,7 +528,33 @@ static bool pci_bus_check_address(Bus *b, Device *device, GError **error)
                          other->device.id ? other->device.id : "");
     }
     dev->devfn = devfn;
-    return pci_check_multifunction(bus, dev, error);
+    return pci_check_multifunction(bus, dev, error) && pci_check_acpi_index(bus, dev, error);
+}
+
+void pci_bus_set_hotplug(PciBus *bus, const PciHotplugOps *ops, void *opaque)
+{
+    bus->hotplug = ops;
+    bus->hotplug_opaque = opaque;
+}
+
+static bool pci_unplug_request(Bus *bus, Device *dev, GError **error)
+{
+    PciBus *pci = (PciBus *)bus;
+
+    if (pci->hotplug) {
+        return pci->hotplug->unplug_request(pci->hotplug_opaque, PCI_DEVICE(dev), error);
+    }
+    device_unrealize(dev);
+    return true;
+}
+
+static void pci_plugged(Bus *bus, Device *dev)
+{
+    PciBus *pci = (PciBus *)bus;
+
+    if (pci->hotplug) {
+        pci->hotplug->plugged(pci->hotplug_opaque, PCI_DEVICE(dev));
+    }
 }
 
 static char *pci_section_prefix(const Device *device)
@@ -661,6 +700,7 @@ const DeviceType pci_device_type = {
             PROPERTY("addr", property_devfn, PciDevice, devfn,
                      .description = "Slot and optional function number, example: 06.0 or 06"),
             PROPERTY_BOOL("multifunction", PciDevice, multifunction, "off", "on/off"),
+            PROPERTY_UINT32("acpi-index", PciDevice, acpi_index, "0", NULL),
             {}
         },
     },
@@ -682,5 +722,7 @@ const BusType pci_bus_type = {
     .section_prefix = pci_section_prefix,
     .firmware_path = pci_firmware_path,
     .print_device = pci_print_device,
+    .unplug_request = pci_unplug_request,
+    .plugged = pci_plugged,
 };
 BUS_REGISTER(pci_bus_type);

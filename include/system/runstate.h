@@ -61,6 +61,20 @@ void vm_request_reset(VmShutdownCause cause);
 /* ACPI power button: event POWERDOWN, then the handler that the board set. */
 void vm_request_powerdown(void);
 void vm_set_powerdown_handler(void (*handler)(void *opaque), void *opaque);
+
+/*
+ * Suspend to RAM (ACPI S3): the machine stands still in state suspended (event SUSPEND), until something wakes it: it is
+ * reset then, RAM apart, and runs (event WAKEUP). Suspended it can be migrated. The wake-up handler is called between
+ * reset and start: it tells the guest why.
+ */
+typedef enum VmWakeupReason { VM_WAKEUP_OTHER, VM_WAKEUP_RTC, VM_WAKEUP_PM_TIMER, VM_WAKEUP_REASONS } VmWakeupReason;
+void vm_request_suspend(void);
+/* No-op unless the machine is suspended and the reason enabled (VM_WAKEUP_OTHER always is). Any context. */
+void vm_request_wakeup(VmWakeupReason reason);
+void vm_enable_wakeup(VmWakeupReason reason, bool enable);
+/* By the board that can suspend. */
+void vm_set_wakeup_handler(void (*handler)(void *opaque, VmWakeupReason reason), void *opaque);
+bool vm_wakeup_supported(void);
 /* What follows when the guest reboots or shuts down (-action, set-action). */
 typedef struct VmActions {
     int reboot;   /* RebootAction */

@@ -82,6 +82,20 @@ static bool parse_boot(BootOptions *boot, const char *arg, GError **error)
     return ok;
 }
 
+/* An option without argument that turns a property of the machine off. */
+static bool machine_switch(const Options *options, OptionId id, const char *name, Machine *machine,
+                           const char *property, GError **error)
+{
+    if (!options_has(options, id)) {
+        return true;
+    }
+    if (!object_has_property(&machine->object, property)) {
+        return error_set(error, "-%s: machine '%s' has no property '%s'", name, machine_get_type(machine)->name,
+                         property);
+    }
+    return object_set_text(&machine->object, property, "off", error);
+}
+
 bool boot_from_options(const Options *options, Machine *machine, GError **error)
 {
     /* No place before the message: stock has none here. */
@@ -91,6 +105,10 @@ bool boot_from_options(const Options *options, Machine *machine, GError **error)
         if (given->id == OPT_BOOT && !parse_boot(&machine->boot, given->arg, error)) {
             return false;
         }
+    }
+    if (!machine_switch(options, OPT_NO_ACPI, "no-acpi", machine, "acpi", error) ||
+        !machine_switch(options, OPT_NO_HPET, "no-hpet", machine, "hpet", error)) {
+        return false;
     }
     machine->no_graphics = options_has(options, OPT_NOGRAPHIC);
     return true;

@@ -31,8 +31,7 @@ ABSENT = {
     'cpu_common': REST, 'cpu': REST, 'kvm-tpr-opt': REST, 'apic': REST,
     'dma': REST, 'hpet': REST, 'mc146818rtc': REST, 'i8254': REST,
     'pcspk': REST, 'fdc': REST, 'ps2kbd': REST, 'ps2mouse': REST, 'pckbd': REST,
-    'vmmouse': REST, 'port92': REST, 'ide': REST, 'i2c_bus': REST, 'piix4_pm': REST,
-    'acpi_build': REST,
+    'vmmouse': REST, 'port92': REST, 'ide': REST, 'acpi_build': REST,
 }
 ABSENT_RAM = {
     '/rom@etc/acpi/tables': REST, '/rom@etc/table-loader': REST, '/rom@etc/acpi/rsdp': REST,

@@ -34,6 +34,7 @@ static const struct {
 } dropped[] = {
     { "PCIBUS", "irq_count[*]", "follows from the levels of the devices' pins, which have sections of their own" },
     { "PIIX3", "pci_irq_levels_vmstate[*]", "follows from the levels of the devices' pins" },
+    { "piix4_pm", "ar.tmr.timer", "follows from the overflow time and whether its event is enabled" },
     { NULL, NULL, NULL },
 };
 
@@ -45,11 +46,30 @@ static const struct {
     { NULL, NULL, NULL },
 };
 
+/* Counts that the board knows on both sides, and that no stream has. */
+static const struct {
+    const char *vmsd, *field;
+} fixed_counts[] = {
+    { "CPU hotplug state", "devs" }, /* of possible processors */
+};
+
+static bool is_fixed_count(const VmState *vmsd, const VmField *field)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(fixed_counts); i++) {
+        if (!strcmp(fixed_counts[i].vmsd, vmsd->name) && !strcmp(fixed_counts[i].field, field->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* C7: contents for subsections that would refuse made-up ones, and what other values (by the end of their path) must be
  * for them to make sense. */
 static const struct {
     const char *subsection, *hex, *others;
 } contents[] = {
+    /* selector, command, the one processor: inserting, removing, _OST's event and status */
+    { "piix4_pm/cpuhp", "00000000" "03" "01" "00" "00000103" "00000001", "" },
     /* one finished IN transfer of 8 bytes: TD, token, buffer, status, count, data */
     { "uhci/completions", "00000019" "00001000" "00e08169" "00002000" "00" "00000008" "0102030405060708", "" },
     /* GET_DESCRIPTOR of 18 bytes, 8 of which are fetched */
@@ -597,7 +617,7 @@ static void check_table(const VmState *vmsd)
         for (const VmField *count = vmsd->fields; is_counted(f) && count != f; count++) {
             count_known |= count->offset == f->num_offset && count->shape == VM_SCALAR;
         }
-        if (is_counted(f) && !count_known) {
+        if (is_counted(f) && !count_known && !is_fixed_count(vmsd, f)) {
             g_test_message("%s: the count of '%s' is not described before it", vmsd->name, f->name);
             g_test_fail();
         }

@@ -18,6 +18,9 @@ typedef struct PcMachine {
     Device *ioapic;
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
     bool hpet_enabled;                  /* -machine hpet= */
+    int acpi;                           /* -machine acpi=: PROPERTY_OFF, else there are tables and what they describe */
+    struct Piix4Pm *pm;                 /* NULL without ACPI */
+    struct Piix4PmBoard *pm_board;
 } PcMachine;
 
 extern const ObjectType pc_machine_type;

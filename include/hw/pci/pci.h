@@ -48,6 +48,7 @@ enum {
     PCI_COMMAND_SERR = 0x0100,
     PCI_COMMAND_INTX_DISABLE = 0x0400,
     PCI_STATUS_INTERRUPT = 0x0008,
+    PCI_STATUS_FAST_BACK = 0x0080,
     PCI_STATUS_DEVSEL_MEDIUM = 0x0200,
     PCI_HEADER_TYPE_MULTI_FUNCTION = 0x80,
     PCI_BAR_SPACE_IO = 0x01,
@@ -93,6 +94,7 @@ struct PciDevice {
     Device device;
     int32_t devfn;                 /* property "addr"; -1: first free slot */
     bool multifunction;
+    uint32_t acpi_index;           /* property: the number that the guest's name for it is made of; 0: none */
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t wmask[PCI_CONFIG_SIZE];   /* bits that the guest can write */
     uint8_t w1cmask[PCI_CONFIG_SIZE]; /* bits that a written 1 clears */
@@ -134,6 +136,12 @@ PciBus *pci_root_bus_new(Device *owner, const char *name, MemoryRegion *memory, 
 /* Once, by the interrupt router. nlines at most 16. */
 void pci_bus_set_irq_router(PciBus *bus, PciMapIrq *map, PciSetIrq *set, void *opaque, int nlines);
 int pci_bus_line_level(const PciBus *bus, int line);
+/* Who deals with devices that come and go while the machine runs; without one they do so at once. */
+typedef struct PciHotplugOps {
+    void (*plugged)(void *opaque, PciDevice *dev);
+    bool (*unplug_request)(void *opaque, PciDevice *dev, GError **error); /* device_unrealize() when the guest agrees */
+} PciHotplugOps;
+void pci_bus_set_hotplug(PciBus *bus, const PciHotplugOps *ops, void *opaque); /* NULL: nobody any more */
 /* Device at devfn, NULL if none. */
 PciDevice *pci_bus_find(PciBus *bus, int devfn);
 /* Configuration access as the host bridge does it (len 1, 2, 4; not beyond the space). Absent: all ones. */
