@@ -500,7 +500,7 @@ static int coroutine_fn file_truncate(BlockNode *node, uint64_t length, bool exa
     }
     if (prealloc == PREALLOC_MODE_METADATA ||
         (prealloc != PREALLOC_MODE_OFF && (s->is_device || length < (uint64_t)current))) {
-        error_set(error, "Unsupported preallocation mode '%s'", qapi_name_PreallocMode(prealloc));
+        error_set(error, "Unsupported preallocation mode: %s", qapi_name_PreallocMode(prealloc));
         return -ENOTSUP;
     }
     if (s->is_device) {
@@ -517,7 +517,7 @@ static int coroutine_fn file_truncate(BlockNode *node, uint64_t length, bool exa
     TruncateJob job = { s->fd, current, length, prealloc };
     int ret = file_pool_run(truncate_work, &job);
     if (ret < 0) {
-        error_set_errno(error, -ret, "Failed to resize file");
+        error_set_errno(error, -ret, "Could not resize file");
     }
     return ret;
 }
@@ -651,6 +651,11 @@ static int64_t file_allocated_size(BlockNode *node)
     return fstat(s->fd, &st) < 0 ? -errno : (int64_t)st.st_blocks * 512;
 }
 
+static int file_info(BlockNode *node, BlockDriverInfo *info)
+{
+    return 0; /* nothing that is not zero */
+}
+
 static char *file_filename(BlockNode *node)
 {
     return g_strdup(((FileState *)node->state)->filename);
@@ -683,7 +688,7 @@ static BlockStatsSpecific *file_stats(BlockNode *node)
     .write = file_write, .write_zeroes = file_write_zeroes, .discard = file_discard,               \
     .flush = file_flush, .truncate = file_truncate, .block_status = file_block_status,             \
     .length = file_length, .allocated_size = file_allocated_size, .filename = file_filename,       \
-    .image_info = file_image_info, .stats = file_stats
+    .info = file_info, .image_info = file_image_info, .stats = file_stats
 
 static const BlockDriver file_driver = {
     .name = "file",

@@ -48,6 +48,34 @@ int block_node_info(BlockNode *node, BlockDriverInfo *info)
     return node->driver->info ? node->driver->info(node, info) : -ENOTSUP;
 }
 
+/* "PROTOCOL:..." and not a path with a colon somewhere behind its first '/'. */
+static bool has_protocol(const char *name)
+{
+    size_t n = strcspn(name, ":/");
+    return name[n] == ':';
+}
+
+char *block_combine_filenames(const char *image, const char *name, GError **error)
+{
+    if (name[0] == '/' || has_protocol(name)) {
+        return g_strdup(name);
+    }
+    if (g_str_has_prefix(image, "json:")) {
+        error_set(error, "Cannot use relative paths with '%s': its folder is not known", image);
+        return NULL;
+    }
+    /* A protocol in front of the image's path stays there. */
+    const char *slash = strrchr(image, '/');
+    size_t protocol = has_protocol(image) ? strcspn(image, ":") + 1 : 0;
+    size_t keep = slash ? (size_t)(slash - image) + 1 : 0;
+    return g_strdup_printf("%.*s%s", (int)MAX(keep, protocol), image, name);
+}
+
+char *block_backing_filename(BlockNode *node, const char *name, GError **error)
+{
+    return block_combine_filenames(block_node_filename(node), name, error);
+}
+
 ImageInfoSpecific *block_node_info_specific(BlockNode *node)
 {
     return node->driver->image_info ? node->driver->image_info(node) : NULL;

@@ -212,7 +212,7 @@ static bool apply_options(BlockNode *node, const BlockdevOptions *o, unsigned fl
 
 static unsigned child_flags(const BlockNode *node, unsigned flags)
 {
-    unsigned f = flags & (BLOCK_OPEN_NO_IO | BLOCK_OPEN_CHECK);
+    unsigned f = flags & (BLOCK_OPEN_NO_IO | BLOCK_OPEN_CHECK | BLOCK_OPEN_NO_BACKING);
     f |= node->read_only ? 0 : BLOCK_OPEN_RDWR;
     f |= node->auto_read_only ? BLOCK_OPEN_AUTO_RDONLY : 0;
     f |= node->direct ? BLOCK_OPEN_DIRECT : 0;

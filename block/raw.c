@@ -191,6 +191,11 @@ static int64_t raw_length(BlockNode *node)
     return (uint64_t)length < s->offset ? -EIO : length - (int64_t)s->offset;
 }
 
+static int raw_info(BlockNode *node, BlockDriverInfo *info)
+{
+    return block_node_info(node->file->node, info);
+}
+
 static char *raw_filename(BlockNode *node)
 {
     const RawState *s = node->state;
@@ -252,6 +257,7 @@ static const BlockDriver raw_driver = {
     .block_status = raw_block_status,
     .length = raw_length,
     .filename = raw_filename,
+    .info = raw_info,
     .create_options = raw_create_options,
     .zero_init = raw_zero_init,
     .measure = raw_measure,

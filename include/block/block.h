@@ -137,6 +137,7 @@ enum {
     BLOCK_OPEN_NO_FLUSH = 1 << 5,    /* default of cache.no-flush is on */
     BLOCK_OPEN_UNMAP = 1 << 6,       /* default of discard is unmap */
     BLOCK_OPEN_CHECK = 1 << 7,       /* for a checker: open even if the image is damaged */
+    BLOCK_OPEN_NO_BACKING = 1 << 8,  /* this layer only: not what the image names as its backing */
 };
 
 /* Answer of block_status. */

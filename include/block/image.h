@@ -108,8 +108,15 @@ struct BlockDriverInfo {
     uint32_t subcluster_size;
     int64_t vm_state_offset; /* 0: none */
     bool dirty;
+    /* As the image says; NULL: none. They belong to the driver. */
+    const char *backing_file, *backing_format;
 };
 
+/* What `name`, the backing file that node's image names, means: relative names are relative to the image's folder; absolute
+ * ones and those with a protocol ("json:", "nbd:") stay. New string; NULL with an error. */
+char *block_backing_filename(BlockNode *node, const char *name, GError **error);
+/* The same for an image that need not exist. */
+char *block_combine_filenames(const char *image, const char *name, GError **error);
 /* -ENOTSUP: the driver has nothing to tell. Filters are asked for what is below. */
 int block_node_info(BlockNode *node, BlockDriverInfo *info);
 /* Driver's facts for ImageInfo; NULL: none. New value. */

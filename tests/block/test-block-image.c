@@ -125,7 +125,7 @@ static void test_truncate_with_preallocation(void)
     assert_file_byte(path, 4095, pattern(4095));
     assert_file_byte(path, 4096, 0);
     g_assert_false(front_truncate(front, 4096, true, PREALLOC_MODE_FULL, &error));
-    g_assert_cmpstr(error->message, ==, "Unsupported preallocation mode 'full'");
+    g_assert_cmpstr(error->message, ==, "Unsupported preallocation mode: full");
     g_clear_error(&error);
     front_unref(front);
 }
