@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The ISA devices that every PC has, and how they are wired. */
+#include "util/osdep.h"
+#include "hw/i386/pc-isa.h"
+#include "hw/misc/i8042.h"
+#include "hw/misc/pcspk.h"
+#include "hw/timer/i8254.h"
+#include "hw/timer/mc146818rtc.h"
+#include "system/serial-lines.h"
+#include "util/error.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+/* ---- CMOS ------------------------------------------------------------------------------------------------------ */
+
+static void cmos_set_le(Device *rtc, unsigned index, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        rtc_cmos_set(rtc, index + i, value >> (8 * i));
+    }
+}
+
+/* Sizes of memory as firmware has read them from there since the AT: 640 KiB, KiB above 1 MiB (twice), 64 KiB above
+ * 16 MiB and above 4 GiB. */
+static void pc_cmos_memory(PcMachine *pc, Device *rtc)
+{
+    uint64_t below = pc->ram_below_4g, above = pc->machine.ram_size - below;
+    uint64_t extended = below > MIB ? MIN((below - MIB) / 1024, 65535) : 0;
+
+    cmos_set_le(rtc, CMOS_BASE_MEMORY, 640, 2);
+    cmos_set_le(rtc, CMOS_EXTENDED_MEMORY, extended, 2);
+    cmos_set_le(rtc, CMOS_EXTENDED_MEMORY_2, extended, 2);
+    cmos_set_le(rtc, CMOS_MEMORY_ABOVE_16M, below > 16 * MIB ? MIN((below - 16 * MIB) >> 16, 65535) : 0, 2);
+    cmos_set_le(rtc, CMOS_MEMORY_ABOVE_4G, above >> 16, 3);
+}
+
+static void pc_init_cmos(PcMachine *pc, Device *rtc)
+{
+    pc_cmos_memory(pc, rtc);
+    rtc_cmos_set(rtc, CMOS_CPUS, pc->machine.smp.cpus - 1);
+    /* A coprocessor and a PS/2 mouse. Floppy drives add theirs. */
+    rtc_cmos_set(rtc, CMOS_EQUIPMENT, 0x06);
+}
+
+/* ---- small ports ------------------------------------------------------------------------------------------------- */
+
+static uint64_t read_nothing(void *opaque, hwaddr offset, unsigned size)
+{
+    return UINT64_MAX;
+}
+
+/* Port 80h takes codes of a power-on self test; F0h takes the coprocessor's error back (a 386 would have one). */
+static void write_nothing(void *opaque, hwaddr offset, uint64_t value, unsigned size)
+{
+}
+
+static const MemoryOps dummy_ops = {
+    .read = read_nothing,
+    .write = write_nothing,
+    .impl = { .min_size = 1, .max_size = 1 },
+};
+
+static void pc_map_dummy_ports(IsaBus *isa)
+{
+    memory_region_map(isa_bus_io(isa), 0x80, memory_region_new_io(NULL, &dummy_ops, NULL, "ioport80", 1));
+    memory_region_map(isa_bus_io(isa), 0xf0, memory_region_new_io(NULL, &dummy_ops, NULL, "ioportF0", 1));
+}
+
+/* ---- serial and parallel ports --------------------------------------------------------------------------------------- */
+
+static bool pc_init_lines(IsaBus *isa, GError **error)
+{
+    for (unsigned n = 0; n < SERIAL_LINES_MOST; n++) {
+        const char *chardev = serial_line(n);
+        Device *dev;
+
+        if (!chardev) {
+            continue;
+        }
+        dev = device_new(device_type_by_name("isa-serial"));
+        object_set_int(&dev->object, "index", n);
+        object_set_string(&dev->object, "chardev", chardev);
+        if (!device_realize(dev, (Bus *)isa, error)) {
+            object_unref(dev);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- all ---------------------------------------------------------------------------------------------------------- */
+
+/* A20 leads to the processor, which has no such gate since it can do without (the mask of the address line is not
+ * modelled): what counts is what the two ports read back. */
+static void pc_set_a20(void *opaque, int n, int level)
+{
+    ((PcMachine *)opaque)->a20 = level;
+}
+
+bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
+{
+    PitCommon *pit;
+    Device *port92;
+
+    pc->a20_line = irq_new(pc_set_a20, pc, 0);
+    pc->rtc = rtc_new(isa, pc->gsi[8], error);
+    if (!pc->rtc) {
+        return false;
+    }
+    pc_init_cmos(pc, pc->rtc);
+    object_add_alias(&pc->machine.object, "rtc-time", &pc->rtc->object, "date");
+    pit = pit_new(isa, pc->gsi[0], error);
+    if (!pit || !pcspk_new(isa, pit, error) || !pc_init_lines(isa, error) || !i8042_new(isa, pc->a20_line, error)) {
+        return false;
+    }
+    port92 = isa_create(isa, "port92", error);
+    if (!port92) {
+        return false;
+    }
+    device_connect_gpio_out(port92, "a20", 0, pc->a20_line);
+    pc_map_dummy_ports(isa);
+    return true;
+}
