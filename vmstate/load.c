@@ -111,24 +111,6 @@ static bool load_field(VmReader *r, const VmState *vmsd, const VmField *field, v
 
 /* ---- subsections ---- */
 
-/*
- * Looks whether a subsection of this description comes next. A mark byte may as well be the next field of an
- * enclosing description, so nothing is taken unless a name of ours follows: "ours/…".
- */
-static bool subsection_next(VmReader *r, const VmState *vmsd, char name[256])
-{
-    uint8_t head[2];
-    if (vm_peek_bytes(r, head, 2, 0) != 2 || head[0] != VM_SUBSECTION_MARK) {
-        return false;
-    }
-    size_t len = head[1], own = strlen(vmsd->name);
-    if (len <= own + 1 || vm_peek_bytes(r, name, len, 2) != len) {
-        return false;
-    }
-    name[len] = '\0';
-    return memcmp(name, vmsd->name, own) == 0 && name[own] == '/';
-}
-
 static const VmState *find_subsection(const VmState *vmsd, const char *name)
 {
     for (const VmState *const *p = vmsd->subsections; p && *p; p++) {
@@ -137,6 +119,25 @@ static const VmState *find_subsection(const VmState *vmsd, const char *name)
         }
     }
     return NULL;
+}
+
+/*
+ * Looks whether a subsection of this description comes next. A mark byte may as well be the next field of an
+ * enclosing description, so nothing is taken unless a name of ours follows: "ours/…", or one in our table (stock has
+ * "pckbd_outport").
+ */
+static bool subsection_next(VmReader *r, const VmState *vmsd, char name[256])
+{
+    uint8_t head[2];
+    if (vm_peek_bytes(r, head, 2, 0) != 2 || head[0] != VM_SUBSECTION_MARK) {
+        return false;
+    }
+    size_t len = head[1], own = strlen(vmsd->name);
+    if (vm_peek_bytes(r, name, len, 2) != len) {
+        return false;
+    }
+    name[len] = '\0';
+    return (len > own + 1 && memcmp(name, vmsd->name, own) == 0 && name[own] == '/') || find_subsection(vmsd, name);
 }
 
 static bool load_subsections(VmReader *r, const VmState *vmsd, void *opaque, GError **error)

@@ -8,7 +8,8 @@
 #include "hw/isa/isa.h"
 #include "util/error.h"
 
-#define PATIENCE_MS 100 /* for a peer that does not read; afterwards it gets nothing until it does */
+#define PATIENCE_MS \
+    100 /* for a peer that does not read; afterwards it gets nothing until it does */
 
 typedef struct Debugcon {
     IsaDevice isa;

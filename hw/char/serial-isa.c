@@ -38,7 +38,8 @@ static bool serial_isa_realize(Device *dev, GError **error)
     s->iobase = s->iobase == UINT32_MAX ? places[s->index].iobase : s->iobase;
     s->irq = s->irq == UINT32_MAX ? places[s->index].irq : s->irq;
     if (s->irq >= ISA_NUM_IRQS || s->iobase > 0x10000 - SERIAL_PORTS) {
-        return error_set(error, "isa-serial: there is no port 0x%x or no IRQ %u", s->iobase, s->irq);
+        return error_set(error, "isa-serial: there is no port 0x%x or no IRQ %u", s->iobase,
+                         s->irq);
     }
     next_index = s->index + 1;
     s->state.irq = isa_bus_irq(isa_device_bus(dev), s->irq);

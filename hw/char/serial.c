@@ -20,7 +20,16 @@ TRACE_EVENT(serial_write);
 TRACE_EVENT(serial_update_parameters);
 
 /* Registers; the first two are the divisor latch while LCR_DLAB is set. */
-enum { REG_DATA = 0, REG_IER = 1, REG_IIR_FCR = 2, REG_LCR = 3, REG_MCR = 4, REG_LSR = 5, REG_MSR = 6, REG_SCR = 7 };
+enum {
+    REG_DATA = 0,
+    REG_IER = 1,
+    REG_IIR_FCR = 2,
+    REG_LCR = 3,
+    REG_MCR = 4,
+    REG_LSR = 5,
+    REG_MSR = 6,
+    REG_SCR = 7
+};
 
 /* Interrupt enable */
 #define IER_RECEIVE 0x01
@@ -148,7 +157,8 @@ static void serial_update_irq(Serial *s)
 /* Start, data, parity and stop bits at the rate of the divisor. */
 static int64_t serial_character_ns(const Serial *s)
 {
-    int bits = 1 + 5 + (s->lcr & LCR_WORD) + (s->lcr & LCR_PARITY ? 1 : 0) + (s->lcr & LCR_STOP ? 2 : 1);
+    int bits =
+        1 + 5 + (s->lcr & LCR_WORD) + (s->lcr & LCR_PARITY ? 1 : 0) + (s->lcr & LCR_STOP ? 2 : 1);
     int64_t rate = s->divider ? s->baudbase / s->divider : 0;
 
     return bits * NS_PER_SEC / MAX(rate, 1);
@@ -245,7 +255,8 @@ static void serial_chardev_event(void *opaque, ChardevEvent event)
     }
 }
 
-static const ChardevHandlers serial_handlers = { serial_can_read, serial_chardev_read, serial_chardev_event };
+static const ChardevHandlers serial_handlers = { serial_can_read, serial_chardev_read,
+                                                 serial_chardev_event };
 
 /* ---- transmitter --------------------------------------------------------------------------------------------------- */
 
@@ -329,8 +340,9 @@ static void serial_write_data(Serial *s, uint8_t c)
 static void serial_update_parameters(Serial *s)
 {
     trace(serial_update_parameters, "baudrate=%u parity='%c' data_bits=%d stop_bits=%d",
-          s->divider ? s->baudbase / s->divider : 0, s->lcr & LCR_PARITY ? (s->lcr & 0x10 ? 'E' : 'O') : 'N',
-          5 + (s->lcr & LCR_WORD), s->lcr & LCR_STOP ? 2 : 1);
+          s->divider ? s->baudbase / s->divider : 0,
+          s->lcr & LCR_PARITY ? (s->lcr & 0x10 ? 'E' : 'O') : 'N', 5 + (s->lcr & LCR_WORD),
+          s->lcr & LCR_STOP ? 2 : 1);
 }
 
 static void serial_write_ier(Serial *s, uint8_t value)
@@ -388,8 +400,8 @@ static uint8_t serial_modem_lines(const Serial *s)
     if (!(s->mcr & MCR_LOOP)) {
         return MSR_DCD | MSR_DSR | MSR_CTS;
     }
-    return (s->mcr & MCR_DTR ? MSR_DSR : 0) | (s->mcr & MCR_RTS ? MSR_CTS : 0) | (s->mcr & MCR_OUT1 ? MSR_RI : 0) |
-           (s->mcr & MCR_OUT2 ? MSR_DCD : 0);
+    return (s->mcr & MCR_DTR ? MSR_DSR : 0) | (s->mcr & MCR_RTS ? MSR_CTS : 0) |
+           (s->mcr & MCR_OUT1 ? MSR_RI : 0) | (s->mcr & MCR_OUT2 ? MSR_DCD : 0);
 }
 
 static void serial_write_mcr(Serial *s, uint8_t value)
@@ -416,7 +428,8 @@ static void serial_write(void *opaque, hwaddr addr, uint64_t value, unsigned siz
 
     trace(serial_write, "write addr 0x%02x val 0x%02x", (unsigned)addr, (unsigned)value);
     if ((s->lcr & LCR_DLAB) && addr <= REG_IER) {
-        s->divider = addr == REG_DATA ? (s->divider & 0xff00) | value : (s->divider & 0xff) | value << 8;
+        s->divider =
+            addr == REG_DATA ? (s->divider & 0xff00) | value : (s->divider & 0xff) | value << 8;
         serial_update_parameters(s);
         return;
     }
@@ -660,21 +673,30 @@ static bool is_retry(const void *opaque, int64_t value)
     return value >= 0 && value <= 4; /* stock counts how often it has tried */
 }
 
-#define SERIAL_CHECKED(member, kind_, check)                                                                  \
-    { .name = #member, .offset = offsetof(Serial, member), .size = 4, .kind = &vm_kind_##kind_, .valid = (check) }
-#define SERIAL_SUBSECTION(ident, wire, test, ...)                                                             \
-    static const VmState vmstate_##ident = { .name = "serial/" wire, .version = 1, .minimum_version = 1,      \
-                                             .needed = (test),                                                \
+#define SERIAL_CHECKED(member, kind_, check)                                                      \
+    {                                                                                             \
+        .name = #member, .offset = offsetof(Serial, member), .size = 4, .kind = &vm_kind_##kind_, \
+        .valid = (check)                                                                          \
+    }
+#define SERIAL_SUBSECTION(ident, wire, test, ...)                    \
+    static const VmState vmstate_##ident = { .name = "serial/" wire, \
+                                             .version = 1,           \
+                                             .minimum_version = 1,   \
+                                             .needed = (test),       \
                                              .fields = (const VmField[]){ __VA_ARGS__, VM_END } }
 
-SERIAL_SUBSECTION(thr_ipending, "thr_ipending", thr_ipending_needed, SERIAL_CHECKED(thr_ipending, i32, is_bool));
-SERIAL_SUBSECTION(tsr, "tsr", tsr_needed, SERIAL_CHECKED(tsr_retry, u32, is_retry), VM_U8(Serial, thr),
-                  VM_U8(Serial, tsr));
+SERIAL_SUBSECTION(thr_ipending, "thr_ipending", thr_ipending_needed,
+                  SERIAL_CHECKED(thr_ipending, i32, is_bool));
+SERIAL_SUBSECTION(tsr, "tsr", tsr_needed, SERIAL_CHECKED(tsr_retry, u32, is_retry),
+                  VM_U8(Serial, thr), VM_U8(Serial, tsr));
 SERIAL_SUBSECTION(recv_fifo, "recv_fifo", recv_fifo_needed, VM_BYTES(Serial, recv_fifo.data),
-                  SERIAL_CHECKED(recv_fifo.head, u32, is_index), SERIAL_CHECKED(recv_fifo.num, u32, is_count));
+                  SERIAL_CHECKED(recv_fifo.head, u32, is_index),
+                  SERIAL_CHECKED(recv_fifo.num, u32, is_count));
 SERIAL_SUBSECTION(xmit_fifo, "xmit_fifo", xmit_fifo_needed, VM_BYTES(Serial, xmit_fifo.data),
-                  SERIAL_CHECKED(xmit_fifo.head, u32, is_index), SERIAL_CHECKED(xmit_fifo.num, u32, is_count));
-SERIAL_SUBSECTION(timeout_timer, "fifo_timeout_timer", timeout_timer_needed, VM_TIMER(Serial, fifo_timeout_timer));
+                  SERIAL_CHECKED(xmit_fifo.head, u32, is_index),
+                  SERIAL_CHECKED(xmit_fifo.num, u32, is_count));
+SERIAL_SUBSECTION(timeout_timer, "fifo_timeout_timer", timeout_timer_needed,
+                  VM_TIMER(Serial, fifo_timeout_timer));
 SERIAL_SUBSECTION(timeout_ipending, "timeout_ipending", timeout_ipending_needed,
                   SERIAL_CHECKED(timeout_ipending, i32, is_bool));
 

@@ -16,11 +16,13 @@ static bool parse_chardev(Object *obj, const Property *prop, const char *text, G
     }
     chr = chardev_find(text);
     if (!chr) {
-        return error_set(error, "Property '%s.%s' can't find value '%s'", obj->type->name, prop->name, text);
+        return error_set(error, "Property '%s.%s' can't find value '%s'", obj->type->name,
+                         prop->name, text);
     }
     chardev_fe_detach(fe);
     return chardev_fe_attach(fe, chr, NULL) ||
-           error_set(error, "Property '%s.%s' can't take value '%s', it's in use", obj->type->name, prop->name, text);
+           error_set(error, "Property '%s.%s' can't take value '%s', it's in use", obj->type->name,
+                     prop->name, text);
 }
 
 static json_object *get_chardev(Object *obj, const Property *prop, GError **error)

@@ -2,6 +2,7 @@
 /* The ISA devices that every PC has, and how they are wired. */
 #include "util/osdep.h"
 #include "hw/i386/pc-isa.h"
+#include "hw/char/serial.h"
 #include "hw/misc/i8042.h"
 #include "hw/misc/pcspk.h"
 #include "hw/timer/i8254.h"
@@ -10,6 +11,7 @@
 #include "util/error.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define PC_SERIAL_PORTS 4
 
 /* ---- CMOS ------------------------------------------------------------------------------------------------------ */
 
@@ -30,7 +32,8 @@ static void pc_cmos_memory(PcMachine *pc, Device *rtc)
     cmos_set_le(rtc, CMOS_BASE_MEMORY, 640, 2);
     cmos_set_le(rtc, CMOS_EXTENDED_MEMORY, extended, 2);
     cmos_set_le(rtc, CMOS_EXTENDED_MEMORY_2, extended, 2);
-    cmos_set_le(rtc, CMOS_MEMORY_ABOVE_16M, below > 16 * MIB ? MIN((below - 16 * MIB) >> 16, 65535) : 0, 2);
+    cmos_set_le(rtc, CMOS_MEMORY_ABOVE_16M,
+                below > 16 * MIB ? MIN((below - 16 * MIB) >> 16, 65535) : 0, 2);
     cmos_set_le(rtc, CMOS_MEMORY_ABOVE_4G, above >> 16, 3);
 }
 
@@ -62,16 +65,21 @@ static const MemoryOps dummy_ops = {
 
 static void pc_map_dummy_ports(IsaBus *isa)
 {
-    memory_region_map(isa_bus_io(isa), 0x80, memory_region_new_io(NULL, &dummy_ops, NULL, "ioport80", 1));
-    memory_region_map(isa_bus_io(isa), 0xf0, memory_region_new_io(NULL, &dummy_ops, NULL, "ioportF0", 1));
+    memory_region_map(isa_bus_io(isa), 0x80,
+                      memory_region_new_io(NULL, &dummy_ops, NULL, "ioport80", 1));
+    memory_region_map(isa_bus_io(isa), 0xf0,
+                      memory_region_new_io(NULL, &dummy_ops, NULL, "ioportF0", 1));
 }
 
 /* ---- serial and parallel ports --------------------------------------------------------------------------------------- */
 
 static bool pc_init_lines(IsaBus *isa, GError **error)
 {
-    for (unsigned n = 0; n < SERIAL_LINES_MOST; n++) {
-        const char *chardev = serial_line(n);
+    if (!line_check_count(LINE_SERIAL, PC_SERIAL_PORTS, error)) {
+        return false;
+    }
+    for (unsigned n = 0; n < PC_SERIAL_PORTS; n++) {
+        const char *chardev = line_chardev(LINE_SERIAL, n);
         Device *dev;
 
         if (!chardev) {
@@ -110,7 +118,8 @@ bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
     pc_init_cmos(pc, pc->rtc);
     object_add_alias(&pc->machine.object, "rtc-time", &pc->rtc->object, "date");
     pit = pit_new(isa, pc->gsi[0], error);
-    if (!pit || !pcspk_new(isa, pit, error) || !pc_init_lines(isa, error) || !i8042_new(isa, pc->a20_line, error)) {
+    if (!pit || !pcspk_new(isa, pit, error) || !pc_init_lines(isa, error) ||
+        !i8042_new(isa, pc->a20_line, error)) {
         return false;
     }
     port92 = isa_create(isa, "port92", error);

@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "hw/i386/pc.h"
+#include "hw/i386/pc-isa.h"
 #include "pc-fw.h"
 #include "hw/intc/i8259.h"
 #include "hw/intc/ioapic.h"
@@ -99,7 +100,8 @@ static bool pc_load_firmware(PcMachine *pc, GError **error)
 
 /* ---- interrupts ---------------------------------------------------------------------------------------------- */
 
-/* A global system interrupt reaches the I/O APIC, and the 8259 pair if it is an ISA line. */
+/* A global system interrupt reaches the I/O APIC, and the 8259 pair if it is an ISA line. The timer, whose line the
+ * 8259's cascade would share, comes to pin 2 of the I/O APIC (as the MADT says). */
 static void pc_set_gsi(void *opaque, int n, int level)
 {
     PcMachine *pc = opaque;
@@ -107,7 +109,7 @@ static void pc_set_gsi(void *opaque, int n, int level)
     if (n < ISA_NUM_IRQS) {
         irq_set(pc->pic_inputs[n], level);
     }
-    irq_set(device_get_gpio_in(pc->ioapic, NULL, n), level);
+    irq_set(device_get_gpio_in(pc->ioapic, NULL, n == 0 ? 2 : n), level);
 }
 
 static bool pc_init_interrupts(PcMachine *pc, IsaBus *isa, GError **error)
@@ -138,7 +140,7 @@ bool pc_i440fx_init(Machine *machine, GError **error)
         return false;
     }
     isa = piix3_new(pc->pci, pc->gsi, error);
-    if (!isa || !pc_init_interrupts(pc, isa, error)) {
+    if (!isa || !pc_init_interrupts(pc, isa, error) || !pc_isa_init(pc, isa, error)) {
         return false;
     }
     if (machine->usb && !pci_create(pc->pci, USB_CONTROLLER_DEVFN, false, "piix3-usb-uhci", error)) {
@@ -155,6 +157,7 @@ static void pc_finalize(Object *obj)
         irq_free(pc->gsi[n]);
     }
     pc_pm_cleanup(pc);
+    irq_free(pc->a20_line);
 }
 
 static const Property pc_properties[] = {

@@ -30,7 +30,7 @@ TRACE_EVENT(pckbd_kbd_write_data);
 /* Commands at port 64h. Those with an argument wait for it in write_cmd. */
 enum {
     CMD_READ_MODE = 0x20,
-    CMD_WRITE_MODE = 0x60,   /* + mode */
+    CMD_WRITE_MODE = 0x60, /* + mode */
     CMD_DISABLE_MOUSE = 0xa7,
     CMD_ENABLE_MOUSE = 0xa8,
     CMD_TEST_MOUSE = 0xa9,
@@ -43,7 +43,7 @@ enum {
     CMD_WRITE_OUTPORT = 0xd1, /* + outputs */
     CMD_WRITE_KBD_OUT = 0xd2, /* + a byte, as if from the keyboard */
     CMD_WRITE_MOUSE_OUT = 0xd3,
-    CMD_WRITE_MOUSE = 0xd4,   /* + a byte to the mouse */
+    CMD_WRITE_MOUSE = 0xd4, /* + a byte to the mouse */
     CMD_A20_OFF = 0xdd,
     CMD_A20_ON = 0xdf,
     CMD_PULSE = 0xf0, /* … 0xff: outputs whose bit is clear */
@@ -129,9 +129,11 @@ static void i8042_fill(I8042Core *s)
         return;
     }
     if (s->pending & (PENDING_CONTROLLER_KBD | PENDING_CONTROLLER_MOUSE)) {
-        s->status |= STATUS_OUT_FULL | (s->pending & PENDING_CONTROLLER_MOUSE ? STATUS_MOUSE_FULL : 0);
+        s->status |=
+            STATUS_OUT_FULL | (s->pending & PENDING_CONTROLLER_MOUSE ? STATUS_MOUSE_FULL : 0);
         s->obsrc = SOURCE_CONTROLLER;
-    } else if ((s->pending & PENDING_KBD) && !(s->mode & MODE_DISABLE_KBD) && !timer_pending(&s->throttle_timer)) {
+    } else if ((s->pending & PENDING_KBD) && !(s->mode & MODE_DISABLE_KBD) &&
+               !timer_pending(&s->throttle_timer)) {
         s->status |= STATUS_OUT_FULL;
         s->obsrc = SOURCE_KBD;
     } else if ((s->pending & PENDING_MOUSE) && !(s->mode & MODE_DISABLE_MOUSE)) {
@@ -372,11 +374,13 @@ static bool i8042_realize(Device *dev, GError **error)
     device_init_gpio_out(dev, "a20", &s->a20, 1);
     s->irqs[0] = isa_bus_irq(bus, s->kbd_irq);
     s->irqs[1] = isa_bus_irq(bus, s->mouse_irq);
-    s->kbd = ps2_new("ps2-kbd", &dev->object, "ps2kbd", device_get_gpio_in(dev, "ps2-kbd-input-irq", 0), error);
+    s->kbd = ps2_new("ps2-kbd", &dev->object, "ps2kbd",
+                     device_get_gpio_in(dev, "ps2-kbd-input-irq", 0), error);
     if (!s->kbd) {
         return false;
     }
-    s->mouse = ps2_new("ps2-mouse", &dev->object, "ps2mouse", device_get_gpio_in(dev, "ps2-mouse-input-irq", 0), error);
+    s->mouse = ps2_new("ps2-mouse", &dev->object, "ps2mouse",
+                       device_get_gpio_in(dev, "ps2-mouse-input-irq", 0), error);
     if (!s->mouse) {
         device_unrealize(s->kbd);
         return false;
@@ -420,8 +424,8 @@ Device *i8042_mouse(Device *i8042)
 }
 
 /*
- * Migration notes. The devices' sections come first and drive their lines into `pending`, which our own section then
- * replaces. Who holds the output buffer is in a subsection since 6.0; without it (extended-state=off, or from an older
+ * Migration notes. What the devices' lines have done is in `pending`, what ours have done is in the interrupt
+ * controllers' sections; no line is driven on load. Who holds the output buffer is in a subsection since 6.0; without it (extended-state=off, or from an older
  * machine) it follows from the status. The output port is sent when it is not as after reset.
  */
 static uint8_t i8042_plain_outport(const I8042Core *s)
@@ -464,7 +468,9 @@ static bool i8042_post_load(void *opaque, int version, GError **error)
     if (!s->extended_state_loaded) {
         s->pending |= (s->pending_tmp & PENDING_KBD_OLD ? PENDING_KBD : 0) |
                       (s->pending_tmp & PENDING_MOUSE_OLD ? PENDING_MOUSE : 0);
-        s->obsrc = s->status & STATUS_MOUSE_FULL ? SOURCE_MOUSE : s->status & STATUS_OUT_FULL ? SOURCE_KBD : 0;
+        s->obsrc = s->status & STATUS_MOUSE_FULL ? SOURCE_MOUSE
+                   : s->status & STATUS_OUT_FULL ? SOURCE_KBD
+                                                 : 0;
     }
     if (s->migration_flags & MIGRATED_THROTTLED) {
         timer_mod(&s->throttle_timer, clock_get_ns(CLOCK_VIRTUAL) + THROTTLE_NS);
@@ -514,8 +520,11 @@ static bool is_flags(const void *opaque, int64_t value)
     return value <= MIGRATED_THROTTLED;
 }
 
-#define CORE_CHECKED(member, k, n, check)                                                                     \
-    { .name = #member, .offset = offsetof(I8042Core, member), .size = (n), .kind = &vm_kind_##k, .valid = (check) }
+#define CORE_CHECKED(member, k, n, check)                                                          \
+    {                                                                                              \
+        .name = #member, .offset = offsetof(I8042Core, member), .size = (n), .kind = &vm_kind_##k, \
+        .valid = (check)                                                                           \
+    }
 
 static const VmState vmstate_outport = {
     .name = "pckbd_outport",

@@ -15,7 +15,8 @@
 typedef struct Pcspk {
     IsaDevice isa;
     uint8_t data_on;
-    uint8_t dummy_refresh_clock; /* toggles with each read: guests count its changes, they do not time them */
+    uint8_t
+        dummy_refresh_clock; /* toggles with each read: guests count its changes, they do not time them */
 
     uint32_t iobase;
     bool migrate;
@@ -100,8 +101,11 @@ static bool pcspk_needed(const void *opaque)
     return ((const Pcspk *)opaque)->migrate;
 }
 
-#define PCSPK_BIT(member) \
-    { .name = #member, .offset = offsetof(Pcspk, member), .size = 1, .kind = &vm_kind_u8, .valid = is_bool }
+#define PCSPK_BIT(member)                                                                   \
+    {                                                                                       \
+        .name = #member, .offset = offsetof(Pcspk, member), .size = 1, .kind = &vm_kind_u8, \
+        .valid = is_bool                                                                    \
+    }
 
 static const VmState vmstate_pcspk = {
     .name = "pcspk",

@@ -82,7 +82,8 @@ static void kbd_defaults(Ps2Kbd *s, bool enabled)
 static void kbd_code_set(Ps2Kbd *s, uint8_t value)
 {
     if (value == 0) {
-        const uint8_t reply[] = { PS2_ACK, s->translate ? ps2_translate(s->scancode_set) : s->scancode_set };
+        const uint8_t reply[] = { PS2_ACK,
+                                  s->translate ? ps2_translate(s->scancode_set) : s->scancode_set };
 
         kbd_reply(s, reply, sizeof(reply));
     } else if (value <= 3) {
@@ -206,8 +207,7 @@ static bool kbd_post_load(void *opaque, int version, GError **error)
     if (q->cwptr >= 0 && (!q->count || ((q->cwptr - q->rptr) & (PS2_RING - 1)) > q->count)) {
         return error_set(error, "the queue of replies makes no sense");
     }
-    irq_set(s->ps2.output, q->count != 0);
-    return true;
+    return true; /* what the line has done is in the controller's section */
 }
 
 static bool reply_needed(const void *opaque)
@@ -240,8 +240,11 @@ static bool is_leds(const void *opaque, int64_t value)
     return value >= 0 && value <= 7;
 }
 
-#define KBD_I32(wire, member, check)                                                                  \
-    { .name = (wire), .offset = offsetof(Ps2Kbd, member), .size = 4, .kind = &vm_kind_i32, .valid = (check) }
+#define KBD_I32(wire, member, check)                                                         \
+    {                                                                                        \
+        .name = (wire), .offset = offsetof(Ps2Kbd, member), .size = 4, .kind = &vm_kind_i32, \
+        .valid = (check)                                                                     \
+    }
 
 static const VmState vmstate_ledstate = {
     .name = "ps2kbd/ledstate",
@@ -254,7 +257,8 @@ static const VmState vmstate_ledstate = {
 static const VmState vmstate_reply = {
     .name = "ps2kbd/command_reply_queue",
     .needed = reply_needed,
-    .fields = (const VmField[]){ KBD_I32("parent_obj.queue.cwptr", ps2.queue.cwptr, is_index), VM_END },
+    .fields =
+        (const VmField[]){ KBD_I32("parent_obj.queue.cwptr", ps2.queue.cwptr, is_index), VM_END },
 };
 
 static const VmState vmstate_kbd = {

@@ -43,7 +43,8 @@ enum { DETECT_NOTHING, DETECT_200, DETECT_200_100, DETECT_200_200 };
 /* Detection, then packets of three or four bytes. */
 typedef struct Ps2Mouse {
     Ps2 ps2;
-    uint8_t mouse_status, mouse_resolution, mouse_sample_rate, mouse_wrap, mouse_type, mouse_detect_state;
+    uint8_t mouse_status, mouse_resolution, mouse_sample_rate, mouse_wrap, mouse_type,
+        mouse_detect_state;
     int32_t mouse_dx, mouse_dy, mouse_dz; /* not reported yet; dy upwards */
     uint8_t mouse_buttons;
     uint8_t sent_buttons; /* in the last packet */
@@ -85,7 +86,8 @@ static void mouse_stream(Ps2Mouse *s)
             return;
         }
         ps2_put_input(&s->ps2, packet, mouse_make_packet(s, packet));
-        trace(ps2_mouse_send_packet, "status 0x%02x dx %d dy %d", packet[0], (int8_t)packet[1], (int8_t)packet[2]);
+        trace(ps2_mouse_send_packet, "status 0x%02x dx %d dy %d", packet[0], (int8_t)packet[1],
+              (int8_t)packet[2]);
         changed = false;
     }
 }
@@ -129,7 +131,9 @@ static void mouse_detect(Ps2Mouse *s, uint8_t rate)
 {
     switch (s->mouse_detect_state) {
     case DETECT_200:
-        s->mouse_detect_state = rate == 100 ? DETECT_200_100 : rate == 200 ? DETECT_200_200 : DETECT_NOTHING;
+        s->mouse_detect_state = rate == 100   ? DETECT_200_100
+                                : rate == 200 ? DETECT_200_200
+                                              : DETECT_NOTHING;
         break;
     case DETECT_200_100:
     case DETECT_200_200:
@@ -146,9 +150,11 @@ static void mouse_detect(Ps2Mouse *s, uint8_t rate)
 
 static void mouse_send_status(Ps2Mouse *s)
 {
-    uint8_t buttons = (s->mouse_buttons & PS2_BUTTON_LEFT ? 4 : 0) | (s->mouse_buttons & PS2_BUTTON_MIDDLE ? 2 : 0) |
+    uint8_t buttons = (s->mouse_buttons & PS2_BUTTON_LEFT ? 4 : 0) |
+                      (s->mouse_buttons & PS2_BUTTON_MIDDLE ? 2 : 0) |
                       (s->mouse_buttons & PS2_BUTTON_RIGHT ? 1 : 0);
-    const uint8_t reply[] = { PS2_ACK, s->mouse_status | buttons, s->mouse_resolution, s->mouse_sample_rate };
+    const uint8_t reply[] = { PS2_ACK, s->mouse_status | buttons, s->mouse_resolution,
+                              s->mouse_sample_rate };
 
     ps2_put_reply(&s->ps2, reply, sizeof(reply));
 }
@@ -252,7 +258,8 @@ static void mouse_drained(Ps2 *ps2)
 {
     Ps2Mouse *s = (Ps2Mouse *)ps2;
 
-    if ((s->mouse_status & (STATUS_ENABLED | STATUS_REMOTE)) == STATUS_ENABLED && ps2->write_cmd == PS2_NO_COMMAND) {
+    if ((s->mouse_status & (STATUS_ENABLED | STATUS_REMOTE)) == STATUS_ENABLED &&
+        ps2->write_cmd == PS2_NO_COMMAND) {
         mouse_stream(s);
     }
 }
@@ -293,8 +300,7 @@ static bool mouse_post_load(void *opaque, int version, GError **error)
     if (s->sent_buttons == 0xff) {
         s->sent_buttons = s->mouse_buttons;
     }
-    irq_set(s->ps2.output, s->ps2.queue.count != 0);
-    return true;
+    return true; /* what the line has done is in the controller's section */
 }
 
 static bool unsent_needed(const void *opaque)
@@ -324,8 +330,11 @@ static bool is_motion(const void *opaque, int64_t value)
     return value >= -0x1000000 && value <= 0x1000000;
 }
 
-#define MOUSE_CHECKED(member, k, n, check)                                                                \
-    { .name = #member, .offset = offsetof(Ps2Mouse, member), .size = (n), .kind = &vm_kind_##k, .valid = (check) }
+#define MOUSE_CHECKED(member, k, n, check)                                                        \
+    {                                                                                             \
+        .name = #member, .offset = offsetof(Ps2Mouse, member), .size = (n), .kind = &vm_kind_##k, \
+        .valid = (check)                                                                          \
+    }
 
 static const VmState vmstate_unsent = {
     .name = "ps2mouse/sent_buttons",

@@ -148,11 +148,15 @@ static bool ps2_post_load(void *opaque, int version, GError **error)
 {
     Ps2Queue *q = &((Ps2 *)opaque)->queue;
 
-    return ((q->rptr + q->count) & RING_MASK) == q->wptr || error_set(error, "the queue makes no sense");
+    return ((q->rptr + q->count) & RING_MASK) == q->wptr ||
+           error_set(error, "the queue makes no sense");
 }
 
-#define PS2_I32(member, check)                                                                      \
-    { .name = #member, .offset = offsetof(Ps2, member), .size = 4, .kind = &vm_kind_i32, .valid = (check) }
+#define PS2_I32(member, check)                                                             \
+    {                                                                                      \
+        .name = #member, .offset = offsetof(Ps2, member), .size = 4, .kind = &vm_kind_i32, \
+        .valid = (check)                                                                   \
+    }
 
 const VmState ps2_vmstate = {
     .name = "PS2 Common State",

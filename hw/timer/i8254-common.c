@@ -26,9 +26,11 @@ void pit_reset_channels(PitCommon *pit, int64_t now)
         PitChannel *c = &pit->channels[n];
         uint32_t irq_disabled = c->irq_disabled;
 
-        *c = (PitChannel){
-            .count = 0x10000, .mode = 3, .gate = n != 2, .count_load_time = now, .irq_disabled = irq_disabled
-        };
+        *c = (PitChannel){ .count = 0x10000,
+                           .mode = 3,
+                           .gate = n != 2,
+                           .count_load_time = now,
+                           .irq_disabled = irq_disabled };
     }
 }
 
@@ -39,7 +41,8 @@ bool pit_check_channels(const PitCommon *pit, GError **error)
 
         if (c->count < 1 || c->count > 0x10000 || c->mode > 5 || c->read_state > PIT_ACCESS_WORD1 ||
             c->write_state > PIT_ACCESS_WORD1 || c->count_latched > PIT_ACCESS_WORD1 ||
-            c->rw_mode > PIT_ACCESS_WORD0 || c->count_load_time < 0 || c->next_transition_time < -1) {
+            c->rw_mode > PIT_ACCESS_WORD0 || c->count_load_time < 0 ||
+            c->next_transition_time < -1) {
             return error_set(error, "i8254: the state of channel %u makes no sense", n);
         }
     }

@@ -205,7 +205,8 @@ static void pit_load(Pit *s, unsigned n, unsigned value)
     PitChannel *c = &s->common.channels[n];
 
     if (c->bcd) {
-        value = (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 + (value & 15);
+        value =
+            (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 + (value & 15);
         value %= 10000;
     }
     c->count = value ? value : pit_modulus(c);
@@ -418,6 +419,8 @@ static void pit_reset(Device *dev)
         s->paused_ticks[n] = -1;
     }
     pit_update_irq(s, now);
+    irq_lower(
+        s->irq); /* the interrupt controller is reset, too, and shall see no edge before the first change */
 }
 
 static bool pit_realize(Device *dev, GError **error)

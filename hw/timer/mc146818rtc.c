@@ -14,6 +14,7 @@
 #include "util/osdep.h"
 #include "hw/timer/mc146818rtc.h"
 #include "qapi/commands-rtc.h"
+#include "qapi/dispatch.h"
 #include "qapi/events-rtc.h"
 #include "rtc-base.h"
 #include "rtc-date.h"
@@ -25,7 +26,7 @@ TRACE_EVENT(rtc_ioport_write);
 TRACE_EVENT(rtc_irq);
 
 #define RTC_PORTS 2
-#define RTC_OSCILLATOR 32768 /* Hz */
+#define RTC_OSCILLATOR 32768         /* Hz */
 #define RTC_UIP_NS (244 * NS_PER_US) /* the update-in-progress bit leads the update by t_BUC */
 /* After the divider is let go the first update comes half a second later. */
 #define RTC_DIVIDER_PHASE_NS (NS_PER_SEC / 2)
@@ -64,15 +65,15 @@ typedef struct Rtc {
     IsaDevice isa;
     uint8_t cmos_data[128];
     uint8_t cmos_index;
-    uint64_t base_rtc;          /* seconds since 1970 */
-    uint64_t last_update;       /* ns of rtc_clock() */
-    int64_t offset;             /* ns */
+    uint64_t base_rtc;    /* seconds since 1970 */
+    uint64_t last_update; /* ns of rtc_clock() */
+    int64_t offset;       /* ns */
     Timer periodic_timer;
     int64_t next_periodic_time; /* ns of rtc_clock() */
     uint32_t irq_coalesced;     /* ticks that the guest has not seen (lost_tick_policy=slew) */
     uint32_t period;            /* cycles of the oscillator, 0: none */
     Timer update_timer;
-    uint64_t next_alarm_time;   /* ns of rtc_clock() */
+    uint64_t next_alarm_time; /* ns of rtc_clock() */
 
     int32_t base_year;
     uint16_t iobase;
@@ -477,6 +478,8 @@ static json_object *rtc_get_date(Object *obj, const char *name, void *opaque, GE
     return date;
 }
 
+QMP_REGISTER(rtc)
+
 bool qmp_rtc_reset_reinjection(GError **error)
 {
     if (the_rtc) {
@@ -557,28 +560,25 @@ Device *rtc_new(IsaBus *bus, Irq *irq, GError **error)
 /*
  * Migration notes. base_rtc, last_update and offset are the time; last_update and the timers are times of the clock that
  * -rtc names, so with clock=host the guest sees the wall clock of the machine it arrives on, downtime included, and with
- * clock=vm a time that stood still meanwhile. Flags are in cmos_data, the line's level follows from them and is in the
- * interrupt controller's section. Timers that are due expire when the machine runs.
+ * clock=vm a time that stood still meanwhile. The time
+ * registers in cmos_data are sent as they were when somebody last looked. Flags are in cmos_data, the line's level follows
+ * from them and is in the interrupt controller's section. Timers that are due expire when the machine runs.
  * Where the receiving host's clock is behind, the guest's time stands still until it has caught up; a periodic tick that
  * would be far ahead is brought near.
  */
-static bool rtc_pre_save(void *opaque, GError **error)
-{
-    rtc_refresh_registers(opaque, rtc_now());
-    return true;
-}
-
 static bool rtc_post_load(void *opaque, int version, GError **error)
 {
     Rtc *s = opaque;
     int64_t now = rtc_now();
 
-    if (s->offset < 0 || s->offset > (int64_t)G_MAXINT32 * NS_PER_SEC || s->base_rtc > (uint64_t)1 << 40 ||
-        s->last_update > INT64_MAX || s->next_alarm_time > INT64_MAX) {
+    if (s->offset < 0 || s->offset > (int64_t)G_MAXINT32 * NS_PER_SEC ||
+        s->base_rtc > (uint64_t)1 << 40 || s->last_update > INT64_MAX ||
+        s->next_alarm_time > INT64_MAX) {
         return error_set(error, "mc146818rtc: the time makes no sense");
     }
     if (s->period & (s->period - 1) || s->period > 1u << 14 || s->cmos_index > 0x7f ||
-        s->irq_coalesced > RTC_MOST_COALESCED || timer_pending(&s->periodic_timer) != (s->period != 0)) {
+        s->irq_coalesced > RTC_MOST_COALESCED ||
+        timer_pending(&s->periodic_timer) != (s->period != 0)) {
         return error_set(error, "mc146818rtc: the periodic interrupt makes no sense");
     }
     if (s->period && s->next_periodic_time > now + ns_of_cycles(2 * (int64_t)s->period)) {
@@ -592,7 +592,6 @@ static const VmState vmstate_rtc = {
     .name = "mc146818rtc",
     .version = 3,
     .minimum_version = 3,
-    .pre_save = rtc_pre_save,
     .post_load = rtc_post_load,
     .fields =
         (const VmField[]){

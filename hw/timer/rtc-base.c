@@ -2,6 +2,9 @@
 /* -rtc: which clock real-time clocks follow, and what they show at the start. */
 #include "util/osdep.h"
 #include "rtc-base.h"
+
+#include <stdio.h>
+
 #include "hw/timer/mc146818rtc.h"
 #include "util/error.h"
 #include "util/keyval.h"
@@ -11,10 +14,10 @@ typedef enum RtcBase { RTC_BASE_UTC, RTC_BASE_LOCALTIME, RTC_BASE_DATE } RtcBase
 static struct {
     ClockType clock;
     RtcBase base;
-    int64_t date;        /* seconds, of RTC_BASE_DATE */
+    int64_t date; /* seconds, of RTC_BASE_DATE */
     bool started;
-    int64_t start;       /* value of clock when the first clock asked */
-    int64_t start_host;  /* seconds of the wall clock then */
+    int64_t start;      /* value of clock when the first clock asked */
+    int64_t start_host; /* seconds of the wall clock then */
 } rtc_base = { .clock = CLOCK_HOST };
 
 ClockType rtc_clock(void)
@@ -47,7 +50,8 @@ int64_t rtc_reference_time(int64_t now)
     if (rtc_base.clock == CLOCK_HOST) {
         passed = now / NS_PER_SEC - rtc_base.start_host;
     }
-    return rtc_base.base == RTC_BASE_UTC ? rtc_base.start_host + passed : local_seconds(rtc_base.start_host + passed);
+    return rtc_base.base == RTC_BASE_UTC ? rtc_base.start_host + passed
+                                         : local_seconds(rtc_base.start_host + passed);
 }
 
 /* ---- the option --------------------------------------------------------------------------------------------- */
@@ -60,12 +64,14 @@ static bool parse_date(const char *text, GError **error)
     int year, month, day, hour = 0, minute = 0, second = 0, end = 0;
 
     if ((sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && !text[end]) ||
-        (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &end) == 6 &&
+        (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
+                &end) == 6 &&
          !text[end])) {
         date = g_date_time_new(utc, year, month, day, hour, minute, second);
     }
     if (!date) {
-        return error_set(error, "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'");
+        return error_set(
+            error, "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'");
     }
     rtc_base.base = RTC_BASE_DATE;
     rtc_base.date = g_date_time_to_unix(date);

@@ -115,7 +115,8 @@ static int alarm_value(const uint8_t *regs, unsigned index)
     if ((regs[index] & ALARM_ANY) == ALARM_ANY) {
         return -1;
     }
-    return index == RTC_HOURS_ALARM ? hour_from_register(regs, regs[index]) : from_register(regs, regs[index]);
+    return index == RTC_HOURS_ALARM ? hour_from_register(regs, regs[index])
+                                    : from_register(regs, regs[index]);
 }
 
 /* Seconds of the day of the first match at or after `from`; -1 for none that day. */
@@ -124,7 +125,8 @@ static int first_match(const int alarm[3], int from)
     for (int hour = from / 3600; (hour = next_match(alarm[2], hour, 24)) >= 0; hour++) {
         int first_minute = hour == from / 3600 ? from / 60 % 60 : 0;
 
-        for (int minute = first_minute; (minute = next_match(alarm[1], minute, 60)) >= 0; minute++) {
+        for (int minute = first_minute; (minute = next_match(alarm[1], minute, 60)) >= 0;
+             minute++) {
             bool same = hour == from / 3600 && minute == from / 60 % 60;
             int second = next_match(alarm[0], same ? from % 60 : 0, 60);
 
@@ -138,9 +140,12 @@ static int first_match(const int alarm[3], int from)
 
 int64_t rtc_date_until_alarm(const uint8_t *regs)
 {
-    const int alarm[3] = { alarm_value(regs, RTC_SECONDS_ALARM), alarm_value(regs, RTC_MINUTES_ALARM),
+    const int alarm[3] = { alarm_value(regs, RTC_SECONDS_ALARM),
+                           alarm_value(regs, RTC_MINUTES_ALARM),
                            alarm_value(regs, RTC_HOURS_ALARM) };
-    int now = (hour_from_register(regs, regs[RTC_HOURS]) % 24 * 60 + from_register(regs, regs[RTC_MINUTES]) % 60) * 60 +
+    int now = (hour_from_register(regs, regs[RTC_HOURS]) % 24 * 60 +
+               from_register(regs, regs[RTC_MINUTES]) % 60) *
+                  60 +
               from_register(regs, regs[RTC_SECONDS]) % 60;
     int today = first_match(alarm, now + 1), tomorrow;
 

@@ -30,9 +30,11 @@
 #include "system/identity.h"
 #include "system/memory.h"
 #include "system/runstate.h"
+#include "system/serial-lines.h"
 #include "vmstate/blocker.h"
 #include "hw/core/device-help.h"
 #include "hw/core/machine.h"
+#include "hw/timer/mc146818rtc.h"
 #include "accel/accel.h"
 #include "accel/qtest/qtest.h"
 #include "migration/migration.h"
@@ -327,8 +329,8 @@ static const Step early_steps[] = {
     { OPT_D_FILE, log_set_file },  { OPT_D, log_set_items },      { OPT_TRACE, log_option_trace },
     { OPT_L, add_datadir },        { OPT_ADD_FD, add_fd },        { OPT_ACTION, set_action },
     { OPT_OVERCOMMIT, set_overcommit }, { OPT_DISPLAY, only_none }, { OPT_VGA, only_none },
-    { OPT_NET, only_none },        { OPT_NIC, only_none },        { OPT_SERIAL, only_none },
-    { OPT_PARALLEL, only_none },   { OPT_CPU, refuse_cpu },
+    { OPT_NET, only_none },        { OPT_NIC, only_none },        { OPT_RTC, rtc_option },
+      { OPT_CPU, refuse_cpu },
 };
 
 static void simple_switches(void)
@@ -425,10 +427,20 @@ static bool add_hmp(const char *arg, GError **error)
     return background_takes(arg, error) && monitor_new_spec(arg, false, false, error);
 }
 
+static bool add_serial(const char *arg, GError **error)
+{
+    return background_takes(arg, error) && line_add(LINE_SERIAL, arg, error);
+}
+
+static bool add_parallel(const char *arg, GError **error)
+{
+    return background_takes(arg, error) && line_add(LINE_PARALLEL, arg, error);
+}
+
 static const Step backend_steps[] = {
     { OPT_OBJECT, add_object },       { OPT_CHARDEV, add_chardev }, { OPT_MON, monitor_new_option },
     { OPT_QMP, add_qmp },             { OPT_QMP_PRETTY, add_qmp_pretty },
-    { OPT_MONITOR, add_hmp },
+    { OPT_MONITOR, add_hmp },         { OPT_SERIAL, add_serial },   { OPT_PARALLEL, add_parallel },
 };
 
 /* -nographic puts the monitor on the terminal, unless the user has placed one or wants no defaults. */

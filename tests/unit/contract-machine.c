@@ -7,6 +7,7 @@
 
 #include "accel/accel.h"
 #include "hw/core/machine.h"
+#include "hw/timer/mc146818rtc.h"
 #include "hw/pci/pci.h"
 #include "qapi/dispatch.h"
 #include "system/memory.h"
@@ -72,6 +73,20 @@ static char *new_node(GError **error)
     return name;
 }
 
+static char *new_chardev(GError **error)
+{
+    char *id = g_strdup_printf("contract%u", next_node++);
+    g_autofree char *text =
+        g_strdup_printf("{\"id\": \"%s\", \"backend\": {\"type\": \"null\", \"data\": {}}}", id);
+    json_object *args = json_tokener_parse(text);
+
+    if (!qmp_run("chardev-add", args, NULL, error)) {
+        g_clear_pointer(&id, g_free);
+    }
+    json_object_put(args);
+    return id;
+}
+
 /* The tree's objects of a type, oldest path first. */
 typedef struct Search {
     const ObjectType *type;
@@ -109,7 +124,7 @@ static void choose_usb_port(json_object *args)
     json_object_object_add(args, "port", json_object_new_string(port));
 }
 
-/* What the type wants to be told, and a drive, if it has that property. */
+/* What the type wants to be told, and a drive and a character device, if it has that property. */
 static json_object *arguments_for(const DeviceType *type, GError **error)
 {
     json_object *args = json_object_new_object();
@@ -128,6 +143,15 @@ static json_object *arguments_for(const DeviceType *type, GError **error)
             return NULL;
         }
         json_object_object_add(args, "drive", json_object_new_string(node));
+    }
+    if (object_type_find_property(&type->object, "chardev", NULL)) {
+        g_autofree char *id = new_chardev(error);
+
+        if (!id) {
+            json_object_put(args);
+            return NULL;
+        }
+        json_object_object_add(args, "chardev", json_object_new_string(id));
     }
     return args;
 }
@@ -307,6 +331,7 @@ void contract_machine_start(const char *name)
     }
     reasons = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     main_loop_init();
+    rtc_option("clock=vm,base=2026-11-26", NULL); /* the same bytes whenever it is */
     machine_apply_compat(type);
     machine = (Machine *)object_new(&type->object);
     machine->ram_size = 16 << 20;

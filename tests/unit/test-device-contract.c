@@ -35,6 +35,7 @@ static const struct {
     { "PCIBUS", "irq_count[*]", "follows from the levels of the devices' pins, which have sections of their own" },
     { "PIIX3", "pci_irq_levels_vmstate[*]", "follows from the levels of the devices' pins" },
     { "piix4_pm", "ar.tmr.timer", "follows from the overflow time and whether its event is enabled" },
+    { "i8254", "channels[0].next_transition_time", "stands in the section twice, the last one counts" },
     { NULL, NULL, NULL },
 };
 
@@ -83,6 +84,17 @@ static const struct {
     { "scsi-disk/answers", "01" "00001234" "00000000" "00" "0000000c" "000000000000000000000000" "00",
       "requests=02" "151000000c00" "00000000000000000000" "00001234" "00000000" "000000000000000000000000" "00001000"
       "00" },
+    { "serial/thr_ipending", "00000001", "state.iir=01" },
+    { "serial/fifo_timeout_timer", "0000010000000000", "" },
+    { "serial/timeout_ipending", "00000001", "" },
+    { "serial/tsr", "00000001" "41" "42", "" },
+    { "serial/recv_fifo", "61626300000000000000000000000000" "00000000" "00000003", "" },
+    { "serial/xmit_fifo", "61626300000000000000000000000000" "00000000" "00000003", "" },
+    { "i8254/paused", "ffffffffffffffff" "ffffffffffffffff" "0000000000000010", "" },
+    { "ps2kbd/ledstate", "00000007", "" },
+    { "ps2mouse/sent_buttons", "01", "" },
+    { "pckbd_outport", "cd", "" },
+    { "ps2kbd/command_reply_queue", "00000002", "parent_obj.queue.wptr=00000003 parent_obj.queue.count=00000003" },
     { NULL, NULL, NULL },
 };
 
@@ -628,7 +640,8 @@ static void check_table(const VmState *vmsd)
     for (const VmState *const *p = vmsd->subsections; p && *p; p++) {
         g_autofree char *prefix = g_strconcat(vmsd->name, "/", NULL);
 
-        g_assert_true(g_str_has_prefix((*p)->name, prefix));
+        /* a name of stock's that is older than the rule */
+        g_assert_true(g_str_has_prefix((*p)->name, prefix) || !strcmp((*p)->name, "pckbd_outport"));
         g_assert_nonnull((*p)->needed);
         check_table(*p);
     }

@@ -42,8 +42,9 @@ typedef struct Serial {
 } Serial;
 
 /* Properties of a card with one UART as member `s` of type `t`. */
-#define SERIAL_PROPERTIES(t, s)                                       \
-    PROPERTY_UINT32("baudbase", t, s.baudbase, "115200", NULL), PROPERTY_CHARDEV("chardev", t, s.chr)
+#define SERIAL_PROPERTIES(t, s)                                 \
+    PROPERTY_UINT32("baudbase", t, s.baudbase, "115200", NULL), \
+        PROPERTY_CHARDEV("chardev", t, s.chr)
 
 /* owner is where the ports' region goes in the tree. */
 void serial_realize(Serial *s, Object *owner);

@@ -9,6 +9,7 @@
 /* The member is a ChardevFe, which setting the property attaches, and the end of the device detaches. */
 extern const PropertyKind property_chardev;
 
-#define PROPERTY_CHARDEV(n, t, m) PROPERTY(n, property_chardev, t, m, .description = "ID of a chardev to use as a backend")
+#define PROPERTY_CHARDEV(n, t, m) \
+    PROPERTY(n, property_chardev, t, m, .description = "ID of a chardev to use as a backend")
 
 #endif

@@ -9,7 +9,4 @@
  * parallel ports, [floppy], keyboard controller, port 92h. */
 bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error);
 
-/* -serial and -parallel, in the order given. Before the machine is made. */
-bool pc_serial_option(const char *spec, GError **error);
-
 #endif

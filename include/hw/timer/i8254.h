@@ -13,7 +13,13 @@
 #define PIT_FREQUENCY 1193182 /* Hz */
 
 /* Values of read_state and write_state; 0 after reset. */
-enum { PIT_ACCESS_NONE = 0, PIT_ACCESS_LSB = 1, PIT_ACCESS_MSB = 2, PIT_ACCESS_WORD0 = 3, PIT_ACCESS_WORD1 = 4 };
+enum {
+    PIT_ACCESS_NONE = 0,
+    PIT_ACCESS_LSB = 1,
+    PIT_ACCESS_MSB = 2,
+    PIT_ACCESS_WORD0 = 3,
+    PIT_ACCESS_WORD1 = 4
+};
 
 /* One counter, in the members (and names) of the stream. */
 typedef struct PitChannel {
