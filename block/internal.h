@@ -55,6 +55,17 @@ json_object *block_stringify(json_object *value);
 /* Whether all keys of options belong to its driver; else an error in stock's words. */
 bool block_check_option_names(json_object *options, GError **error);
 
+/* ---- backing.c ---- */
+
+/* The backing file that the image of node names; node->file is open. format NULL: found out. */
+bool block_open_backing(BlockNode *node, const char *name, const char *format, unsigned flags,
+                        GError **error);
+/* The one that the user names instead (not null). */
+bool block_open_backing_ref(BlockNode *node, const BlockdevRefOrNull *ref, unsigned flags,
+                            GError **error);
+/* A file with the data of the image, as its newest child. */
+bool block_open_data_file(BlockNode *node, const char *name, unsigned flags, GError **error);
+
 /* ---- front.c ---- */
 
 /* BlockHooks.stop_vm */
