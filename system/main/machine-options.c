@@ -11,6 +11,7 @@
 #include "hw/core/device-help.h"
 #include "hw/core/machine.h"
 #include "boot-options.h"
+#include "target/i386/model.h"
 #include "machine-options.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -389,6 +390,23 @@ static void pass_on_to_backends(const Machine *machine)
     }
 }
 
+static bool cpu_from_options(const Options *options, Machine *machine, GError **error)
+{
+    const char *text = options_last(options, OPT_CPU), *standard = machine_get_type(machine)->default_cpu_type;
+    const X86ModelType *model;
+
+    if (!text) {
+        machine->cpu_type = g_strdup(standard);
+        return true;
+    }
+    if (!standard) {
+        return error_set(error, "-cpu: machine type '%s' has no processors", machine_get_type(machine)->name);
+    }
+    model = x86_model_parse(text, error);
+    machine->cpu_type = model ? g_strdup(model->device.object.name) : NULL;
+    return model != NULL;
+}
+
 static bool configure(const Options *options, Machine *machine, GError **error)
 {
     if (!globals_apply(&machine->object, error) || !set_machine_props(machine, error) ||
@@ -404,7 +422,7 @@ static bool configure(const Options *options, Machine *machine, GError **error)
         machine->firmware = g_strdup(options_last(options, OPT_BIOS));
     }
     machine->enable_defaults = !options_has(options, OPT_NODEFAULTS);
-    return true;
+    return cpu_from_options(options, machine, error);
 }
 
 const MachineType *machine_type_from_options(const Options *options)

@@ -36,6 +36,7 @@
 #include "hw/core/machine.h"
 #include "hw/timer/mc146818rtc.h"
 #include "accel/accel.h"
+#include "target/i386/model.h"
 #include "accel/qtest/qtest.h"
 #include "migration/migration.h"
 #include "log-options.h"
@@ -137,7 +138,8 @@ static bool help_wanted(const char *program)
             return true;
         }
         if (given->id == OPT_CPU && (!strcmp(given->arg, "help") || !strcmp(given->arg, "?"))) {
-            printf("Available CPUs: none in this build\n");
+            text = x86_model_help();
+            fputs(text, stdout);
             return true;
         }
     }
@@ -304,11 +306,6 @@ static bool only_none(const char *arg, GError **error)
     return !strcmp(arg, "none") || error_set(error, "'%s' is not available in this build, only 'none' is", arg);
 }
 
-static bool refuse_cpu(const char *arg, GError **error)
-{
-    return error_set(error, "unable to find CPU model '%s': this build has none", arg);
-}
-
 typedef struct Step {
     OptionId id;
     OptionFunc *func;
@@ -330,7 +327,6 @@ static const Step early_steps[] = {
     { OPT_L, add_datadir },        { OPT_ADD_FD, add_fd },        { OPT_ACTION, set_action },
     { OPT_OVERCOMMIT, set_overcommit }, { OPT_DISPLAY, only_none }, { OPT_VGA, only_none },
     { OPT_NET, only_none },        { OPT_NIC, only_none },        { OPT_RTC, rtc_option },
-      { OPT_CPU, refuse_cpu },
 };
 
 static void simple_switches(void)

@@ -11,6 +11,7 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "cpu-internal.h"
+#include "model-internal.h"
 
 #define PAT_RESET UINT64_C(0x0007040600070406)
 #define SMBASE_RESET 0x30000
@@ -362,6 +363,9 @@ static bool x86_cpu_realize(Device *dev, GError **error)
 {
     X86Cpu *cpu = X86_CPU(dev);
 
+    if (!x86_model_realize(cpu, error)) {
+        return false;
+    }
     if (cpu->apic_id == UINT32_MAX) {
         cpu->apic_id = 0;
         while (x86_cpu_by_apic_id(cpu->apic_id)) {
@@ -403,11 +407,6 @@ static const CpuTargetOps x86_target_ops = {
     .dump_registers = x86_cpu_dump_registers,
 };
 
-static const Property x86_cpu_properties[] = {
-    PROPERTY_UINT32("apic-id", X86Cpu, apic_id, "4294967295", NULL),
-    {},
-};
-
 const DeviceType x86_cpu_type = {
     .object = {
         .name = "x86_64-cpu",
@@ -420,6 +419,7 @@ const DeviceType x86_cpu_type = {
     .unrealize = x86_cpu_unrealize,
     .reset = x86_cpu_reset,
     .migration = MIGRATES_WITH(vmstate_x86_cpu),
+    .compat = x86_cpu_compat,
     .ops = &x86_target_ops,
 };
 DEVICE_REGISTER(x86_cpu_type)

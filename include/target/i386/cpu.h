@@ -8,6 +8,7 @@
 #define TARGET_I386_CPU_H
 
 #include "hw/core/cpu.h"
+#include "target/i386/model.h"
 
 enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI, X86_GPRS = 16 };
 enum { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEGS };
@@ -186,6 +187,7 @@ typedef struct X86Cpu {
     uint32_t apic_id; /* UINT32_MAX: not chosen yet */
     Device *apic;     /* NULL in processors without */
     bool is_bsp;
+    X86Model model;
     void *kvm; /* private to target/i386/kvm*.c */
 } X86Cpu;
 
