@@ -767,7 +767,10 @@ static void add_type(const DeviceType *type, void *opaque)
 {
     g_autofree char *path = g_strconcat("/contract/type/", type->object.name, NULL);
 
-    g_test_add_data_func(path, type, test_type);
+    /* Models of processors differ in what they say of themselves, not in what they save: one stands for all. */
+    if (!g_str_has_suffix(type->object.name, "-x86_64-cpu") || !strcmp(type->object.name, "qemu64-x86_64-cpu")) {
+        g_test_add_data_func(path, type, test_type);
+    }
 }
 
 static bool note_device(Object *obj, void *opaque)
