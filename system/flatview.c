@@ -321,12 +321,14 @@ void flatview_update_all(void)
 
         if (views_equal(old, new)) {
             flatview_free(new);
+            memory_events_update(as);
             continue;
         }
         rcu_publish(as->view, new);
         for (unsigned j = 0; j < as->listeners->len; j++) {
             listener_update(g_ptr_array_index(as->listeners, j), old, new);
         }
+        memory_events_update(as);
         memory_rcu_defer(flatview_free, old);
     }
 }
@@ -342,6 +344,7 @@ void memory_listener_register(MemoryListener *listener, AddressSpace *as)
     }
     g_ptr_array_insert(as->listeners, i, listener);
     listener_update(listener, NULL, as->view);
+    memory_events_tell(listener, true);
 }
 
 void memory_listener_unregister(MemoryListener *listener)
@@ -349,6 +352,7 @@ void memory_listener_unregister(MemoryListener *listener)
     if (!listener->as) {
         return;
     }
+    memory_events_tell(listener, false);
     g_ptr_array_remove(listener->as->listeners, listener);
     listener_update(listener, listener->as->view, NULL);
     listener->as = NULL;

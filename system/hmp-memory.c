@@ -97,14 +97,42 @@ static uint64_t load_value(const uint8_t *p, unsigned size)
 }
 
 /* Lines until count values are out or memory ends. */
-static void dump(Hmp *hmp, const DumpFormat *f, uint64_t addr, uint64_t bytes)
+static MonitorTranslation (*translation)(int64_t cpu_index, uint64_t linear, uint64_t *physical);
+
+void memory_set_monitor_translation(MonitorTranslation (*translate)(int64_t cpu_index, uint64_t linear,
+                                                                    uint64_t *physical))
+{
+    translation = translate;
+}
+
+/* Bytes of guest memory; by linear address (translated page by page) or physical. */
+static bool read_guest(const Hmp *hmp, bool linear, uint64_t addr, uint8_t *buf, unsigned len)
+{
+    while (len) {
+        unsigned n = MIN(len, GUEST_PAGE_SIZE - (addr & (GUEST_PAGE_SIZE - 1)));
+        uint64_t physical = addr;
+
+        if (linear && translation(hmp_cpu_index(hmp), addr, &physical) != TRANSLATION_DONE) {
+            return false;
+        }
+        if (address_space_read(address_space_memory, physical, buf, n) & MEM_DECODE_ERROR) {
+            return false;
+        }
+        addr += n;
+        buf += n;
+        len -= n;
+    }
+    return true;
+}
+
+static void dump(Hmp *hmp, const DumpFormat *f, bool linear, uint64_t addr, uint64_t bytes)
 {
     while (bytes) {
         unsigned n = MIN(bytes, f->per_line);
         uint8_t line[16];
 
         hmp_printf(hmp, "%016" PRIx64 ":", addr);
-        if (address_space_read(address_space_memory, addr, line, n) & MEM_DECODE_ERROR) {
+        if (!read_guest(hmp, linear, addr, line, n)) {
             hmp_puts(hmp, " Cannot access memory\n");
             return;
         }
@@ -117,7 +145,7 @@ static void dump(Hmp *hmp, const DumpFormat *f, uint64_t addr, uint64_t bytes)
     }
 }
 
-static void hmp_xp(Hmp *hmp, const HmpArgs *args)
+static void dump_command(Hmp *hmp, const HmpArgs *args, bool linear)
 {
     DumpFormat f = { 0 };
     unsigned count;
@@ -136,13 +164,24 @@ static void hmp_xp(Hmp *hmp, const HmpArgs *args)
         f.size = 1;
     }
     f.width = digits(f.format, f.size);
-    dump(hmp, &f, hmp_arg_int(args, "addr", 0), bytes);
+    dump(hmp, &f, linear, hmp_arg_int(args, "addr", 0), bytes);
 }
 
-/* Virtual addresses are a processor's, and there is none to ask. */
+static void hmp_xp(Hmp *hmp, const HmpArgs *args)
+{
+    dump_command(hmp, args, false);
+}
+
+/* Virtual addresses are a processor's. */
 static void hmp_x(Hmp *hmp, const HmpArgs *args)
 {
-    hmp_puts(hmp, "Can not dump without CPU\n");
+    uint64_t physical;
+
+    if (!translation || translation(hmp_cpu_index(hmp), 0, &physical) == TRANSLATION_NO_CPU) {
+        hmp_puts(hmp, "Can not dump without CPU\n");
+        return;
+    }
+    dump_command(hmp, args, true);
 }
 
 /* The checksum of BSD's sum(1) over physical memory. */

@@ -154,7 +154,11 @@ static MemResult io_access(MemoryRegion *mr, hwaddr offset, uint8_t *rd, const u
         return MEM_DECODE_ERROR;
     }
     if (wr) {
-        io_write(mr, offset, value_from_bytes(mr->ops, wr, size), size);
+        uint64_t value = value_from_bytes(mr->ops, wr, size);
+
+        if (!mr->eventfds || !memory_event_signal(mr, offset, value, size)) {
+            io_write(mr, offset, value, size);
+        }
     } else {
         value_to_bytes(mr->ops, io_read(mr, offset, size), rd, size);
     }

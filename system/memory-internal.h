@@ -30,6 +30,8 @@ struct MemoryRegion {
     MemoryRegion *container;   /* where it is mapped, NULL: nowhere */
     hwaddr addr;
     int32_t priority;
+    GArray *eventfds;          /* MemoryEventFd with offsets for addresses; NULL: none */
+    GArray *coalesced;         /* MemoryZone with offsets; NULL: none */
     GPtrArray *subs;           /* MemoryRegion *, highest priority first, then newest first; holds references */
 };
 
@@ -48,11 +50,19 @@ typedef struct FlatView {
     FlatRange *ranges;         /* sorted, disjoint */
 } FlatView;
 
+/* Where writes may arrive late. */
+typedef struct MemoryZone {
+    hwaddr start;
+    uint64_t size;
+} MemoryZone;
+
 struct AddressSpace {
     char *name;
     MemoryRegion *root;        /* holds a reference */
     FlatView *view;            /* RCU */
     GPtrArray *listeners;      /* MemoryListener *, by priority */
+    GArray *eventfds;          /* MemoryEventFd that listeners have been told of */
+    GArray *coalesced;         /* MemoryZone */
 };
 
 extern GPtrArray *memory_address_spaces; /* AddressSpace * */
@@ -72,8 +82,17 @@ FlatView *flatview_render(MemoryRegion *root);
 FlatView *flatview_get(AddressSpace *as);
 /* The range that holds addr; NULL, with the start of the next one in *next (UINT64_MAX if there is none). */
 const FlatRange *flatview_find(FlatView *view, hwaddr addr, hwaddr *next);
+/* The tree or its events differ from what was published. */
+void memory_tree_has_changed(void);
 /* Makes what the tree says the view of every space and tells the listeners. */
 void flatview_update_all(void);
+/* memory-events.c: tells listeners what has changed since the last time; to one that comes or goes, everything. */
+void memory_events_update(AddressSpace *as);
+void memory_events_tell(MemoryListener *l, bool add);
+void memory_events_release(MemoryRegion *mr);
+/* Whether a write goes to an eventfd, which is signalled then. */
+bool memory_event_signal(const MemoryRegion *mr, hwaddr offset, uint64_t value, unsigned size);
+
 /* Frees a view that was never published. */
 void flatview_free(void *view);
 

@@ -32,7 +32,7 @@ void memory_transaction_commit(void)
 }
 
 /* The tree differs from the views: publishes at the end of the transaction that surrounds us, or now. */
-static void tree_has_changed(void)
+void memory_tree_has_changed(void)
 {
     tree_changed = true;
     if (transaction_depth == 0) {
@@ -61,6 +61,7 @@ static void memory_region_finalize(Object *obj)
     if (mr->block) {
         ram_block_release(mr->block);
     }
+    memory_events_release(mr);
     object_unref(mr->target);
     g_free(mr->name);
 }
@@ -208,7 +209,7 @@ void memory_region_map_overlap(MemoryRegion *container, hwaddr offset, MemoryReg
         }
     }
     g_ptr_array_insert(container->subs, i, sub);
-    tree_has_changed();
+    memory_tree_has_changed();
 }
 
 void memory_region_map(MemoryRegion *container, hwaddr offset, MemoryRegion *sub)
@@ -222,7 +223,7 @@ void memory_region_unmap(MemoryRegion *container, MemoryRegion *sub)
     sub->container = NULL;
     object_ref(sub);
     g_ptr_array_remove(container->subs, sub);
-    tree_has_changed();
+    memory_tree_has_changed();
     object_unref(sub);
 }
 
@@ -230,7 +231,7 @@ void memory_region_set_enabled(MemoryRegion *mr, bool enabled)
 {
     if (mr->enabled != enabled) {
         mr->enabled = enabled;
-        tree_has_changed();
+        memory_tree_has_changed();
     }
 }
 
@@ -259,7 +260,7 @@ void memory_region_set_size(MemoryRegion *mr, uint64_t size)
     g_assert(mr->kind != MEMORY_REGION_RAM || size <= mr->block->size);
     if (mr->size != size) {
         mr->size = size;
-        tree_has_changed();
+        memory_tree_has_changed();
     }
 }
 
@@ -268,7 +269,7 @@ void memory_region_set_alias_offset(MemoryRegion *mr, hwaddr offset)
     g_assert(mr->kind == MEMORY_REGION_ALIAS);
     if (mr->target_offset != offset) {
         mr->target_offset = offset;
-        tree_has_changed();
+        memory_tree_has_changed();
     }
 }
 
@@ -276,7 +277,7 @@ void memory_region_set_readonly(MemoryRegion *mr, bool readonly)
 {
     if (mr->readonly != readonly) {
         mr->readonly = readonly;
-        tree_has_changed();
+        memory_tree_has_changed();
     }
 }
 
@@ -365,6 +366,8 @@ AddressSpace *address_space_new(MemoryRegion *root, const char *name)
     as->name = g_strdup(name);
     as->root = (MemoryRegion *)object_ref(root);
     as->listeners = g_ptr_array_new();
+    as->eventfds = g_array_new(FALSE, TRUE, sizeof(MemoryEventFd));
+    as->coalesced = g_array_new(FALSE, TRUE, sizeof(MemoryZone));
     as->view = flatview_render(root);
     if (!memory_address_spaces) {
         memory_address_spaces = g_ptr_array_new();
@@ -380,6 +383,8 @@ static void address_space_destroy(void *opaque)
     flatview_free(as->view);
     object_unref(as->root);
     g_ptr_array_unref(as->listeners);
+    g_array_unref(as->eventfds);
+    g_array_unref(as->coalesced);
     g_free(as->name);
     g_free(as);
 }

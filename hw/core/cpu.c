@@ -163,8 +163,9 @@ void cpu_kick(Cpu *cpu)
 
 void cpu_interrupt(Cpu *cpu, uint32_t mask)
 {
-    __atomic_or_fetch(&cpu->interrupt_request, mask, __ATOMIC_SEQ_CST);
-    if (current != cpu) {
+    uint32_t before = __atomic_fetch_or(&cpu->interrupt_request, mask, __ATOMIC_SEQ_CST);
+
+    if (current != cpu && (mask & ~before)) {
         cpu_kick(cpu);
     }
 }
@@ -267,6 +268,12 @@ static void run_once(Cpu *cpu)
 {
     GError *error = NULL;
 
+    if (cpu_interrupts(cpu)) {
+        cpu_target_ops(cpu)->process_events(cpu);
+        if (is_idle(cpu)) {
+            return;
+        }
+    }
     if (!put_state(cpu, &error)) {
         fail(cpu, error);
         return;

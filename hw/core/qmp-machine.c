@@ -56,19 +56,6 @@ bool qmp_query_target(TargetInfo **ret, GError **error)
     return true;
 }
 
-bool qmp_query_kvm(KvmInfo **ret, GError **error)
-{
-    *ret = g_new0(KvmInfo, 1);
-    return true;
-}
-
-/* Boards without processors have none to show. */
-bool qmp_query_cpus_fast(CpuInfoFastArray **ret, GError **error)
-{
-    *ret = g_new0(CpuInfoFastArray, 1);
-    return true;
-}
-
 /* ---- memory -------------------------------------------------------------------------------------------- */
 
 static bool add_memdev(Object *obj, void *opaque)
@@ -160,11 +147,6 @@ bool qmp_pmemsave(int64_t val, int64_t size, const char *filename, GError **erro
 
 /* ---- HMP ----------------------------------------------------------------------------------------------- */
 
-static void hmp_info_kvm(Hmp *hmp, const HmpArgs *args)
-{
-    hmp_puts(hmp, "kvm support: not compiled\n");
-}
-
 static bool print_memdev(Object *obj, void *opaque)
 {
     MemoryBackend *backend = object_cast(obj, &memory_backend_type);
@@ -192,7 +174,6 @@ static void hmp_info_memory_size(Hmp *hmp, const HmpArgs *args)
 }
 
 static const HmpCommand machine_commands[] = {
-    { "info kvm", "", "", "show KVM information", hmp_info_kvm },
     { "info memdev", "", "", "show memory backends", hmp_info_memdev, true },
     { "info memory_size_summary", "", "", "show the amount of initially allocated and present hotpluggable "
       "memory in bytes", hmp_info_memory_size },

@@ -12,12 +12,11 @@
 #include "hw/i386/pc.h"
 #include "hw/i386/pc-isa.h"
 #include "pc-fw.h"
-#include "hw/intc/i8259.h"
-#include "hw/intc/ioapic.h"
 #include "hw/isa/piix3.h"
 #include "hw/pci/i440fx.h"
 #include "system/datadir.h"
 #include "util/error.h"
+#include "pc-cpu.h"
 
 #define GIB (UINT64_C(1) << 30)
 #define RAM_BELOW_4G_LIMIT UINT64_C(0xe0000000)  /* up to here RAM stays in one piece */
@@ -98,32 +97,6 @@ static bool pc_load_firmware(PcMachine *pc, GError **error)
     return true;
 }
 
-/* ---- interrupts ---------------------------------------------------------------------------------------------- */
-
-/* A global system interrupt reaches the I/O APIC, and the 8259 pair if it is an ISA line. The timer, whose line the
- * 8259's cascade would share, comes to pin 2 of the I/O APIC (as the MADT says). */
-static void pc_set_gsi(void *opaque, int n, int level)
-{
-    PcMachine *pc = opaque;
-
-    if (n < ISA_NUM_IRQS) {
-        irq_set(pc->pic_inputs[n], level);
-    }
-    irq_set(device_get_gpio_in(pc->ioapic, NULL, n == 0 ? 2 : n), level);
-}
-
-static bool pc_init_interrupts(PcMachine *pc, IsaBus *isa, GError **error)
-{
-    for (int n = 0; n < PC_NUM_GSIS; n++) {
-        pc->gsi[n] = irq_new(pc_set_gsi, pc, n);
-    }
-    if (!i8259_pair_new(isa, NULL, pc->pic_inputs, error)) {
-        return false;
-    }
-    pc->ioapic = ioapic_new(&pc->machine.object, error);
-    return pc->ioapic != NULL;
-}
-
 /* ---- the machine ----------------------------------------------------------------------------------------------- */
 
 bool pc_i440fx_init(Machine *machine, GError **error)
@@ -131,6 +104,9 @@ bool pc_i440fx_init(Machine *machine, GError **error)
     PcMachine *pc = (PcMachine *)machine;
     IsaBus *isa;
 
+    if (!pc_cpus_new(pc, error)) {
+        return false;
+    }
     pc_map_ram(pc);
     if (!pc_fw_init(pc, error)) {
         return false;
@@ -140,7 +116,7 @@ bool pc_i440fx_init(Machine *machine, GError **error)
         return false;
     }
     isa = piix3_new(pc->pci, pc->gsi, error);
-    if (!isa || !pc_init_interrupts(pc, isa, error) || !pc_isa_init(pc, isa, error)) {
+    if (!isa || !pc_interrupts_new(pc, isa, error) || !pc_isa_init(pc, isa, error)) {
         return false;
     }
     if (machine->usb && !pci_create(pc->pci, USB_CONTROLLER_DEVFN, false, "piix3-usb-uhci", error)) {
@@ -156,6 +132,7 @@ static void pc_finalize(Object *obj)
     for (int n = 0; n < PC_NUM_GSIS; n++) {
         irq_free(pc->gsi[n]);
     }
+    irq_free(pc->intr);
     pc_pm_cleanup(pc);
     irq_free(pc->a20_line);
 }

@@ -47,18 +47,49 @@ static IoApic *the_ioapic; /* for info pic */
 
 /* ---- delivery ----------------------------------------------------------------------------------------------- */
 
-static void ioapic_send(uint64_t entry)
+static void ioapic_message(uint64_t entry, uint32_t *address, uint32_t *data)
 {
-    uint32_t address = MSI_ADDRESS | (uint32_t)(entry >> RED_DEST_SHIFT) << 12;
-    uint32_t data = (entry & RED_VECTOR) | (entry >> RED_DELIVERY_SHIFT & 7) << 8;
-    uint8_t le[4];
-
+    *address = MSI_ADDRESS | (uint32_t)(entry >> RED_DEST_SHIFT) << 12;
+    *data = (entry & RED_VECTOR) | (entry >> RED_DELIVERY_SHIFT & 7) << 8;
     if (entry & RED_DEST_LOGICAL) {
-        address |= 1 << 2;
+        *address |= 1 << 2;
     }
     if (entry & RED_LEVEL) {
-        data |= 1 << 15 | 1 << 14;
+        *data |= 1 << 15 | 1 << 14;
     }
+}
+
+static void (*message_watch)(int pin, bool active, uint32_t address, uint32_t data);
+
+/* Tells who watches messages what pin n would send now. */
+static void entry_changed(const IoApic *s, int n)
+{
+    uint32_t address, data;
+
+    if (message_watch) {
+        ioapic_message(s->ioredtbl[n], &address, &data);
+        message_watch(n, !(s->ioredtbl[n] & RED_MASKED), address, data);
+    }
+}
+
+static void all_entries_changed(const IoApic *s)
+{
+    for (int n = 0; n < IOAPIC_PINS; n++) {
+        entry_changed(s, n);
+    }
+}
+
+void ioapic_watch_messages(void (*watch)(int pin, bool active, uint32_t address, uint32_t data))
+{
+    message_watch = watch;
+}
+
+static void ioapic_send(uint64_t entry)
+{
+    uint32_t address, data;
+    uint8_t le[4];
+
+    ioapic_message(entry, &address, &data);
     store_le32(le, data);
     address_space_write(address_space_memory, address, le, sizeof(le));
 }
@@ -116,6 +147,13 @@ static void ioapic_end_of_interrupt(IoApic *s, uint8_t vector)
     }
 }
 
+void ioapic_broadcast_eoi(uint8_t vector)
+{
+    if (the_ioapic) {
+        ioapic_end_of_interrupt(the_ioapic, vector);
+    }
+}
+
 /* ---- registers ----------------------------------------------------------------------------------------------- */
 
 static uint32_t ioapic_read_window(const IoApic *s)
@@ -150,6 +188,7 @@ static void ioapic_write_entry(IoApic *s, unsigned n, bool high, uint32_t value)
         entry &= ~RED_REMOTE_IRR;
     }
     s->ioredtbl[n] = entry;
+    entry_changed(s, n);
     ioapic_service_pin(s, n);
 }
 
@@ -217,6 +256,7 @@ static void ioapic_reset(Device *dev)
     for (int n = 0; n < IOAPIC_PINS; n++) {
         s->ioredtbl[n] = RED_MASKED;
     }
+    all_entries_changed(s);
 }
 
 static bool ioapic_realize(Device *dev, GError **error)
@@ -256,10 +296,17 @@ Device *ioapic_new(Object *parent, GError **error)
  * nothing is sent again on arrival; a request that was latched and not sent (masked) stays latched. The levels of the
  * pins are not in the section: devices drive their lines anew when they arrive, which must not look like an edge.
  */
+static bool ioapic_post_load(void *opaque, int version, GError **error)
+{
+    all_entries_changed(opaque);
+    return true;
+}
+
 static const VmState vmstate_ioapic = {
     .name = "ioapic",
     .version = 3,
     .minimum_version = 3,
+    .post_load = ioapic_post_load,
     .fields = (const VmField[]){
         VM_U8(IoApic, id),
         VM_U8(IoApic, ioregsel),

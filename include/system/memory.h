@@ -125,6 +125,29 @@ typedef bool FlatRangeFunc(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr
                            bool readonly, void *opaque);
 void address_space_foreach_range(AddressSpace *as, FlatRangeFunc *func, void *opaque);
 
+/* ---- events instead of accesses --------------------------------------------------------------------------- */
+
+/*
+ * A write of `size` bytes (0: any size) at the region's offset signals an eventfd instead of calling the region; with
+ * match only if it writes `value`. KVM signals in the kernel; where the write comes to us (qtest, a host without),
+ * the access functions do it. The descriptor stays the caller's, who takes the entry away before closing it.
+ */
+void memory_region_add_eventfd(MemoryRegion *mr, hwaddr offset, unsigned size, bool match, uint64_t value, int fd);
+void memory_region_del_eventfd(MemoryRegion *mr, hwaddr offset, unsigned size, bool match, uint64_t value, int fd);
+/* Writes to [offset, offset + size) may arrive late, in order, before anything else that the guest does to us: for
+ * registers without an effect that the guest could wait for. */
+void memory_region_add_coalescing(MemoryRegion *mr, hwaddr offset, uint64_t size);
+void memory_region_clear_coalescing(MemoryRegion *mr);
+
+/* An eventfd as an address space has it. */
+typedef struct MemoryEventFd {
+    hwaddr address;
+    unsigned size;
+    bool match;
+    uint64_t value;
+    int fd;
+} MemoryEventFd;
+
 /* Those who mirror the flat map elsewhere (KVM slots): told of each range that goes or comes, between begin
  * and commit. Registered for one space; replays the present map. */
 typedef struct MemoryListener {
@@ -136,6 +159,10 @@ typedef struct MemoryListener {
                       hwaddr offset_in_region, bool readonly);
     void (*range_del)(struct MemoryListener *l, hwaddr start, uint64_t size, MemoryRegion *mr,
                       hwaddr offset_in_region, bool readonly);
+    void (*eventfd_add)(struct MemoryListener *l, const MemoryEventFd *event);
+    void (*eventfd_del)(struct MemoryListener *l, const MemoryEventFd *event);
+    void (*coalesce_add)(struct MemoryListener *l, hwaddr start, uint64_t size);
+    void (*coalesce_del)(struct MemoryListener *l, hwaddr start, uint64_t size);
     bool (*log_start)(struct MemoryListener *l, GError **error); /* dirty logging of everything */
     void (*log_stop)(struct MemoryListener *l);
     void (*log_sync)(struct MemoryListener *l, bool last);       /* bits into the RAM blocks */
@@ -145,6 +172,11 @@ typedef struct MemoryListener {
 
 void memory_listener_register(MemoryListener *listener, AddressSpace *as);
 void memory_listener_unregister(MemoryListener *listener);
+
+/* How monitors translate linear addresses (`x`); hw/core sets it. */
+typedef enum MonitorTranslation { TRANSLATION_NO_CPU, TRANSLATION_NOT_MAPPED, TRANSLATION_DONE } MonitorTranslation;
+void memory_set_monitor_translation(MonitorTranslation (*translate)(int64_t cpu_index, uint64_t linear,
+                                                                    uint64_t *physical));
 
 /* ---- DMA -------------------------------------------------------------------------------------------------- */
 

@@ -367,7 +367,7 @@ static bool set_machine_props(Machine *machine, GError **error)
 {
     json_object_object_foreach(machine_props, key, value)
     {
-        if (!strcmp(key, "type") || !strcmp(key, "accel")) {
+        if (!strcmp(key, "type") || !strcmp(key, "accel") || !strcmp(key, "kernel-irqchip")) {
             continue;
         }
         if (json_object_is_type(value, json_type_string)
@@ -476,6 +476,27 @@ static bool try_accel(const char *arg, GError **error)
     return ok;
 }
 
+/* Properties of -machine that are the accelerator's, under names that it had when it was part of the machine. */
+static json_object *accel_props_of_machine(void)
+{
+    const char *irqchip = machine_text("kernel-irqchip");
+    json_object *props = json_object_new_object();
+
+    if (irqchip) {
+        json_object_object_add(props, "kernel-irqchip", json_object_new_string(irqchip));
+    }
+    return props;
+}
+
+static bool start_one(const char *name, Machine *machine, GError **error)
+{
+    json_object *props = strcmp(name, "kvm") ? NULL : accel_props_of_machine();
+    bool ok = accel_start(name, props, machine, error);
+
+    json_object_put(props);
+    return ok;
+}
+
 /* -machine accel=A:B */
 static void try_list(const char *list, Machine *machine)
 {
@@ -484,7 +505,7 @@ static void try_list(const char *list, Machine *machine)
     for (unsigned i = 0; names[i] && !accel_started; i++) {
         GError *failure = NULL;
 
-        accel_started = accel_start(names[i], NULL, machine, &failure);
+        accel_started = start_one(names[i], machine, &failure);
         if (failure) {
             error_report_gerror(failure);
         } else if (i) {
@@ -496,8 +517,13 @@ static void try_list(const char *list, Machine *machine)
 bool accel_from_options(const Options *options, Machine *machine)
 {
     const char *list = machine_text("accel");
+    bool kvm = options_has(options, OPT_ENABLE_KVM);
 
     accel_machine = machine;
+    if (kvm && (list || options_has(options, OPT_ACCEL))) {
+        error_report("-enable-kvm does not go with -accel or \"-machine accel=\"");
+        return false;
+    }
     if (list && options_has(options, OPT_ACCEL)) {
         error_report("The -accel and \"-machine accel=\" options are incompatible");
         return false;
@@ -511,8 +537,10 @@ bool accel_from_options(const Options *options, Machine *machine)
     } else if (options_has(options, OPT_QTEST) || !machine_get_type(machine)->default_cpu_type) {
         try_list("qtest", machine); /* a machine without processors needs nobody to run them */
     } else {
-        error_report("no accelerator was given, and this build has none that runs CPUs: use -accel qtest");
-        return false;
+        try_list("kvm", machine);
+        if (!accel_started && !kvm) {
+            error_report("no accelerator was given, and kvm, the only one that runs CPUs, does not work here");
+        }
     }
     return accel_started;
 }

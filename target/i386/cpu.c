@@ -27,6 +27,7 @@
 
 static const char *apic_type_name = "apic";
 static int (*pic_acknowledge)(void);
+static bool pic_line;
 
 /* ---- modes ----------------------------------------------------------------------------------------------- */
 
@@ -247,18 +248,44 @@ X86Cpu *x86_cpu_by_apic_id(uint32_t apic_id)
     return NULL;
 }
 
+/* The 8259 pair reaches the processors whose LINT0 lets it; where the kernel knows that, the boot processor asks it. */
+static bool pic_wants(const X86Cpu *cpu)
+{
+    const X86ApicOps *ops = x86_apic_ops(cpu);
+
+    return pic_line && (ops && ops->accepts_pic ? ops->accepts_pic(cpu->apic) : cpu->is_bsp);
+}
+
 int x86_cpu_acknowledge_interrupt(X86Cpu *cpu)
 {
     const X86ApicOps *ops = x86_apic_ops(cpu);
     int vector = ops && ops->acknowledge ? ops->acknowledge(cpu->apic) : -1;
 
-    if (vector >= 0) {
-        return vector;
+    if (vector < 0 && pic_wants(cpu) && pic_acknowledge) {
+        vector = pic_acknowledge();
     }
-    if (ops && ops->accepts_pic && !ops->accepts_pic(cpu->apic)) {
-        return -1;
+    x86_cpu_update_interrupts(cpu);
+    return vector;
+}
+
+void x86_cpu_update_interrupts(X86Cpu *cpu)
+{
+    const X86ApicOps *ops = x86_apic_ops(cpu);
+
+    if ((ops && ops->pending && ops->pending(cpu->apic)) || pic_wants(cpu)) {
+        cpu_interrupt(&cpu->cpu, CPU_INTERRUPT_HARD);
+    } else {
+        cpu_clear_interrupt(&cpu->cpu, CPU_INTERRUPT_HARD);
     }
-    return pic_acknowledge ? pic_acknowledge() : -1;
+}
+
+void x86_set_pic_line(bool level)
+{
+    pic_line = level;
+    CPU_FOREACH(cpu)
+    {
+        x86_cpu_update_interrupts(X86_CPU(cpu));
+    }
 }
 
 static bool x86_cpu_has_work(const Cpu *cpu)
@@ -270,6 +297,38 @@ static bool x86_cpu_has_work(const Cpu *cpu)
         return true;
     }
     return (request & CPU_INTERRUPT_HARD) && (X86_CPU(cpu)->env.eflags & X86_EFLAGS_IF);
+}
+
+/* SDM vol. 3 8.4.3: INIT, then a startup message with the page to begin at. */
+static void x86_cpu_process_events(Cpu *cpu)
+{
+    X86Cpu *x86 = X86_CPU(cpu);
+    const X86ApicOps *ops = x86_apic_ops(x86);
+    uint32_t request = cpu_interrupts(cpu);
+
+    if ((request & CPU_INTERRUPT_POLL) && ops && ops->poll) {
+        cpu_clear_interrupt(cpu, CPU_INTERRUPT_POLL);
+        ops->poll(x86->apic);
+    }
+    if ((request & CPU_INTERRUPT_INIT) && ops && ops->init_reset) {
+        cpu_clear_interrupt(cpu, CPU_INTERRUPT_INIT | CPU_INTERRUPT_HARD | CPU_INTERRUPT_NMI);
+        ops->init_reset(x86->apic);
+        x86_cpu_init_reset(x86);
+    }
+    if ((request & CPU_INTERRUPT_SIPI) && ops && ops->startup) {
+        cpu_clear_interrupt(cpu, CPU_INTERRUPT_SIPI);
+        ops->startup(x86->apic);
+    }
+}
+
+void x86_cpu_startup(X86Cpu *cpu, uint8_t vector)
+{
+    cpu_sync(&cpu->cpu);
+    x86_cpu_load_real_segment(cpu, X86_CS, vector << 8);
+    cpu->env.eip = 0;
+    cpu->env.mp_state = X86_MP_RUNNABLE;
+    cpu->cpu.halted = 0;
+    cpu_mark_changed(&cpu->cpu, CPU_PUT_RESET);
 }
 
 /* ---- machine checks ---------------------------------------------------------------------------------------- */
@@ -314,7 +373,7 @@ bool x86_cpu_inject_mce(X86Cpu *cpu, unsigned bank, uint64_t status, uint64_t mc
                          mcg_cap & 0xff);
     }
     if (!(status & MCI_STATUS_VAL)) {
-        return error_set(error, "Invalid MCE status code: bit 63 (VAL) is not set");
+        return error_set(error, "Invalid MCE status code");
     }
     if ((status & MCI_STATUS_UC) && !(mcg_status & MCG_STATUS_MCIP)) {
         return error_set(error, "an uncorrected error needs MCIP (bit 2) in mcg_status");
@@ -400,8 +459,21 @@ static void x86_cpu_unrealize(Device *dev)
     cpu_unrealize(&cpu->cpu);
 }
 
+static void x86_cpu_nmi(Cpu *cpu)
+{
+    const X86ApicOps *ops = x86_apic_ops(X86_CPU(cpu));
+
+    if (ops && ops->external_nmi) {
+        ops->external_nmi(X86_CPU(cpu)->apic);
+    } else {
+        cpu_interrupt(cpu, CPU_INTERRUPT_NMI);
+    }
+}
+
 static const CpuTargetOps x86_target_ops = {
     .has_work = x86_cpu_has_work,
+    .process_events = x86_cpu_process_events,
+    .nmi = x86_cpu_nmi,
     .translate = x86_cpu_translate,
     .program_counter = x86_cpu_program_counter,
     .dump_registers = x86_cpu_dump_registers,

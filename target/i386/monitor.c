@@ -2,8 +2,10 @@
 /* What monitors see of an x86 processor: registers in stock's layout, and memory through its paging (SDM vol. 3 4). */
 #include "util/osdep.h"
 
+#include "monitor/hmp.h"
 #include "system/memory.h"
 #include "util/bytes.h"
+#include "util/error.h"
 #include "cpu-internal.h"
 
 /* ---- paging ------------------------------------------------------------------------------------------------- */
@@ -256,3 +258,31 @@ void x86_cpu_dump_registers(const Cpu *cpu, GString *out, bool with_fpu)
         dump_fpu(env, out);
     }
 }
+
+/* ---- machine checks ------------------------------------------------------------------------------------------- */
+
+static void hmp_mce(Hmp *hmp, const HmpArgs *args)
+{
+    Cpu *cpu = cpu_by_index(hmp_arg_int(args, "cpu_index", -1));
+    GError *error = NULL;
+
+    if (!cpu) {
+        hmp_puts(hmp, "invalid CPU index\n");
+        return;
+    }
+    x86_cpu_inject_mce(X86_CPU(cpu), hmp_arg_int(args, "bank", 0), hmp_arg_int(args, "status", 0),
+                       hmp_arg_int(args, "mcg_status", 0), hmp_arg_int(args, "addr", 0),
+                       hmp_arg_int(args, "misc", 0),
+                       hmp_arg_has(args, "broadcast") ? X86_MCE_BROADCAST : 0, &error);
+    if (error) {
+        hmp_printf(hmp, "%s\n", error->message);
+        g_error_free(error);
+    }
+}
+
+static const HmpCommand x86_commands[] = {
+    { "mce", "broadcast:-b,cpu_index:i,bank:i,status:i,mcg_status:i,addr:i,misc:i",
+      "[-b] cpu bank status mcgstatus addr misc",
+      "inject a MCE on the given CPU [and broadcast to other CPUs with -b option]", hmp_mce },
+};
+HMP_REGISTER(x86_commands)

@@ -308,8 +308,8 @@ static const VmState vmstate_amx = {
     .version = 1,
     .minimum_version = 1,
     .needed = amx_needed,
-    .fields = (const VmField[]){ VM_U8_ARRAY(X86Cpu, env.xtilecfg, 64),
-                                 VM_U8_ARRAY(X86Cpu, env.xtiledata, 8192), VM_END },
+    .fields = (const VmField[]){ VM_BYTES(X86Cpu, env.xtilecfg),
+                                 VM_BYTES(X86Cpu, env.xtiledata), VM_END },
 };
 
 static bool pmu_needed(const void *opaque)

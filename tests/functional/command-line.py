@@ -149,10 +149,19 @@ class Errors(unittest.TestCase):
         self.check(['-M', 'none,accel=qtest', '-accel', 'qtest'],
                    'The -accel and "-machine accel=" options are incompatible', ['-nodefaults'])
         self.check(['-accel', 'nosuch', '-M', 'none'], '-accel nosuch: invalid accelerator nosuch', [])
-        self.check(['-accel', 'kvm', '-M', 'none'],
-                   "-accel kvm: accelerator 'kvm' is not available in this build", [])
-        self.check(['-M', 'pc'],
-                   'no accelerator was given, and this build has none that runs CPUs: use -accel qtest', [])
+        self.check(['-accel', 'tcg', '-M', 'none'],
+                   "-accel tcg: accelerator 'tcg' is not available in this build", [])
+        self.check(['-accel', 'kvm,device=/nonexistent', '-M', 'none'],
+                   '-accel kvm,device=/nonexistent: failed to initialize kvm: Could not access KVM kernel module '
+                   '/nonexistent: No such file or directory', [])
+        self.check(['-accel', 'kvm,device=/dev/null', '-M', 'none'],
+                   '-accel kvm,device=/dev/null: failed to initialize kvm: the device is not KVM', [])
+        self.check(['-accel', 'kvm,kernel-irqchip=maybe', '-M', 'none'],
+                   "-accel kvm,kernel-irqchip=maybe: Parameter 'kernel-irqchip' does not accept value 'maybe'", [])
+        self.check(['-accel', 'kvm,dirty-ring-size=1000', '-M', 'none'],
+                   '-accel kvm,dirty-ring-size=1000: dirty-ring-size must be 0, or a power of two from 1024 to 65536', [])
+        self.check(['-enable-kvm', '-accel', 'qtest', '-M', 'none'],
+                   '-enable-kvm does not go with -accel or "-machine accel="', [])
 
     def test_memory(self):
         hint = ("Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
@@ -251,7 +260,7 @@ class Life(unittest.TestCase):
             self.assertEqual(machine.command('query-status'), {'running': False, 'status': 'prelaunch'})
             self.assertEqual(machine.command('query-name'), {'name': 'a,b'})
             self.assertEqual(machine.command('query-uuid'), {'UUID': uuid})
-            self.assertEqual(machine.command('query-kvm'), {'enabled': False, 'present': False})
+            self.assertEqual(machine.command('query-kvm'), {'enabled': False, 'present': True})
             self.assertEqual(machine.command('query-target'), {'arch': 'x86_64'})
             self.assertEqual(machine.command('query-cpus-fast'), [])
             self.assertEqual(machine.command('query-iothreads'), [])

@@ -39,6 +39,9 @@ static const struct {
 static const struct {
     const char *type, *why;
 } excuses[] = {
+    { "kvm-apic", "it is in the kernel and needs KVM" },
+    { "kvm-i8259", "it is in the kernel and needs KVM" },
+    { "kvm-ioapic", "it is in the kernel and needs KVM" },
     { NULL, NULL },
 };
 
@@ -335,6 +338,7 @@ void contract_machine_start(const char *name)
     machine_apply_compat(type);
     machine = (Machine *)object_new(&type->object);
     machine->ram_size = 16 << 20;
+    machine->smp = (MachineSmp){ 1, 1, 1, 1, 1, 1 };
     machine_set_current(machine);
     memory_init();
     if (!globals_apply(&machine->object, &error) || !accel_start("qtest", NULL, machine, &error) ||

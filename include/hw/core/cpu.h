@@ -41,17 +41,28 @@ typedef enum CpuPutLevel {
     CPU_PUT_FULL,    /* and what only ever comes by migration (time stamp counter, clocks) */
 } CpuPutLevel;
 
+/* Where a processor sits; -1: the topology has no such level. */
+typedef struct CpuTopology {
+    int64_t socket_id, die_id, core_id, thread_id;
+} CpuTopology;
+
 /* What a target says of its processors (DeviceType.ops). */
 typedef struct CpuTargetOps {
     bool (*has_work)(const Cpu *cpu); /* a halted one wakes up */
+    /* Requests that change registers (INIT, startup); before the processor runs, in its thread. */
+    void (*process_events)(Cpu *cpu);
     /* The guest-physical address of a linear one, under the processor's paging; false if it is not mapped. */
     bool (*translate)(Cpu *cpu, uint64_t linear, uint64_t *physical);
+    void (*nmi)(Cpu *cpu); /* the NMI button */
+    /* Fills what a topology has of it; may be NULL. */
+    void (*topology)(const Cpu *cpu, CpuTopology *topology);
     uint64_t (*program_counter)(const Cpu *cpu); /* linear */
     void (*dump_registers)(const Cpu *cpu, GString *out, bool with_fpu);
 } CpuTargetOps;
 
 /* What an accelerator does for processors. All but run() under the big lock. */
 typedef struct CpuAccelOps {
+    const char *name;                         /* "kvm" */
     bool threads;                             /* each processor gets a thread (V1) */
     bool (*create)(Cpu *cpu, GError **error); /* in the processor's thread, before anything else */
     void (*destroy)(Cpu *cpu);                /* likewise, at its end */
@@ -146,8 +157,5 @@ bool cpu_put_now(Cpu *cpu, GError **error);
 
 /* Reads or writes guest memory by linear address under cpu's paging; false at the first byte that is not mapped. */
 bool cpu_memory_access(Cpu *cpu, uint64_t linear, void *buf, size_t len, bool is_write);
-
-/* Who injects a non-maskable interrupt into the whole machine (inject-nmi); the board sets it. */
-void cpu_set_nmi_handler(bool (*handler)(int64_t cpu_index, GError **error));
 
 #endif

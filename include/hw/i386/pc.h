@@ -15,10 +15,11 @@ typedef struct PcMachine {
     MemoryRegion *pci_memory;
     Irq *gsi[PC_NUM_GSIS];              /* the first ISA_NUM_IRQS are the ISA lines */
     Irq *pic_inputs[ISA_NUM_IRQS];
-    Device *ioapic;
     Device *rtc;
     Irq *a20_line;                      /* what ports 60h and 92h drive */
     bool a20;
+    Irq *intr;                          /* the 8259 pair's output; NULL where the pair is in the kernel */
+    Device *ioapic;                     /* NULL where it is in the kernel */
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
     bool hpet_enabled;                  /* -machine hpet= */
     int acpi;                           /* -machine acpi=: PROPERTY_OFF, else there are tables and what they describe */

@@ -202,6 +202,8 @@ void x86_cpu_update_hflags(X86Cpu *cpu);
 void x86_cpu_load_real_segment(X86Cpu *cpu, unsigned seg, uint16_t selector);
 /* INIT (SDM vol. 3 9.1): everything but caches, x87, MSRs that INIT leaves alone. */
 void x86_cpu_init_reset(X86Cpu *cpu);
+/* A startup message (SDM vol. 3 8.4.3): real mode at page `vector`. In the processor's thread, outside run(). */
+void x86_cpu_startup(X86Cpu *cpu, uint8_t vector);
 /* What the power-on value of mp_state is: application processors wait for INIT. */
 void x86_cpu_set_bsp(X86Cpu *cpu, bool bsp);
 
@@ -215,12 +217,15 @@ typedef struct X86ApicOps {
     uint8_t (*get_tpr)(Device *apic);
     /* The vector that the processor takes now, -1 for none; moves it into service. May be NULL, as the next two. */
     int (*acknowledge)(Device *apic);
+    bool (*pending)(Device *apic);     /* acknowledge would give a vector */
     bool (*accepts_pic)(Device *apic); /* LINT0 lets the 8259 through */
     void (*init_reset)(Device *apic);  /* the INIT of its processor */
     void (*startup)(Device *apic);     /* SIPI is acted upon */
     /* Between the device's struct and an accelerator that keeps it. May be NULL. */
-    bool (*get)(Device *apic, GError **error);
     bool (*put)(Device *apic, GError **error);
+    /* The NMI button: LINT1, if it is set to deliver NMIs. */
+    void (*external_nmi)(Device *apic);
+    void (*poll)(Device *apic); /* CPU_INTERRUPT_POLL */
 } X86ApicOps;
 
 /* The type that processors get, by name; set by whoever runs them. "apic" unless told otherwise. */
@@ -229,11 +234,15 @@ static inline const X86ApicOps *x86_apic_ops(const X86Cpu *cpu)
 {
     return cpu->apic ? device_ops(cpu->apic) : NULL;
 }
+/* The 8259 pair's output. */
+void x86_set_pic_line(bool level);
+/* Looks anew whether an interrupt is there: the local APIC's, or the 8259's. */
+void x86_cpu_update_interrupts(X86Cpu *cpu);
 /* The interrupt acknowledge cycle of the 8259 pair; the board sets it. -1: nothing there. */
 void x86_set_pic_acknowledge(int (*acknowledge)(void));
 /* The vector of the interrupt that the processor takes now (APIC first, then 8259), -1: none. */
 int x86_cpu_acknowledge_interrupt(X86Cpu *cpu);
-/* Whether an interrupt is there that acknowledge would give. */
+/* NULL if there is none. */
 X86Cpu *x86_cpu_by_apic_id(uint32_t apic_id);
 
 /* ---- machine checks -------------------------------------------------------------------------------------- */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The PC's processors and their interrupt wiring. */
+#ifndef HW_I386_PC_CPU_H
+#define HW_I386_PC_CPU_H
+
+#include "hw/i386/pc.h"
+
+/* The processors of -smp. Before everything that is plugged into the board. */
+bool pc_cpus_new(PcMachine *pc, GError **error);
+/* Interrupt controllers between the global system interrupts and the processors; fills pc->gsi. */
+bool pc_interrupts_new(PcMachine *pc, IsaBus *isa, GError **error);
+
+#endif
