@@ -16,6 +16,7 @@
 #include "protocol.h"
 #include "util/bytes.h"
 #include "util/bitmap.h"
+#include "system/ram.h"
 #include "util/error.h"
 #include "zero-page.h"
 
@@ -121,9 +122,12 @@ static bool load_sizes(VmReader *r, uint64_t total)
         if (!vm_reader_ok(r)) {
             return false;
         }
-        const LoadBlock *lb = find_block(r, name);
+        LoadBlock *lb = find_block(r, name);
         if (!lb) {
             return false;
+        }
+        if (size != lb->block->size && lb->block->resizable && ram_block_resize(lb->block, size, NULL)) {
+            g_clear_pointer(&lb->untouched, g_free); /* it was of the old size */
         }
         if (size != lb->block->size) {
             return vm_reader_fail(r, "Size mismatch: %s: 0x%" PRIx64 " != 0x%" PRIx64, name, size,

@@ -6,6 +6,7 @@
 #include "util/osdep.h"
 
 #include "system/memory.h"
+#include "system/ram.h"
 #include "memory-internal.h"
 
 static unsigned transaction_depth;
@@ -156,15 +157,23 @@ MemoryRegion *memory_region_new_ram_block(Object *owner, const char *name, RamBl
     return mr;
 }
 
-MemoryRegion *memory_region_new_rom(Object *owner, const char *name, uint64_t size, GError **error)
+MemoryRegion *memory_region_new_rom_resizable(Object *owner, const char *name, uint64_t size, uint64_t max_size,
+                                              GError **error)
 {
-    MemoryRegion *mr = memory_region_new_ram(owner, name, size, error);
+    const RamBlockOptions options = { .fd = -1, .max_size = max_size };
+    RamBlock *block = ram_block_new_full(name, size, &options, error);
+    MemoryRegion *mr = block ? memory_region_new_ram_block(owner, name, block) : NULL;
 
     if (mr) {
         mr->readonly = mr->rom = true;
-        mr->block->readonly_for_guest = true;
+        block->readonly_for_guest = true;
     }
     return mr;
+}
+
+MemoryRegion *memory_region_new_rom(Object *owner, const char *name, uint64_t size, GError **error)
+{
+    return memory_region_new_rom_resizable(owner, name, size, size, error);
 }
 
 MemoryRegion *memory_region_new_alias(Object *owner, const char *name, MemoryRegion *target, hwaddr offset,

@@ -199,7 +199,7 @@ static bool block_map(RamBlock *block, const RamBlockOptions *options, GError **
     if (block->size >= HUGE_PAGE_SIZE) {
         align = MAX(align, HUGE_PAGE_SIZE);
     }
-    p = map_aligned(block->size, align, prot, flags, options->fd, options->fd_offset);
+    p = map_aligned(block->max_size, align, prot, flags, options->fd, options->fd_offset);
     if (p == MAP_FAILED) {
         return error_set_errno(error, errno, "cannot set up guest memory '%s'", block->idstr);
     }
@@ -207,7 +207,7 @@ static bool block_map(RamBlock *block, const RamBlockOptions *options, GError **
     if (options->prealloc && madvise(p, block->size, MADV_POPULATE_WRITE) < 0) {
         int err = errno;
 
-        munmap(p, block->size);
+        munmap(p, block->max_size);
         return error_set_errno(error, err, "cannot preallocate guest memory '%s'", block->idstr);
     }
     /* Advice: a kernel that cannot follow it changes nothing that the guest sees. */
@@ -245,7 +245,9 @@ RamBlock *ram_block_new_full(const char *idstr, uint64_t size, const RamBlockOpt
     block = g_new0(RamBlock, 1);
     block->idstr = g_strdup(idstr);
     block->page_size = page_size;
-    block->size = block->max_size = (size + page_size - 1) / page_size * page_size;
+    block->size = (size + page_size - 1) / page_size * page_size;
+    block->max_size = MAX(block->size, (options->max_size + page_size - 1) / page_size * page_size);
+    block->resizable = options->max_size > size;
     block->fd = -1;
     block->shared = options->shared;
     block->readonly_for_guest = block->host_readonly = options->readonly;
@@ -270,6 +272,27 @@ RamBlock *ram_block_new(const char *idstr, uint64_t size, GError **error)
     const RamBlockOptions options = { .fd = -1 };
 
     return ram_block_new_full(idstr, size, &options, error);
+}
+
+bool ram_block_resize(RamBlock *block, uint64_t size, GError **error)
+{
+    size = (size + block->page_size - 1) / block->page_size * block->page_size;
+    if (!block->resizable) {
+        return error_set(error, "RAM block '%s' has a fixed size", block->idstr);
+    }
+    if (size == 0 || size > block->max_size) {
+        return error_set(error, "RAM block '%s' cannot have 0x%" PRIx64 " bytes: 0x%" PRIx64 " is the most", block->idstr,
+                         size, block->max_size);
+    }
+    g_assert(!ram_dirty_log_active() && !(block->region && memory_region_is_mapped(block->region)));
+    if (size < block->size) {
+        memset(block->host + size, 0, block->size - size);
+    }
+    block->size = size;
+    if (block->region) {
+        memory_region_set_size(block->region, size);
+    }
+    return true;
 }
 
 static void block_free(void *opaque)

@@ -64,6 +64,11 @@ AcpiCpuHotplug *piix4_pm_cpus(Piix4Pm *s)
     return &s->cpu_hotplug;
 }
 
+uint32_t piix4_pm_base(const Piix4Pm *s)
+{
+    return load_le32(s->pci.config + PM_BASE) & IO_BASE_MASK;
+}
+
 Bus *piix4_pm_smbus(Piix4Pm *s)
 {
     return s->smb.bus;

@@ -5,7 +5,9 @@
  */
 #include "util/osdep.h"
 
+#include "pc-acpi.h"
 #include "pc-fw.h"
+#include "hw/acpi/piix4.h"
 #include "hw/nvram/fw_cfg.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -84,13 +86,13 @@ static bool add_boot_options(PcMachine *pc, FwCfg *fw, GError **error)
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 /* Event timer blocks for firmware that makes its own tables; a count of FFh says that there is none. */
-static void add_hpet(PcMachine *pc, FwCfg *fw)
+static void add_hpet(FwCfg *fw)
 {
     uint8_t table[HPET_TABLE_SIZE] = { 1 };
 
     store_le32(table + 1, HPET_ID);
     store_le64(table + 5, HPET_ADDRESS);
-    if (!pc->hpet_enabled) {
+    if (!pc_hpet_present()) {
         memset(table, 0, sizeof(table));
         table[0] = 0xff;
     }
@@ -109,11 +111,36 @@ bool pc_fw_init(PcMachine *pc, GError **error)
     fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, machine->smp.cpus);
     fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, pc_apic_id_limit(machine));
     fw_cfg_add_i32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
-    add_hpet(pc, fw);
     return add_e820(pc, fw, error) && add_boot_options(pc, fw, error);
+}
+
+/* Whoever answers at these ports, so says the chip's configuration space. */
+static void tell_ports(PcMachine *pc)
+{
+    if (pc->pm) {
+        piix4_pm_set_ports(pc->pm, pc_port_present(0x378), pc_port_present(0x3f8), pc_port_present(0x2f8));
+    }
+}
+
+static bool check_oem_ids(const PcMachine *pc, GError **error)
+{
+    if (pc->oem_id && strlen(pc->oem_id) > 6) {
+        return error_set(error, "User specified oem-id value is bigger than 6 bytes in size");
+    }
+    if (pc->oem_table_id && strlen(pc->oem_table_id) > 8) {
+        return error_set(error, "User specified oem-table-id value is bigger than 8 bytes in size");
+    }
+    return true;
 }
 
 bool pc_fw_done(Machine *machine, GError **error)
 {
-    return true;
+    PcMachine *pc = (PcMachine *)machine;
+
+    if (!check_oem_ids(pc, error)) {
+        return false;
+    }
+    add_hpet(fw_cfg_find());
+    tell_ports(pc);
+    return pc_acpi_init(pc, error);
 }

@@ -601,7 +601,9 @@ static const VmState vmstate_fw_cfg_dma = {
 
 static bool acpi_mr_needed(const void *opaque)
 {
-    return ((const FwCfg *)opaque)->acpi_mr_restore;
+    const FwCfg *s = opaque;
+
+    return s->acpi_mr_restore && file_find(s, mr_names[0]);
 }
 
 static const VmState vmstate_fw_cfg_acpi_mr = {

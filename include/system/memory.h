@@ -69,6 +69,9 @@ MemoryRegion *memory_region_new_ram(Object *owner, const char *name, uint64_t si
 MemoryRegion *memory_region_new_ram_block(Object *owner, const char *name, RamBlock *block);
 /* RAM that is read-only for the guest. */
 MemoryRegion *memory_region_new_rom(Object *owner, const char *name, uint64_t size, GError **error);
+/* The same with a block that a stream may bring in another size, up to max_size. For ROMs that are not mapped. */
+MemoryRegion *memory_region_new_rom_resizable(Object *owner, const char *name, uint64_t size, uint64_t max_size,
+                                              GError **error);
 MemoryRegion *memory_region_new_alias(Object *owner, const char *name, MemoryRegion *target,
                                       hwaddr offset, uint64_t size);
 /* Unmaps where mapped and drops the creator's reference. NULL is allowed. */
@@ -206,6 +209,7 @@ struct RamBlock {
     bool readonly_for_guest;
     bool host_readonly;        /* mapped without PROT_WRITE */
     bool not_migrated;
+    bool resizable;            /* ram_block_resize() */
     unsigned long *dirty[3];   /* per client, one bit a GUEST_PAGE; atomic */
 };
 

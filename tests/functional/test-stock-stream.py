@@ -31,17 +31,13 @@ ABSENT = {
     'cpu_common': REST, 'cpu': REST, 'kvm-tpr-opt': REST, 'apic': REST,
     'dma': REST, 'hpet': REST, 'mc146818rtc': REST, 'i8254': REST,
     'pcspk': REST, 'fdc': REST, 'ps2kbd': REST, 'ps2mouse': REST, 'pckbd': REST,
-    'vmmouse': REST, 'port92': REST, 'ide': REST, 'acpi_build': REST,
+    'vmmouse': REST, 'port92': REST, 'ide': REST,
 }
-ABSENT_RAM = {
-    '/rom@etc/acpi/tables': REST, '/rom@etc/table-loader': REST, '/rom@etc/acpi/rsdp': REST,
-}
+ABSENT_RAM = {}
 
 # After a reset the values are stock's too, but for these.
 BEHIND_HUB = 'a device behind a hub is reset with the machine; stock leaves it until the port is'
 OTHER_VALUES = {
-    ('fw_cfg', 'fw_cfg/acpi_mr:table_mr_size'): REST, ('fw_cfg', 'fw_cfg/acpi_mr:linker_mr_size'): REST,
-    ('fw_cfg', 'fw_cfg/acpi_mr:rsdp_mr_size'): REST,
     ('uhci', 'dev.config[0]'): 'LEGSUP is 0x2000 after a reset (UHCI 1.1, 5.2.1), 0 in stock',
     ('usb-kbd', 'dev.state'): BEHIND_HUB, ('usb-kbd', 'hid.protocol'): BEHIND_HUB,
     ('usb-ptr', 'dev.state'): BEHIND_HUB, ('usb-ptr', 'hid.protocol'): BEHIND_HUB,

@@ -24,6 +24,8 @@ typedef struct Piix4PmBoard {
 Piix4Pm *piix4_pm_new(PciBus *bus, int devfn, const Piix4PmBoard *board, GError **error);
 AcpiPm *piix4_pm_acpi(Piix4Pm *pm);
 AcpiCpuHotplug *piix4_pm_cpus(Piix4Pm *pm);
+/* Where the ACPI registers are now. */
+uint32_t piix4_pm_base(const Piix4Pm *pm);
 Bus *piix4_pm_smbus(Piix4Pm *pm);
 /* Which serial and parallel ports are there, as some configuration registers say (at the end of the board's making). */
 void piix4_pm_set_ports(Piix4Pm *pm, bool parallel, bool serial1, bool serial2);

@@ -37,6 +37,18 @@ struct MachineType {
     bool (*default_devices)(Machine *machine, GError **error);
 };
 
+#define NUMA_NODES_MAX 128
+
+/* -numa. */
+typedef struct MachineNuma {
+    unsigned nodes;
+    uint64_t memory[NUMA_NODES_MAX];   /* bytes of RAM, one node's behind the other's */
+    char *memdev[NUMA_NODES_MAX];      /* the memory backend of each node, or NULL: pieces of the machine's RAM */
+    bool has_distance;
+    uint8_t distance[NUMA_NODES_MAX][NUMA_NODES_MAX]; /* [from][to] */
+    uint8_t *cpu_node;                 /* of each possible processor */
+} MachineNuma;
+
 typedef struct MachineSmp {
     unsigned cpus, max_cpus, sockets, dies, cores, threads;
 } MachineSmp;
@@ -51,6 +63,8 @@ struct Machine {
     char *cpu_type;
     char *kernel, *initrd, *append, *firmware;
     BootOptions boot;                  /* -boot */
+    MachineNuma *numa;                 /* NULL: none */
+    GPtrArray *acpi_tables;            /* GBytes: -acpitable; NULL: none */
     bool no_graphics;                  /* -nographic */
     bool usb;                          /* -machine usb= */
     bool dump_guest_core, mem_merge;

@@ -23,6 +23,7 @@ typedef struct PcMachine {
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
     bool hpet_enabled;                  /* -machine hpet= */
     int acpi;                           /* -machine acpi=: PROPERTY_OFF, else there are tables and what they describe */
+    char *oem_id, *oem_table_id;        /* -machine x-oem-id=, x-oem-table-id= */
     struct Piix4Pm *pm;                 /* NULL without ACPI */
     struct Piix4PmBoard *pm_board;
 } PcMachine;

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* AML of asl/, headers included, as scripts/asl-to-c makes it. */
+#ifndef HW_I386_AML_TABLES_H
+#define HW_I386_AML_TABLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+extern const uint8_t aml_dsdt[], aml_ssdt_slots[];
+extern const size_t aml_dsdt_len, aml_ssdt_slots_len;
+
+#endif
