@@ -39,6 +39,7 @@ static const struct {
     { "apic", "timer_expiry", "follows from the initial count and when it was loaded" },
     { "cpu", "env.hflags", "follows from other registers, but for a few bits" },
     { "piix4_pm", "ar.tmr.timer", "follows from the overflow time and whether its event is enabled" },
+    { "cpu", "env.hflags", "follows from the control registers and the segments" },
     { "i8254", "channels[0].next_transition_time", "stands in the section twice, the last one counts" },
     { NULL, NULL, NULL },
 };
