@@ -6,7 +6,7 @@
 #include "util/error.h"
 
 typedef struct BootEntry {
-    Device *dev;
+    Device *dev;     /* NULL: part is the whole path */
     char *part;      /* suffix under which it was set, or NULL */
     int32_t index;
 } BootEntry;
@@ -85,6 +85,11 @@ bool boot_index_set(Device *dev, int32_t index, const char *suffix, GError **err
     *e = (BootEntry){ dev, g_strdup(suffix), index };
     g_ptr_array_insert(entries, at, e);
     return true;
+}
+
+bool boot_index_set_path(const char *path, int32_t index, GError **error)
+{
+    return boot_index_set(NULL, index, path, error);
 }
 
 static BootPlace *find_place(const Device *dev)
@@ -170,7 +175,7 @@ GByteArray *boot_order_list(bool strict)
         const BootPlace *place = e->part ? NULL : find_place(e->dev);
         g_autofree char *path = NULL;
 
-        if (!e->dev->realized) {
+        if (e->dev && !e->dev->realized) {
             continue;
         }
         path = device_firmware_path(place ? place->target : e->dev, place ? place->suffix : e->part);

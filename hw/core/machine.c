@@ -119,19 +119,17 @@ static void machine_finalize(Object *obj)
     Machine *machine = (Machine *)obj;
 
     g_free(machine->cpu_type);
-    g_free(machine->kernel);
-    g_free(machine->initrd);
-    g_free(machine->append);
-    g_free(machine->firmware);
     g_free(machine->boot.order);
     g_free(machine->boot.once);
     g_free(machine->boot.splash);
 }
 
-/* kernel, initrd and append wait for a board that loads them; until then they are not offered. */
 static const Property machine_properties[] = {
+    PROPERTY_STRING("append", Machine, append, "Linux kernel command line"),
     PROPERTY_BOOL("dump-guest-core", Machine, dump_guest_core, "on", "Include guest memory in a core dump"),
     PROPERTY_STRING("firmware", Machine, firmware, "Firmware image"),
+    PROPERTY_STRING("initrd", Machine, initrd, "Linux initial ramdisk file"),
+    PROPERTY_STRING("kernel", Machine, kernel, "Linux kernel image file"),
     PROPERTY_BOOL("mem-merge", Machine, mem_merge, "on", "Enable/disable memory merge support"),
     PROPERTY_STRING("memory-backend", Machine, ram_backend_id, "Set RAM backend: id of a memory-backend object"),
     PROPERTY_BOOL("suppress-vmdesc", Machine, suppress_vmdesc, "off",

@@ -8,12 +8,21 @@
 #include "pc-acpi.h"
 #include "pc-fw.h"
 #include "hw/acpi/piix4.h"
+#include "hw/core/cpu.h"
 #include "hw/nvram/fw_cfg.h"
+#include "system/identity.h"
+#include "target/i386/cpu.h"
+#include "target/i386/cpuid.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
 #define GIB (UINT64_C(1) << 30)
 #define E820_RAM 1
+#define E820_RESERVED 2
+/* What the I/O hubs of AMD's processors have for themselves (AMD I/O Virtualization Technology, 2.1.2): guests must not
+ * put DMA there. */
+#define HYPERTRANSPORT_START UINT64_C(0xfd00000000)
+#define HYPERTRANSPORT_LEN UINT64_C(0x0300000000)
 #define E820_ENTRY_SIZE 20
 #define HPET_ID 0x8086a201u
 #define HPET_ADDRESS UINT64_C(0xfed00000)
@@ -60,27 +69,29 @@ static void e820_add(GByteArray *table, uint64_t start, uint64_t len, uint32_t t
     g_byte_array_append(table, entry, sizeof(entry));
 }
 
+static bool amd_processors(void)
+{
+    Cpu *cpu = cpu_first();
+    uint32_t regs[4] = { 0 };
+
+    if (cpu && object_is_a(cpu, &x86_cpu_type.object)) {
+        x86_cpu_cpuid((X86Cpu *)cpu, 0, 0, regs);
+    }
+    return regs[1] == 0x68747541 && regs[3] == 0x69746e65 && regs[2] == 0x444d4163; /* AuthenticAMD */
+}
+
 static bool add_e820(PcMachine *pc, FwCfg *fw, GError **error)
 {
     g_autoptr(GByteArray) table = g_byte_array_new();
 
+    if (amd_processors()) {
+        e820_add(table, HYPERTRANSPORT_START, HYPERTRANSPORT_LEN, E820_RESERVED);
+    }
     e820_add(table, 0, pc->ram_below_4g, E820_RAM);
     if (pc->machine.ram_size > pc->ram_below_4g) {
         e820_add(table, 4 * GIB, pc->machine.ram_size - pc->ram_below_4g, E820_RAM);
     }
     return fw_cfg_add_file(fw, "etc/e820", table->data, table->len, error);
-}
-
-/* ---- boot options ------------------------------------------------------------------------------------------------ */
-
-static bool add_boot_options(PcMachine *pc, FwCfg *fw, GError **error)
-{
-    uint8_t fail_wait[4];
-
-    store_le32(fail_wait, -1);
-    return fw_cfg_add_file(fw, "etc/boot-fail-wait", fail_wait, sizeof(fail_wait), error) &&
-           fw_cfg_add_file(fw, "bootorder", NULL, 0, error) &&
-           fw_cfg_add_file(fw, "bios-geometry", NULL, 0, error);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
@@ -99,6 +110,21 @@ static void add_hpet(FwCfg *fw)
     fw_cfg_add_bytes(fw, FW_CFG_HPET, table, sizeof(table));
 }
 
+/* Sixteen bytes in the order of the text. */
+static void add_uuid(FwCfg *fw)
+{
+    uint8_t bytes[16] = { 0 };
+    unsigned at = 0;
+
+    for (const char *p = vm_get_uuid(); *p && at < 16; p++) {
+        if (*p != '-') {
+            bytes[at++] = g_ascii_xdigit_value(p[0]) << 4 | g_ascii_xdigit_value(p[1]);
+            p++;
+        }
+    }
+    fw_cfg_add_bytes(fw, FW_CFG_UUID, bytes, sizeof(bytes));
+}
+
 bool pc_fw_init(PcMachine *pc, GError **error)
 {
     const Machine *machine = &pc->machine;
@@ -107,11 +133,12 @@ bool pc_fw_init(PcMachine *pc, GError **error)
     if (!fw) {
         return false;
     }
+    fw_cfg_add_i16(fw, FW_CFG_NOGRAPHIC, machine->no_graphics);
     fw_cfg_add_i64(fw, FW_CFG_RAM_SIZE, machine->ram_size);
     fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, machine->smp.cpus);
     fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, pc_apic_id_limit(machine));
     fw_cfg_add_i32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
-    return add_e820(pc, fw, error) && add_boot_options(pc, fw, error);
+    return pc_boot_init(pc, error);
 }
 
 /* Whoever answers at these ports, so says the chip's configuration space. */
@@ -140,7 +167,8 @@ bool pc_fw_done(Machine *machine, GError **error)
     if (!check_oem_ids(pc, error)) {
         return false;
     }
+    add_uuid(fw_cfg_find());
     add_hpet(fw_cfg_find());
     tell_ports(pc);
-    return pc_acpi_init(pc, error);
+    return add_e820(pc, fw_cfg_find(), error) && pc_kernel_init(pc, error) && pc_boot_done(pc, error) && pc_smbios_init(pc, error) && pc_acpi_init(pc, error);
 }

@@ -18,4 +18,12 @@ unsigned pc_apic_id_limit(const Machine *machine);
 bool pc_pm_init(PcMachine *pc, GError **error);
 void pc_pm_cleanup(PcMachine *pc);
 
+/* Boot options and option ROMs, in fw_cfg and the RTC's memory: what is known at once, and what devices add. */
+bool pc_boot_init(PcMachine *pc, GError **error);
+bool pc_boot_done(PcMachine *pc, GError **error);
+/* -kernel, -initrd, -append. */
+bool pc_kernel_init(PcMachine *pc, GError **error);
+/* SMBIOS, in fw_cfg. */
+bool pc_smbios_init(PcMachine *pc, GError **error);
+
 #endif

@@ -135,13 +135,12 @@ static void pc_finalize(Object *obj)
     irq_free(pc->intr);
     pc_pm_cleanup(pc);
     irq_free(pc->a20_line);
-    g_free(pc->oem_id);
-    g_free(pc->oem_table_id);
 }
 
 static const Property pc_properties[] = {
     PROPERTY_ON_OFF_AUTO("acpi", PcMachine, acpi, "auto", "Enable ACPI"),
     PROPERTY_BOOL("hpet", PcMachine, hpet_enabled, "on", "Enable/disable high precision event timer emulation"),
+    PROPERTY_STRING("smbios-entry-point-type", PcMachine, smbios_entry_point, "SMBIOS Entry Point type [32, 64]"),
     PROPERTY_STRING("x-oem-id", PcMachine, oem_id,
                     "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in "
                     "size"),

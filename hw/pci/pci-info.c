@@ -58,7 +58,7 @@ static PciMemoryRegionArray *query_regions(const PciDevice *dev)
 {
     PciMemoryRegionArray *list = g_new0(PciMemoryRegionArray, 1);
 
-    for (int n = 0; n < PCI_NUM_BARS; n++) {
+    for (int n = 0; n < PCI_NUM_REGIONS; n++) {
         const PciBar *bar = &dev->bars[n];
         PciMemoryRegion *region;
 

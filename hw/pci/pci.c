@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "hw/pci/pci.h"
+#include "pci-rom.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/keyval.h"
@@ -125,12 +126,17 @@ void pci_set_irq(PciDevice *dev, int level)
 void pci_set_bar(PciDevice *dev, int n, uint8_t type, MemoryRegion *region, uint64_t size)
 {
     PciBar *bar = &dev->bars[n];
-    unsigned reg = PCI_BAR_0 + 4 * n;
+    unsigned reg = pci_region_register(n);
 
     g_assert(size >= 4 && (size & (size - 1)) == 0 && size >= memory_region_size(region));
     *bar = (PciBar){ .region = region, .type = type, .size = size };
     store_le32(dev->config + reg, type);
     store_le32(dev->wmask + reg, ~(uint32_t)(size - 1));
+    if (n == PCI_ROM_BAR) { /* bit 0 enables the ROM, those up to 2 KiB are zero */
+        store_le32(dev->wmask + reg, (~(uint32_t)(size - 1) & 0xfffff800) | 1);
+        store_le32(dev->cmask + reg, 0);
+        return;
+    }
     store_le32(dev->cmask + reg, 0xf);
 }
 
@@ -139,11 +145,12 @@ static bool pci_bar_address(const PciDevice *dev, int n, hwaddr *address)
 {
     const PciBar *bar = &dev->bars[n];
     uint16_t command = load_le16(dev->config + PCI_COMMAND);
-    uint32_t value = load_le32(dev->config + PCI_BAR_0 + 4 * n) & ~(uint32_t)(bar->size - 1);
+    uint32_t reg = load_le32(dev->config + pci_region_register(n));
+    uint32_t value = reg & ~(uint32_t)(bar->size - 1);
     bool io = bar->type & PCI_BAR_SPACE_IO;
     uint64_t last = value + bar->size - 1;
 
-    if (!(command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) || value == 0) {
+    if (!(command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) || value == 0 || (n == PCI_ROM_BAR && !(reg & 1))) {
         return false;
     }
     /* All ones is the sizing probe, not an address. */
@@ -162,7 +169,7 @@ void pci_update_mappings(PciDevice *dev)
 {
     PciBus *bus = pci_device_bus(dev);
 
-    for (int n = 0; n < PCI_NUM_BARS; n++) {
+    for (int n = 0; n < PCI_NUM_REGIONS; n++) {
         PciBar *bar = &dev->bars[n];
         MemoryRegion *space = bar->type & PCI_BAR_SPACE_IO ? bus->io : bus->memory;
         hwaddr address;
@@ -229,7 +236,7 @@ void pci_config_write(PciBus *bus, int devfn, unsigned addr, uint32_t value, uns
         dev->config[addr + i] = ((old & ~w) | (byte & w)) & ~(byte & dev->w1cmask[addr + i]);
     }
     if (ranges_overlap(addr, len, PCI_COMMAND, 2) ||
-        ranges_overlap(addr, len, PCI_BAR_0, 4 * PCI_NUM_BARS)) {
+        ranges_overlap(addr, len, PCI_BAR_0, 4 * PCI_NUM_BARS) || ranges_overlap(addr, len, PCI_ROM_ADDRESS, 4)) {
         pci_update_mappings(dev);
         pci_update_irq(dev);
     }
@@ -285,9 +292,9 @@ static void pci_device_reset(Device *device)
     }
     dev->config[PCI_CACHE_LINE_SIZE] = 0;
     dev->config[PCI_INTERRUPT_LINE] = 0;
-    for (int n = 0; n < PCI_NUM_BARS; n++) {
+    for (int n = 0; n < PCI_NUM_REGIONS; n++) {
         if (dev->bars[n].region) {
-            store_le32(dev->config + PCI_BAR_0 + 4 * n, dev->bars[n].type);
+            store_le32(dev->config + pci_region_register(n), dev->bars[n].type);
         }
     }
     pci_update_mappings(dev);
@@ -303,7 +310,16 @@ static bool pci_device_realize(Device *device, GError **error)
     const PciDeviceOps *ops = pci_ops(dev);
 
     pci_init_header(dev, ops);
-    return !ops->realize || ops->realize(dev, error);
+    if (!pci_rom_check(dev, error) || (ops->realize && !ops->realize(dev, error))) {
+        return false;
+    }
+    if (!pci_rom_load(dev, error)) {
+        if (ops->unrealize) {
+            ops->unrealize(dev);
+        }
+        return false;
+    }
+    return true;
 }
 
 static void pci_device_unrealize(Device *device)
@@ -311,7 +327,7 @@ static void pci_device_unrealize(Device *device)
     PciDevice *dev = PCI_DEVICE(device);
     const PciDeviceOps *ops = pci_ops(dev);
 
-    for (int n = 0; n < PCI_NUM_BARS; n++) {
+    for (int n = 0; n < PCI_NUM_REGIONS; n++) {
         if (dev->bars[n].space) {
             memory_region_unmap(dev->bars[n].space, dev->bars[n].region);
             dev->bars[n].space = NULL;
@@ -320,6 +336,8 @@ static void pci_device_unrealize(Device *device)
     if (ops->unrealize) {
         ops->unrealize(dev);
     }
+    memory_region_free(dev->bars[PCI_ROM_BAR].region);
+    dev->bars[PCI_ROM_BAR].region = NULL;
     dev->irq_state = 0; /* now that nothing can raise it again */
     pci_update_irq(dev);
 }
@@ -590,7 +608,7 @@ static void pci_print_device(const Device *device, GString *out, int indent)
                            "", name ? name : number, PCI_SLOT(dev->devfn), PCI_FUNCTION(dev->devfn),
                            load_le16(c), load_le16(c + PCI_DEVICE_ID),
                            load_le16(c + PCI_SUBSYSTEM_VENDOR_ID), load_le16(c + PCI_SUBSYSTEM_ID));
-    for (int n = 0; n < PCI_NUM_BARS; n++) {
+    for (int n = 0; n < PCI_NUM_REGIONS; n++) {
         const PciBar *bar = &dev->bars[n];
         hwaddr address = bar->space ? memory_region_address(bar->region) : UINT64_MAX;
 
@@ -686,7 +704,11 @@ static const PropertyKind property_devfn = {
 
 static void pci_device_init(Object *obj)
 {
-    PCI_DEVICE(obj)->devfn = -1;
+    PciDevice *dev = PCI_DEVICE(obj);
+    const PciDeviceOps *ops = pci_ops(dev);
+
+    dev->devfn = -1;
+    dev->romfile = g_strdup(ops ? ops->romfile : NULL);
 }
 
 const DeviceType pci_device_type = {
@@ -701,6 +723,9 @@ const DeviceType pci_device_type = {
                      .description = "Slot and optional function number, example: 06.0 or 06"),
             PROPERTY_BOOL("multifunction", PciDevice, multifunction, "off", "on/off"),
             PROPERTY_UINT32("acpi-index", PciDevice, acpi_index, "0", NULL),
+            PROPERTY_STRING("romfile", PciDevice, romfile, NULL),
+            PROPERTY_UINT32("romsize", PciDevice, romsize, "4294967295", NULL),
+            PROPERTY_UINT32("rombar", PciDevice, rombar, "1", NULL),
             {}
         },
     },

@@ -3,7 +3,9 @@
 #include "util/osdep.h"
 
 #include "boot-options.h"
+#include "hw/core/option-rom.h"
 #include "hw/nvram/fw_cfg.h"
+#include "system/datadir.h"
 #include "util/error.h"
 #include "util/keyval.h"
 
@@ -82,6 +84,31 @@ static bool parse_boot(BootOptions *boot, const char *arg, GError **error)
     return ok;
 }
 
+static void override(char **member, const char *value)
+{
+    if (value) {
+        g_free(*member);
+        *member = g_strdup(value);
+    }
+}
+
+static bool kernel_options(const Options *options, Machine *machine, GError **error)
+{
+    override(&machine->kernel, options_last(options, OPT_KERNEL));
+    override(&machine->initrd, options_last(options, OPT_INITRD));
+    override(&machine->append, options_last(options, OPT_APPEND));
+    if (!machine->kernel && machine->append && *machine->append) {
+        return error_set(error, "-append only allowed with -kernel option");
+    }
+    if (!machine->kernel && machine->initrd) {
+        return error_set(error, "-initrd only allowed with -kernel option");
+    }
+    if (machine->kernel && !object_is_a(machine, object_type_by_name("generic-pc-machine"))) {
+        return error_set(error, "-kernel: machine '%s' does not boot kernels", machine_get_type(machine)->name);
+    }
+    return true;
+}
+
 /* An option without argument that turns a property of the machine off. */
 static bool machine_switch(const Options *options, OptionId id, const char *name, Machine *machine,
                            const char *property, GError **error)
@@ -110,6 +137,9 @@ bool boot_from_options(const Options *options, Machine *machine, GError **error)
         !machine_switch(options, OPT_NO_HPET, "no-hpet", machine, "hpet", error)) {
         return false;
     }
+    if (!kernel_options(options, machine, error)) {
+        return false;
+    }
     machine->no_graphics = options_has(options, OPT_NOGRAPHIC);
     return true;
 }
@@ -122,6 +152,43 @@ static const char *text_of(json_object *props, const char *key)
     const char *text = json_object_object_get_ex(props, key, &value) ? json_object_get_string(value) : NULL;
 
     return text;
+}
+
+bool boot_add_option_rom(const char *arg, GError **error)
+{
+    json_object *props = keyval_parse(arg, "file", false, NULL, error);
+    const char *file, *bootindex;
+    g_autofree char *path = NULL;
+    int64_t index = -1;
+    bool ok = true;
+
+    if (!props) {
+        return false;
+    }
+    json_object_object_foreach(props, key, value)
+    {
+        (void)value;
+        if (ok && strcmp(key, "file") && strcmp(key, "bootindex")) {
+            ok = error_set(error, "Invalid parameter '%s'", key);
+        }
+    }
+    file = text_of(props, "file");
+    bootindex = text_of(props, "bootindex");
+    if (ok && !file) {
+        ok = error_set(error, "Parameter 'file' is missing");
+    }
+    if (ok && bootindex && (!parse_int64(bootindex, &index, NULL) || index < -1 || index > INT32_MAX)) {
+        ok = error_set(error, "Parameter 'bootindex' expects a number");
+    }
+    path = ok ? datadir_find(file) : NULL;
+    if (ok && !path) {
+        ok = error_set(error, "Could not open option rom '%s': No such file or directory", file);
+    }
+    if (ok) {
+        option_rom_add(path, false, index);
+    }
+    json_object_put(props);
+    return ok;
 }
 
 static bool add_fw_cfg_file(FwCfg *fw, const char *name, const char *file, const char *string, GError **error)

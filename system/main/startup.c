@@ -36,6 +36,7 @@
 #include "hw/core/machine.h"
 #include "hw/timer/mc146818rtc.h"
 #include "accel/accel.h"
+#include "hw/i386/smbios.h"
 #include "target/i386/model.h"
 #include "accel/qtest/qtest.h"
 #include "migration/migration.h"
@@ -526,6 +527,8 @@ static bool add_usb_device(const char *arg, GError **error)
 }
 
 static const Step device_steps[] = {
+    { OPT_SMBIOS, smbios_option },
+    { OPT_OPTION_ROM, boot_add_option_rom },
     { OPT_FW_CFG, boot_add_fw_cfg },
     { OPT_USBDEVICE, add_usb_device },
     { OPT_DEVICE, add_device },
@@ -623,7 +626,7 @@ static bool make_machine(void)
         return false;
     }
     machine = machine_from_options(&options, type);
-    if (!machine) {
+    if (!machine || !acpi_tables_from_options(&options, machine)) {
         return false;
     }
     memory_init();

@@ -244,7 +244,7 @@ COMMAND_LINES = [
     ('-D /nonexistent/x', '/nonexistent/x'),
     ('-readconfig /nonexistent', '-readconfig'),
     ('-daemonize -monitor stdio', 'cannot use stdio with -daemonize'),
-    ('-kernel /nonexistent', '-kernel: invalid option', OURS),
+    ('-kernel /nonexistent', "could not open kernel file '/nonexistent'"),
     ('nosuch.img', "nosuch.img"),
 ]
 

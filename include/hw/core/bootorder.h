@@ -34,6 +34,8 @@ bool boot_index_set(Device *dev, int32_t index, const char *suffix, GError **err
 /* The firmware finds the device itself (suffix NULL above) at target's path with suffix behind it: a disk that its bridge
  * has made, or "/disk@0" of a drive. target may be dev. Forgotten when dev goes. */
 void boot_index_redirect(Device *dev, Device *target, const char *suffix);
+/* Something without a device that is booted from: "/rom@genroms/x.rom". path is copied. */
+bool boot_index_set_path(const char *path, int32_t index, GError **error);
 /* Takes out all that dev has; hw/core does it when a device goes. */
 void boot_index_remove(Device *dev);
 

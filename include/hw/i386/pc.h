@@ -23,6 +23,8 @@ typedef struct PcMachine {
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
     bool hpet_enabled;                  /* -machine hpet= */
     int acpi;                           /* -machine acpi=: PROPERTY_OFF, else there are tables and what they describe */
+    unsigned boot_resets;               /* since the start, as far as -boot once= cares */
+    char *smbios_entry_point;           /* -machine smbios-entry-point-type=: "32", "64", "auto" */
     char *oem_id, *oem_table_id;        /* -machine x-oem-id=, x-oem-table-id= */
     struct Piix4Pm *pm;                 /* NULL without ACPI */
     struct Piix4PmBoard *pm_board;

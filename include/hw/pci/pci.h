@@ -14,6 +14,8 @@
 
 #define PCI_CONFIG_SIZE 256
 #define PCI_NUM_BARS 6
+#define PCI_ROM_BAR 6    /* the expansion ROM, in the same table */
+#define PCI_NUM_REGIONS 7
 #define PCI_NUM_PINS 4
 #define PCI_DEVFN(slot, function) (((slot) & 0x1f) << 3 | ((function) & 7))
 #define PCI_SLOT(devfn) ((devfn) >> 3 & 0x1f)
@@ -77,6 +79,7 @@ typedef struct PciDeviceOps {
     uint16_t class_id;             /* base class << 8 | sub-class */
     uint8_t prog_if, revision;
     uint8_t interrupt_pin;         /* 0: none, 1…4: INTA#…INTD# */
+    const char *romfile;           /* default of the property, found in the data folders; NULL: none */
     /* After the write to config[addr, addr + len) took effect and BARs were remapped. NULL: nothing. */
     void (*config_written)(PciDevice *dev, unsigned addr, unsigned len);
     /* In place of the plain read. NULL: config bytes. */
@@ -99,7 +102,9 @@ struct PciDevice {
     uint8_t wmask[PCI_CONFIG_SIZE];   /* bits that the guest can write */
     uint8_t w1cmask[PCI_CONFIG_SIZE]; /* bits that a written 1 clears */
     uint8_t cmask[PCI_CONFIG_SIZE];   /* bits that must be equal in an incoming stream */
-    PciBar bars[PCI_NUM_BARS];
+    PciBar bars[PCI_NUM_REGIONS];
+    char *romfile;                 /* property; "": none */
+    uint32_t romsize, rombar;      /* properties: size of the ROM (UINT32_MAX: as the file needs), 0: no BAR for it */
     uint32_t irq_state;            /* bit per pin (0…3): the level that the device drives */
     uint32_t irq_counted;          /* bit per pin: what the bus counts (irq_state, unless INTx is disabled) */
     int32_t saved_version;         /* scratch of the description in pci.c */
@@ -118,6 +123,11 @@ extern const VmState vmstate_pci_device;
 /* Gives BAR n of a device being realized: region is I/O or memory by type and owned by the device, which
  * frees it in unrealize. size is a power of two, at least the region's. */
 void pci_set_bar(PciDevice *dev, int n, uint8_t type, MemoryRegion *region, uint64_t size);
+/* Where the register of a region is. */
+static inline unsigned pci_region_register(int n)
+{
+    return n == PCI_ROM_BAR ? PCI_ROM_ADDRESS : PCI_BAR_0 + 4 * n;
+}
 /* Drives the device's interrupt pin (as its record says). Big lock. */
 void pci_set_irq(PciDevice *dev, int level);
 /* Bus-master access; fails with MEM_ERROR while the command register does not allow it. */
