@@ -629,10 +629,15 @@ static void apic_unrealize(Device *dev)
     timer_del(&((ApicState *)dev)->timer);
 }
 
-/* The timer is due when its registers say so; what comes in timer_expiry says no more. */
+/* A timer that runs is due when its registers say so; timer_expiry says from when on. One that does not stays as it came:
+ * counting on from now would change what the other side saved. */
 static void apic_loaded(ApicState *s)
 {
-    arm_timer(s, s->timer_expiry >= 0 ? s->timer_expiry - 1 : clock_get_ns(CLOCK_VIRTUAL));
+    if (s->timer_expiry >= 0) {
+        arm_timer(s, s->timer_expiry - 1);
+    } else {
+        timer_del(&s->timer);
+    }
     update(s);
 }
 
