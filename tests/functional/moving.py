@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A virtual machine that is moved from process to process while it runs.
+
+    with Journey(args, folder=folder) as journey:
+        journey.run(lambda: b'END' in journey.serial(), timeout=60)
+
+Each process writes to the same files (serial line, debug console), one after the other.
+"""
+
+import itertools
+import os
+import time
+
+import common
+import qtest_client
+
+
+class Journey:
+    """args: the machine. programs: the emulators that take turns, Tern alone if not given."""
+
+    def __init__(self, args, folder, programs=(common.TERN,), accel='kvm', options=None):
+        self.args = list(args)
+        self.folder = folder
+        self.programs = itertools.cycle(programs)
+        self.accel = accel
+        self.options = options or (lambda program: [])
+        self.moves = 0
+        self.downtimes = []
+        self.machine = None
+        self.serial_path = os.path.join(folder, 'serial')
+        self.debug_path = os.path.join(folder, 'debug')
+
+    def __enter__(self):
+        try:
+            self.machine = self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def close(self):
+        if self.machine:
+            self.machine.close()
+            self.machine = None
+        for path in (self.serial_path, self.debug_path, self.socket_path()):
+            if os.path.exists(path):
+                os.unlink(path)
+
+    def socket_path(self):
+        return os.path.join(self.folder, 'm')
+
+    def start(self, *more):
+        program = next(self.programs)
+        lines = []
+        for name, path in (('serial', self.serial_path), ('debug', self.debug_path)):
+            lines += ['-chardev', f'file,id={name},path={path},append=on']
+        lines += ['-serial', 'chardev:serial', '-device', 'isa-debugcon,iobase=0x402,chardev=debug']
+        return qtest_client.Machine(program, lines + self.args + self.options(program) + list(more),
+                                    accel=self.accel, qtest=False)
+
+    @staticmethod
+    def read(path):
+        if not os.path.exists(path):
+            return b''
+        with open(path, 'rb') as file:
+            return file.read()
+
+    def serial(self):
+        return self.read(self.serial_path)
+
+    def debug(self):
+        return self.read(self.debug_path)
+
+    def move(self):
+        """To the next process; returns when the machine runs there."""
+        uri = 'unix:' + self.socket_path()
+        there = self.start('-incoming', uri)
+        try:
+            self.machine.qmp.command('migrate', uri=uri)
+            info = self.machine.wait_migration()
+            if info['status'] != 'completed':
+                raise qtest_client.TestError('migration %d: %s %s' % (
+                    self.moves + 1, info, there.stderr()))
+            there.wait_running()
+        except BaseException:
+            there.close()
+            raise
+        self.downtimes.append(info.get('downtime', 0))
+        self.machine.close()
+        self.machine = there
+        self.moves += 1
+
+    def run(self, done, timeout, moving=True, pause=0.0, at_least=0):
+        """Until done() is true, moving without end meanwhile; then at_least moves in all."""
+        deadline = time.monotonic() + timeout
+        while not done() or self.moves < at_least:
+            if time.monotonic() > deadline:
+                raise qtest_client.TestError('%d moves, %.0f s: the guest has not come to its end; serial line: %r' % (
+                    self.moves, timeout, self.serial()[-300:]))
+            if moving and (not done() or self.moves < at_least):
+                self.move()
+            time.sleep(pause)
