@@ -79,12 +79,12 @@ class Journey:
         uri = 'unix:' + self.socket_path()
         there = self.start('-incoming', uri)
         try:
-            self.machine.qmp.command('migrate', uri=uri)
+            self.machine.qmp.command('migrate', {'uri': uri})
             info = self.machine.wait_migration()
             if info['status'] != 'completed':
                 raise qtest_client.TestError('migration %d: %s %s' % (
                     self.moves + 1, info, there.stderr()))
-            there.wait_running()
+            self.wait_running(there)
         except BaseException:
             there.close()
             raise
@@ -92,6 +92,17 @@ class Journey:
         self.machine.close()
         self.machine = there
         self.moves += 1
+
+    @staticmethod
+    def wait_running(machine, timeout=10):
+        deadline = time.monotonic() + timeout
+        while True:
+            status = machine.qmp.command('query-status')['status']
+            if status == 'running':
+                return
+            if status != 'inmigrate' or time.monotonic() > deadline:
+                raise qtest_client.TestError(f'the destination is {status}: {machine.stderr()}')
+            machine.qmp.poll_events(0.001)
 
     def run(self, done, timeout, moving=True, pause=0.0, at_least=0):
         """Until done() is true, moving without end meanwhile; then at_least moves in all."""
