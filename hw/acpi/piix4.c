@@ -164,8 +164,8 @@ static void piix4_reset(PciDevice *pci)
     memset(pci->config + SMI_ENABLES, 0, 4);
     pci->config[PM_BASE] = 0x01;
     pci->config[PM_MISC] = 0;
-    if (s->smm_enabled) {
-        pci->config[SMI_APMC_ENABLE] = 0x02; /* firmware finds its SMI handler set up */
+    if (!s->smm_enabled) {
+        pci->config[SMI_APMC_ENABLE] = 0x02; /* firmware takes its SMI handler for set up, and does not wait for one */
     }
     update_ports(s);
     acpi_pm_reset(&s->acpi);
