@@ -42,9 +42,6 @@ def drive(path, extra=''):
 DRIVES = {
     'usb_cd': ('cd', lambda path: UHCI + drive(path, ',media=cdrom') + ['-device', 'usb-storage,drive=d,port=2'], True),
     'usb_disk': ('disk', lambda path: UHCI + drive(path) + ['-device', 'usb-storage,drive=d,port=2'], True),
-    'ide_disk': ('disk', lambda path: drive(path) + ['-device', 'ide-hd,drive=d,bus=ide.0'], False),
-    'ide_cd': ('cd', lambda path: drive(path) + ['-device', 'ide-cd,drive=d,bus=ide.1'], False),
-    'floppy': ('floppy', lambda path: drive(path) + ['-device', 'floppy,drive=d'], False),
 }
 
 
