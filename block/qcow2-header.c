@@ -406,15 +406,17 @@ static void put_extensions(const Qcow2 *s, Writer *w)
     if (s->data_file_name && s->external_data) {
         put_extension(w, QCOW2_EXT_DATA_FILE, s->data_file_name, strlen(s->data_file_name));
     }
-    if (s->version >= 3) {
-        put_feature_names(w);
-    }
     if (s->has_bitmaps_ext) {
         put_bitmaps(s, w);
     }
     for (unsigned i = 0; s->extensions && i < s->extensions->len; i++) {
         const Qcow2Extension *e = s->extensions->pdata[i];
         put_extension(w, e->type, e->data, e->len);
+    }
+    /* Names for people: the first thing to do without in a small cluster. */
+    size_t rest = 8 + (s->backing_file ? strlen(s->backing_file) : 0);
+    if (s->version >= 3 && w->size - w->at >= 8 + G_N_ELEMENTS(feature_table) * 48 + rest) {
+        put_feature_names(w);
     }
     put_extension(w, QCOW2_EXT_END, "", 0);
 }
