@@ -7,6 +7,7 @@
 #include "internal.h"
 #include "monitor/monitor.h"
 #include "qapi/qapi.h"
+#include "throttle.h"
 #include "util/error.h"
 #include "util/keyval.h"
 
@@ -238,9 +239,11 @@ typedef struct DriveOptions {
     char *id, *file;
     BlockInterface interface;
     int bus, unit;
-    bool cdrom, read_only, write_cache;
+    bool cdrom, read_only, write_cache, snapshot, copy_on_read;
     BlockdevOnError rerror, werror;
     BlockdevDetectZeroesOptions detect_zeroes;
+    ThrottleConfig limits;
+    char *group;
     unsigned flags;
 } DriveOptions;
 
@@ -371,13 +374,61 @@ static bool take_discard(DriveText *t, DriveOptions *o, GError **error)
     return true;
 }
 
-static bool take_unsupported(DriveText *t, const char *key, GError **error)
+/* ---- limits ---- */
+
+static const struct {
+    const char *old, *name; /* iops_rd and throttling.iops-read are the same */
+    unsigned bucket;
+} limit_keys[] = {
+    { "bps", "bps-total", THROTTLE_BPS_TOTAL },    { "bps_rd", "bps-read", THROTTLE_BPS_READ },
+    { "bps_wr", "bps-write", THROTTLE_BPS_WRITE }, { "iops", "iops-total", THROTTLE_OPS_TOTAL },
+    { "iops_rd", "iops-read", THROTTLE_OPS_READ }, { "iops_wr", "iops-write", THROTTLE_OPS_WRITE },
+};
+
+static bool take_limit(DriveText *t, const char *old, const char *name, uint64_t *value, bool *any,
+                       GError **error)
 {
-    bool on;
-    if (!take_bool(t, key, false, &on, error)) {
+    g_autofree char *key = g_strdup_printf("throttling.%s", name);
+    if (old && !text_rename(t, old, key, error)) {
         return false;
     }
-    return !on || error_set(error, "'%s=on' is not supported", key);
+    g_autofree char *s = text_take(t, key);
+    uint64_t n;
+    if (!s) {
+        return true;
+    }
+    if (!parse_uint64(s, &n, NULL)) {
+        return error_set(error, "Parameter '%s' expects a number", key);
+    }
+    *value = n;
+    *any = true;
+    return true;
+}
+
+static bool take_limits(DriveText *t, DriveOptions *o, GError **error)
+{
+    throttle_config_init(&o->limits);
+    bool any = false;
+    for (unsigned i = 0; i < G_N_ELEMENTS(limit_keys); i++) {
+        unsigned b = limit_keys[i].bucket;
+        g_autofree char *old_max = g_strdup_printf("%s_max", limit_keys[i].old);
+        g_autofree char *max = g_strdup_printf("%s-max", limit_keys[i].name);
+        g_autofree char *length = g_strdup_printf("%s-max-length", limit_keys[i].name);
+        if (!take_limit(t, limit_keys[i].old, limit_keys[i].name, &o->limits.bucket[b].avg, &any,
+                        error) ||
+            !take_limit(t, old_max, max, &o->limits.bucket[b].max, &any, error) ||
+            !take_limit(t, NULL, length, &o->limits.bucket[b].length, &any, error)) {
+            return false;
+        }
+    }
+    if (!take_limit(t, "iops_size", "iops-size", &o->limits.op_size, &any, error)) {
+        return false;
+    }
+    if (!text_rename(t, "group", "throttling.group", error)) {
+        return false;
+    }
+    o->group = text_take(t, "throttling.group");
+    return !any || throttle_config_check(&o->limits, error);
 }
 
 static bool check_aio(const DriveText *t, GError **error)
@@ -395,8 +446,9 @@ static bool check_aio(const DriveText *t, GError **error)
  * complain about. */
 static void expand_sizes(DriveText *t)
 {
-    static const char *const sizes[] = { "size",           "offset",         "align",       "max-transfer",
-                                         "opt-write-zero", "max-write-zero", "opt-discard", "max-discard" };
+    static const char *const sizes[] = { "size",         "offset",         "align",
+                                         "max-transfer", "opt-write-zero", "max-write-zero",
+                                         "opt-discard",  "max-discard" };
     for (unsigned i = 0; i < t->keys->len; i++) {
         const char *key = t->keys->pdata[i], *dot = strrchr(key, '.');
         uint64_t n;
@@ -448,11 +500,19 @@ static bool take_options(DriveText *t, BlockInterface default_if, DriveOptions *
               take_bool(t, "read-only", o->cdrom, &o->read_only, error) &&
               take_cache(t, o, error) && take_discard(t, o, error) && check_aio(t, error) &&
               take_on_error(t, "werror", false, o, &o->werror, error) &&
-              take_on_error(t, "rerror", true, o, &o->rerror, error) &&
-              take_unsupported(t, "snapshot", error) && take_unsupported(t, "copy-on-read", error);
+              take_on_error(t, "rerror", true, o, &o->rerror, error) && take_limits(t, o, error) &&
+              take_bool(t, "snapshot", false, &o->snapshot, error) &&
+              take_bool(t, "copy-on-read", false, &o->copy_on_read, error);
     o->file = text_take(t, "file");
     expand_sizes(t);
     return ok;
+}
+
+/* The new node, which has taken a reference to the one below; NULL if there is none. */
+static BlockNode *put_on_top(BlockNode *below, BlockNode *top)
+{
+    block_node_unref(below);
+    return top;
 }
 
 static BlockNode *drive_open(const DriveText *t, const DriveOptions *o, GError **error)
@@ -461,7 +521,8 @@ static BlockNode *drive_open(const DriveText *t, const DriveOptions *o, GError *
     if (!nested) {
         return NULL;
     }
-    unsigned flags = o->flags | BLOCK_OPEN_AUTO_RDONLY | (o->read_only ? 0 : BLOCK_OPEN_RDWR) |
+    bool writable = !o->read_only && !o->snapshot;
+    unsigned flags = o->flags | BLOCK_OPEN_AUTO_RDONLY | (writable ? BLOCK_OPEN_RDWR : 0) |
                      (incoming ? BLOCK_OPEN_INACTIVE : 0);
     bool has_file = o->file && o->file[0];
     BlockNode *node = NULL;
@@ -471,8 +532,16 @@ static BlockNode *drive_open(const DriveText *t, const DriveOptions *o, GError *
         node = block_open_filename(has_file ? o->file : NULL, nested, flags, error);
     }
     json_object_put(nested);
+    if (node && o->snapshot) {
+        node = put_on_top(node, block_open_temporary(node, flags, error));
+    }
     if (node) {
         node->detect_zeroes = o->detect_zeroes;
+    }
+    if (node && o->copy_on_read && node->read_only) {
+        warn_report("disabling copy-on-read on read-only drive");
+    } else if (node && o->copy_on_read) {
+        node = put_on_top(node, block_open_cor(node, flags | BLOCK_OPEN_RDWR, error));
     }
     return node;
 }
@@ -489,6 +558,7 @@ static bool drive_create(const DriveText *t, const DriveOptions *o, GError **err
     front->medium_read_only = o->read_only;
     front->detect_zeroes = o->detect_zeroes;
     front->open_flags = o->flags | BLOCK_OPEN_AUTO_RDONLY;
+    front_set_throttle(front, o->group ? o->group : o->id, &o->limits);
     /* No keys are left and no file: a drive without a medium. */
     if (t->keys->len || (o->file && o->file[0])) {
         BlockNode *node = drive_open(t, o, error);
@@ -517,6 +587,7 @@ bool block_add_drive(const char *text, BlockInterface default_if, GError **error
     text_clear(&t);
     g_free(o.id);
     g_free(o.file);
+    g_free(o.group);
     return ok;
 }
 
@@ -549,8 +620,36 @@ static const OptionParam drive_params[] = {
     { "format", "string", "disk format (raw, qcow2, ...)" },
     { "cache", "string", "host cache usage (none, writeback, writethrough, directsync, unsafe)" },
     { "aio", "string", "host AIO implementation (threads, native, io_uring)" },
+    { "snapshot", "boolean", "enable/disable snapshot mode" },
+    { "copy-on-read", "boolean", "copy read data from backing file into image file" },
     { "discard", "string", "discard operation (ignore/off, unmap/on)" },
     { "detect-zeroes", "string", "try to optimize zero writes (off, on, unmap)" },
+    { "throttling.iops-total", "number", "limit total I/O operations per second" },
+    { "throttling.iops-total-max", "number", "total burst of I/O operations" },
+    { "throttling.iops-total-max-length", "number",
+      "length of the iops-total burst period, in seconds" },
+    { "throttling.iops-read", "number", "limit read I/O operations per second" },
+    { "throttling.iops-read-max", "number", "read burst of I/O operations" },
+    { "throttling.iops-read-max-length", "number",
+      "length of the iops-read burst period, in seconds" },
+    { "throttling.iops-write", "number", "limit write I/O operations per second" },
+    { "throttling.iops-write-max", "number", "write burst of I/O operations" },
+    { "throttling.iops-write-max-length", "number",
+      "length of the iops-write burst period, in seconds" },
+    { "throttling.bps-total", "number", "limit total bytes per second" },
+    { "throttling.bps-total-max", "number", "total burst of bytes" },
+    { "throttling.bps-total-max-length", "number",
+      "length of the bps-total burst period, in seconds" },
+    { "throttling.bps-read", "number", "limit read bytes per second" },
+    { "throttling.bps-read-max", "number", "read burst of bytes" },
+    { "throttling.bps-read-max-length", "number",
+      "length of the bps-read burst period, in seconds" },
+    { "throttling.bps-write", "number", "limit write bytes per second" },
+    { "throttling.bps-write-max", "number", "write burst of bytes" },
+    { "throttling.bps-write-max-length", "number",
+      "length of the bps-write burst period, in seconds" },
+    { "throttling.iops-size", "number", "when limiting by iops max size of an I/O in bytes" },
+    { "throttling.group", "string", "name of the block throttling group" },
     { NULL },
 };
 static OptionGroup drive_group = { .option = "drive", .params = drive_params };

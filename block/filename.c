@@ -20,6 +20,11 @@
 
 /* ---- options ---- */
 
+static void set_string(json_object *options, const char *key, const char *value)
+{
+    json_object_object_add(options, key, json_object_new_string(value));
+}
+
 static json_object *stringify(json_object *value, unsigned depth)
 {
     if (depth > NEST_MAX) {
@@ -32,6 +37,9 @@ static json_object *stringify(json_object *value, unsigned depth)
         {
             if (v) {
                 json_object_object_add(o, key, stringify(v, depth + 1));
+            } else if (g_str_equal(key, "backing")) {
+                set_string(o, key,
+                           ""); /* null: no backing file, and not the one that the image names */
             }
         }
         return o;
@@ -61,11 +69,6 @@ static const char *get_string(json_object *options, const char *key)
 {
     json_object *v = json_object_object_get(options, key);
     return v && json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
-}
-
-static void set_string(json_object *options, const char *key, const char *value)
-{
-    json_object_object_add(options, key, json_object_new_string(value));
 }
 
 static const QapiType *branch_type(int driver)
@@ -111,13 +114,53 @@ bool block_check_option_names(json_object *options, GError **error)
     return true;
 }
 
+/* Children that are images: without a driver their format is found out, and the parent gets a reference.
+ * They are added to held, for as long as the parent needs to take its own. */
+static bool open_probed_children(json_object *options, unsigned flags, GSList **held,
+                                 GError **error)
+{
+    static const struct {
+        const char *key;
+        bool writable;
+    } children[] = { { "backing", false }, { "test", true } };
+    for (unsigned i = 0; i < G_N_ELEMENTS(children); i++) {
+        json_object *child = json_object_object_get(options, children[i].key);
+        if (!child || !json_object_is_type(child, json_type_object) ||
+            get_string(child, "driver")) {
+            continue;
+        }
+        g_autofree char *filename = g_strdup(get_string(child, "filename"));
+        json_object_object_del(child, "filename");
+        unsigned f = children[i].writable ? flags : flags & ~BLOCK_OPEN_RDWR;
+        BlockNode *node = block_open_filename(filename, child, f, error);
+        if (!node) {
+            return false;
+        }
+        *held = g_slist_prepend(*held, node);
+        set_string(options, children[i].key, node->name);
+    }
+    return true;
+}
+
+static void unref_node(gpointer node)
+{
+    block_node_unref(node);
+}
+
 static BlockNode *open_options(json_object *options, unsigned flags, GError **error)
 {
     if (!block_check_option_names(options, error)) {
         return NULL;
     }
-    g_autoptr(BlockdevOptions) o = qapi_decode_BlockdevOptions(options, QAPI_INPUT_KEYVAL, error);
-    return o ? block_node_open(o, flags, error) : NULL;
+    GSList *held = NULL;
+    BlockNode *node = NULL;
+    if (open_probed_children(options, flags, &held, error)) {
+        g_autoptr(BlockdevOptions) o =
+            qapi_decode_BlockdevOptions(options, QAPI_INPUT_KEYVAL, error);
+        node = o ? block_node_open(o, flags, error) : NULL;
+    }
+    g_slist_free_full(held, unref_node);
+    return node;
 }
 
 /* ---- protocols ---- */
@@ -158,13 +201,22 @@ static const char *path_driver(const char *filename)
     return best.driver ? best.driver->name : "file";
 }
 
+static bool resolve_child(json_object *options, const char *child_key, GError **error);
+
 /* Children that were given as a file name without a driver get one. */
 static bool resolve_children(json_object *options, GError **error)
 {
-    const char *driver_name = get_string(options, "driver");
-    const BlockDriver *driver = driver_name ? block_driver_by_name(driver_name) : NULL;
-    const char *child_key =
-        driver && driver->qapi_driver == BLOCKDEV_DRIVER_BLKDEBUG ? "image" : "file";
+    static const char *const keys[] = { "file", "image", "data-file", "raw" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+        if (!resolve_child(options, keys[i], error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool resolve_child(json_object *options, const char *child_key, GError **error)
+{
     json_object *child = json_object_object_get(options, child_key);
     if (!child || !json_object_is_type(child, json_type_object)) {
         return true;

@@ -57,6 +57,17 @@ static int check_request(BlockFront *front, uint64_t offset, uint64_t bytes, boo
     return offset <= (uint64_t)length && bytes <= (uint64_t)length - offset ? 0 : -EIO;
 }
 
+/* check_request() and a turn by the front's limits. */
+static int coroutine_fn begin_request(BlockFront *front, uint64_t offset, uint64_t bytes, bool writes)
+{
+    int ret = check_request(front, offset, bytes, writes);
+    if (ret == 0 && front->throttle) {
+        front_throttle(front, bytes, writes);
+        ret = check_request(front, offset, bytes, writes);
+    }
+    return ret;
+}
+
 static unsigned fua(const BlockFront *front)
 {
     return front->write_cache ? 0 : BLOCK_FUA;
@@ -65,14 +76,14 @@ static unsigned fua(const BlockFront *front)
 int coroutine_fn front_co_read(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec,
                                size_t vec_offset, unsigned flags)
 {
-    int ret = check_request(front, offset, bytes, false);
+    int ret = begin_request(front, offset, bytes, false);
     return ret < 0 ? ret : block_co_read(front->root, offset, bytes, vec, vec_offset, flags);
 }
 
 int coroutine_fn front_co_write(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec,
                                 size_t vec_offset, unsigned flags)
 {
-    int ret = check_request(front, offset, bytes, true);
+    int ret = begin_request(front, offset, bytes, true);
     return ret < 0
                ? ret
                : block_co_write(front->root, offset, bytes, vec, vec_offset, flags | fua(front));
@@ -81,13 +92,13 @@ int coroutine_fn front_co_write(BlockFront *front, uint64_t offset, uint64_t byt
 int coroutine_fn front_co_write_zeroes(BlockFront *front, uint64_t offset, uint64_t bytes,
                                        unsigned flags)
 {
-    int ret = check_request(front, offset, bytes, true);
+    int ret = begin_request(front, offset, bytes, true);
     return ret < 0 ? ret : block_co_write_zeroes(front->root, offset, bytes, flags | fua(front));
 }
 
 int coroutine_fn front_co_discard(BlockFront *front, uint64_t offset, uint64_t bytes)
 {
-    int ret = check_request(front, offset, bytes, true);
+    int ret = begin_request(front, offset, bytes, true);
     return ret < 0 ? ret : block_co_discard(front->root, offset, bytes);
 }
 

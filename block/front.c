@@ -5,6 +5,7 @@
 #include "block/backend.h"
 
 #include "internal.h"
+#include "throttle.h"
 #include "qom/object.h"
 #include "util/error.h"
 #include "util/keyval.h"
@@ -40,7 +41,11 @@ static char *user_describe(void *user)
 
 static void user_drain_begin(void *user)
 {
-    ((BlockFront *)user)->drain_count++;
+    BlockFront *front = user;
+    front->drain_count++;
+    if (front->throttle) {
+        throttle_drain_begin(front->throttle);
+    }
 }
 
 static void user_drain_end(void *user)
@@ -48,6 +53,9 @@ static void user_drain_end(void *user)
     BlockFront *front = user;
     g_assert(front->drain_count > 0);
     front->drain_count--;
+    if (front->throttle) {
+        throttle_drain_end(front->throttle);
+    }
     front_restart_waiting(front);
 }
 
@@ -156,6 +164,7 @@ void front_unref(BlockFront *front)
     front->refs = 1;
     front_drop_root(front);
     front_drain(front);
+    throttle_member_free(front->throttle);
     block_drive_forget(front);
     g_queue_unlink(&fronts, &front->link);
     g_free(front->name);
@@ -494,7 +503,7 @@ void front_drain(BlockFront *front)
 
 void front_drain_begin(BlockFront *front)
 {
-    front->drain_count++;
+    user_drain_begin(front);
     front_drain(front);
 }
 

@@ -103,6 +103,8 @@ struct BlockFront {
     BlockdevDetectZeroesOptions detect_zeroes;
     unsigned open_flags;
 
+    struct ThrottleMember *throttle; /* NULL: no limits */
+
     unsigned in_flight;
     unsigned drain_count;
     GQueue waiting; /* BlockAio */
@@ -119,6 +121,22 @@ void front_restart_all(void);
 void front_cancel_waiting(BlockFront *front);
 /* All fronts, listed or not. */
 BlockFront *front_next_any(const BlockFront *front);
+
+/* ---- temporary.c ---- */
+
+/* A new image on top of base, without a name in the file system. */
+BlockNode *block_open_temporary(BlockNode *base, unsigned flags, GError **error);
+/* A copy-on-read filter on top of base. */
+BlockNode *block_open_cor(BlockNode *base, unsigned flags, GError **error);
+
+/* ---- front-throttle.c ---- */
+
+struct ThrottleConfig;
+/* Limits of a front, which joins the group of that name; none: it leaves its group. */
+void front_set_throttle(BlockFront *front, const char *group, const struct ThrottleConfig *config);
+/* For query-block. */
+void front_describe_throttle(const BlockFront *front, struct BlockDeviceInfo *info);
+void coroutine_fn front_throttle(BlockFront *front, uint64_t bytes, bool write);
 
 /* ---- medium.c ---- */
 

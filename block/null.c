@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* null-co: accepts writes and keeps nothing. For tests and measurements. Options:
+/* null-co, null-aio: accept writes and keep nothing. For tests and measurements. Options:
  * qapi/block-core.json. */
 #include "util/osdep.h"
 #include "block/block.h"
@@ -15,17 +15,18 @@ typedef struct NullState {
 
 static bool null_parse_filename(const char *filename, json_object *options, GError **error)
 {
-    if (!g_str_equal(filename, "null-co://")) {
-        return error_set(error, "The only allowed filename for this driver is 'null-co://'");
-    }
-    return true;
+    bool co = g_str_has_prefix(filename, "null-co:");
+    const char *name = co ? "null-co://" : "null-aio://";
+    return g_str_equal(filename, name) ||
+           error_set(error, "The only allowed filename for this driver is '%s'", name);
 }
 
 static bool null_open(BlockNode *node, const BlockdevOptions *options, unsigned flags,
                       GError **error)
 {
     NullState *s = node->state;
-    const BlockdevOptionsNull *o = &options->u.null_co;
+    const BlockdevOptionsNull *o =
+        options->driver == BLOCKDEV_DRIVER_NULL_CO ? &options->u.null_co : &options->u.null_aio;
     if (o->has_size && o->size < 0) {
         return error_set(error, "size is invalid");
     }
@@ -100,24 +101,28 @@ static int64_t null_allocated_size(BlockNode *node)
 
 static char *null_filename(BlockNode *node)
 {
-    return ((NullState *)node->state)->plain ? g_strdup("null-co://") : NULL;
+    return ((NullState *)node->state)->plain ? g_strdup_printf("%s://", node->driver->name) : NULL;
 }
+
+#define NULL_DRIVER                                                              \
+    .kind = BLOCK_PROTOCOL, .state_size = sizeof(NullState),                     \
+    .parse_filename = null_parse_filename, .open = null_open, .read = null_read, \
+    .write = null_write, .write_zeroes = null_write_zeroes, .flush = null_flush, \
+    .block_status = null_block_status, .length = null_length,                    \
+    .allocated_size = null_allocated_size, .filename = null_filename
 
 static const BlockDriver null_co_driver = {
     .name = "null-co",
-    .kind = BLOCK_PROTOCOL,
     .qapi_driver = BLOCKDEV_DRIVER_NULL_CO,
-    .state_size = sizeof(NullState),
     .protocol = "null-co",
-    .parse_filename = null_parse_filename,
-    .open = null_open,
-    .read = null_read,
-    .write = null_write,
-    .write_zeroes = null_write_zeroes,
-    .flush = null_flush,
-    .block_status = null_block_status,
-    .length = null_length,
-    .allocated_size = null_allocated_size,
-    .filename = null_filename,
+    NULL_DRIVER,
 };
 BLOCK_DRIVER_REGISTER(null_co_driver)
+
+static const BlockDriver null_aio_driver = {
+    .name = "null-aio",
+    .qapi_driver = BLOCKDEV_DRIVER_NULL_AIO,
+    .protocol = "null-aio",
+    NULL_DRIVER,
+};
+BLOCK_DRIVER_REGISTER(null_aio_driver)

@@ -3,6 +3,7 @@
  * medium.c. */
 #include "util/osdep.h"
 #include "block/backend.h"
+#include "block/image.h"
 
 #include "internal.h"
 #include "qapi/commands-block-core.h"
@@ -51,7 +52,51 @@ static const BlockNode *bottom(const BlockNode *node)
     return node;
 }
 
-static ImageInfo *image_info(BlockNode *node)
+static void add_snapshots(BlockNode *node, ImageInfo *info)
+{
+    BlockSnapshot *list;
+    int n = block_snapshot_list(node, &list);
+    if (n <= 0) {
+        g_free(list);
+        return;
+    }
+    info->snapshots = g_new0(SnapshotInfoArray, 1);
+    for (int i = 0; i < n; i++) {
+        SnapshotInfo *s = g_new0(SnapshotInfo, 1);
+        s->id = g_strdup(list[i].id);
+        s->name = g_strdup(list[i].name);
+        s->vm_state_size = list[i].vm_state_size;
+        s->date_sec = list[i].date_sec;
+        s->date_nsec = list[i].date_nsec;
+        s->vm_clock_sec = list[i].vm_clock_nsec / NS_PER_SEC;
+        s->vm_clock_nsec = list[i].vm_clock_nsec % NS_PER_SEC;
+        s->has_icount = list[i].icount >= 0;
+        s->icount = list[i].icount;
+        QAPI_ARRAY_ADD(info->snapshots, s);
+    }
+    g_free(list);
+}
+
+/* What a format tells about itself. */
+static void add_format_facts(BlockNode *node, ImageInfo *info)
+{
+    BlockDriverInfo facts;
+    if (node->driver->kind != BLOCK_FORMAT || block_node_info(node, &facts) < 0) {
+        return;
+    }
+    info->has_cluster_size = facts.cluster_size != 0;
+    info->cluster_size = facts.cluster_size;
+    info->has_dirty_flag = true;
+    info->dirty_flag = facts.dirty;
+    info->backing_filename = g_strdup(facts.backing_file);
+    info->backing_filename_format = g_strdup(facts.backing_format);
+    if (facts.backing_file) {
+        info->full_backing_filename = block_backing_filename(node, facts.backing_file, NULL);
+    }
+    add_snapshots(node, info);
+}
+
+static ImageInfo *image_info(BlockNode *node, bool chain)
 {
     ImageInfo *info = g_new0(ImageInfo, 1);
     int64_t length = block_node_length(node), allocated = block_node_allocated_size(node);
@@ -62,10 +107,15 @@ static ImageInfo *image_info(BlockNode *node)
     info->actual_size = MAX(allocated, 0);
     info->has_dirty_flag = bottom(node)->driver->image_info != NULL;
     info->format_specific = node->driver->image_info ? node->driver->image_info(node) : NULL;
+    add_format_facts(node, info);
+    BlockNode *behind = chain ? block_backing_node(node) : NULL;
+    if (behind) {
+        info->backing_image = image_info(behind, true);
+    }
     return info;
 }
 
-static BlockDeviceInfo *node_info(BlockNode *node, bool writeback)
+static BlockDeviceInfo *node_info(BlockNode *node, bool writeback, bool chain)
 {
     BlockDeviceInfo *info = g_new0(BlockDeviceInfo, 1);
     info->file = g_strdup(block_node_filename(node));
@@ -78,7 +128,8 @@ static BlockDeviceInfo *node_info(BlockNode *node, bool writeback)
     for (BlockNode *n = node; n && n->backing; n = n->backing->node) {
         info->backing_file_depth++;
     }
-    info->image = image_info(node);
+    info->image = image_info(node, chain);
+    info->backing_file = node->backing ? g_strdup(block_node_filename(node->backing->node)) : NULL;
     info->cache = g_new0(BlockdevCacheInfo, 1);
     info->cache->writeback = writeback;
     info->cache->direct = node->direct;
@@ -98,7 +149,8 @@ static BlockInfo *front_info(BlockFront *front)
     info->locked = front_medium_locked(front);
     info->has_tray_open = front_tray_is_open(front, &info->tray_open);
     if (front->root) {
-        info->inserted = node_info(front->root->node, front->write_cache);
+        info->inserted = node_info(front->root->node, front->write_cache, true);
+        front_describe_throttle(front, info->inserted);
     }
     info->has_io_status = front->has_device && front->conf.handles_errors;
     info->io_status = front->iostatus;
@@ -119,7 +171,7 @@ bool qmp_query_named_block_nodes(bool has_flat, bool flat, BlockDeviceInfoArray 
 {
     *ret = g_new0(BlockDeviceInfoArray, 1);
     for (GList *l = block_nodes() ? g_list_last(block_nodes()) : NULL; l; l = l->prev) {
-        QAPI_ARRAY_ADD(*ret, node_info(l->data, true));
+        QAPI_ARRAY_ADD(*ret, node_info(l->data, true, !(has_flat && flat)));
     }
     return true;
 }
