@@ -20,7 +20,8 @@
 
 typedef struct Suspended {
     Coroutine *co;
-    char *tag;
+    const char *tag;
+    unsigned *left; /* breakpoints that hold the same request */
     GList link;
 } Suspended;
 
@@ -114,7 +115,7 @@ static int64_t next_state(const BlkdebugState *s, const GPtrArray *rules)
 /* Breakpoints of this event, which are used up; the tags are the caller's. */
 static GPtrArray *take_breakpoints(BlkdebugState *s, GPtrArray *rules)
 {
-    GPtrArray *tags = g_ptr_array_new();
+    GPtrArray *tags = g_ptr_array_new_with_free_func(g_free);
     for (unsigned i = 0; i < rules->len;) {
         BlkdebugRule *rule = rules->pdata[i];
         if (rule->kind == BLKDEBUG_SUSPEND && rule_valid(s, rule)) {
@@ -127,15 +128,22 @@ static GPtrArray *take_breakpoints(BlkdebugState *s, GPtrArray *rules)
     return tags;
 }
 
-static void coroutine_fn suspend(BlkdebugState *s, char *tag)
+/* All breakpoints of an event are there at once, the newest first; the request goes on when the last one is
+ * resumed. */
+static void coroutine_fn suspend(BlkdebugState *s, GPtrArray *tags)
 {
-    Suspended suspended = { .co = coroutine_self(), .tag = tag };
-    suspended.link.data = &suspended;
-    g_queue_push_tail_link(&s->suspended, &suspended.link);
-    block_debug_notify(tag, true);
-    coroutine_yield();
-    block_debug_notify(tag, false);
-    g_free(tag);
+    g_autofree Suspended *list = g_new0(Suspended, tags->len);
+    unsigned left = tags->len;
+    for (unsigned i = tags->len; i-- > 0;) {
+        Suspended *entry = &list[i];
+        *entry = (Suspended){ .co = coroutine_self(), .tag = tags->pdata[i], .left = &left };
+        entry->link.data = entry;
+        g_queue_push_tail_link(&s->suspended, &entry->link);
+        block_debug_notify(entry->tag, true);
+    }
+    while (left) {
+        coroutine_yield();
+    }
 }
 
 static void process_event(BlkdebugState *s, BlkdebugEvent event)
@@ -150,8 +158,8 @@ static void coroutine_fn blkdebug_event(BlockNode *node, BlkdebugEvent event)
     BlkdebugState *s = node->state;
     GPtrArray *tags = take_breakpoints(s, s->rules.by_event[event]);
     process_event(s, event);
-    for (unsigned i = 0; i < tags->len; i++) {
-        suspend(s, tags->pdata[i]);
+    if (tags->len) {
+        suspend(s, tags);
     }
     g_ptr_array_free(tags, TRUE);
 }
@@ -172,7 +180,16 @@ static bool resume_one(BlkdebugState *s, const char *tag)
         Suspended *suspended = l->data;
         if (g_str_equal(suspended->tag, tag)) {
             g_queue_unlink(&s->suspended, l);
-            coroutine_schedule(NULL, suspended->co);
+            block_debug_notify(tag, false);
+            if (--*suspended->left > 0) {
+                return true;
+            }
+            /* The request goes on at once, so that what it does next is seen by whoever resumed it. */
+            if (in_coroutine()) {
+                coroutine_schedule(NULL, suspended->co);
+            } else {
+                coroutine_enter(suspended->co);
+            }
             return true;
         }
     }
