@@ -32,9 +32,11 @@ const BlockDriver *block_driver_by_name(const char *name)
 
 const BlockDriver *block_driver_by_protocol(const char *protocol)
 {
+    size_t n = strcspn(protocol, "+");
     for (GSList *l = drivers; l; l = l->next) {
         const BlockDriver *d = l->data;
-        if (d->protocol && g_str_equal(d->protocol, protocol)) {
+        /* "nbd+unix" is nbd. */
+        if (d->protocol && strlen(d->protocol) == n && strncmp(d->protocol, protocol, n) == 0) {
             return d;
         }
     }
