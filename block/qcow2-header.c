@@ -246,8 +246,8 @@ void qcow2_derive(Qcow2 *s)
     s->subclusters = s->extended ? 32 : 1;
     s->subcluster_bits = s->cluster_bits - (s->extended ? 5 : 0);
     s->subcluster_size = UINT64_C(1) << s->subcluster_bits;
-    s->refcount_bits = 1u << s->refcount_order;
-    s->refcount_max = s->refcount_order == 6 ? INT64_MAX : (UINT64_C(1) << s->refcount_bits) - 1;
+    s->refcount_bits = 1u << MIN(s->refcount_order, 31); /* not checked yet */
+    s->refcount_max = s->refcount_order >= 6 ? INT64_MAX : (UINT64_C(1) << s->refcount_bits) - 1;
     s->refblock_bits = s->cluster_bits + 3 - s->refcount_order;
     s->csize_shift = 62 - (s->cluster_bits - 8);
     s->coffset_mask = (UINT64_C(1) << s->csize_shift) - 1;
@@ -452,7 +452,9 @@ int qcow2_format_header(const Qcow2 *s, uint8_t *buf)
         if (s->unknown_header_size > w.size - w.at) {
             return -ENOSPC;
         }
-        memcpy(buf + w.at, s->unknown_header, s->unknown_header_size);
+        if (s->unknown_header_size) {
+            memcpy(buf + w.at, s->unknown_header, s->unknown_header_size);
+        }
         w.at += s->unknown_header_size;
     }
     uint32_t length = w.at;

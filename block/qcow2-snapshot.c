@@ -152,8 +152,10 @@ static size_t put_entry(const Qcow2 *s, uint8_t *p, const Qcow2Snapshot *snap)
     if (snap->has_icount) {
         store_be64(p + 56, snap->icount);
     }
-    memcpy(p + ENTRY_FIXED + extra - snap->unknown_extra_size, snap->unknown_extra,
-           snap->unknown_extra_size);
+    if (snap->unknown_extra_size) {
+        memcpy(p + ENTRY_FIXED + extra - snap->unknown_extra_size, snap->unknown_extra,
+               snap->unknown_extra_size);
+    }
     memcpy(p + ENTRY_FIXED + extra, snap->id, id);
     memcpy(p + ENTRY_FIXED + extra + id, snap->name, name);
     return qcow2_snapshot_entry_size(s, snap);
