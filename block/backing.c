@@ -15,7 +15,9 @@ static char *full_name(BlockNode *node, const char *name, GError **error)
     if (g_str_has_prefix(name, "json:")) {
         return g_strdup(name);
     }
-    return block_combine_filenames(block_node_filename(node->file->node), name, error);
+    /* Filters between are in no folder. */
+    return block_combine_filenames(block_node_filename(block_skip_filters(node->file->node)), name,
+                                   error);
 }
 
 static bool attach(BlockNode *node, const char *name, BlockRole role, BlockNode *child,

@@ -14,17 +14,13 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 SOURCE = os.path.realpath(os.path.join(HERE, '../..'))
-sys.path.insert(0, os.path.join(SOURCE, 'tests/unit'))
-import tap  # noqa: E402
 
 BUILD = os.environ.get('TERN_BUILD_DIR') or os.path.join(SOURCE, 'build')
 TERN = {'img': os.path.join(BUILD, 'tools/qemu-img/qemu-img'), 'io': os.path.join(BUILD, 'tools/qemu-io/qemu-io')}
 STOCK = {'img': shutil.which('qemu-img'), 'io': shutil.which('qemu-io')}
-TMP_SNAP = STOCK
 SEED = int(os.environ.get('QCOW2_SEED', '1'))
 ROUNDS = int(os.environ.get('QCOW2_ROUNDS', '1'))
 SIZE = 3 * 1024 * 1024 + 512 * 7
@@ -187,15 +183,15 @@ class Image:
         kind = r.randrange(3) if self.snapshots else 0
         if kind == 0 and len(self.snapshots) < 3:
             name = 's%d' % r.randrange(1000000)
-            run([TMP_SNAP['img'], 'snapshot', '-c', name, 'i.qcow2'])
+            run([tools['img'], 'snapshot', '-c', name, 'i.qcow2'])
             self.snapshots[name] = bytes(self.model)
         elif kind == 1 and self.snapshots:
             name = r.choice(sorted(self.snapshots))
-            run([TMP_SNAP['img'], 'snapshot', '-a', name, 'i.qcow2'])
+            run([tools['img'], 'snapshot', '-a', name, 'i.qcow2'])
             self.model[:] = self.snapshots[name]
         elif self.snapshots:
             name = r.choice(sorted(self.snapshots))
-            run([TMP_SNAP['img'], 'snapshot', '-d', name, 'i.qcow2'])
+            run([tools['img'], 'snapshot', '-d', name, 'i.qcow2'])
             del self.snapshots[name]
 
 
