@@ -308,12 +308,12 @@ static void compare_cluster(Qcow2Check *c, uint64_t i, uint64_t refcount, unsign
         return;
     }
     bool leak = refcount > refs;
-    bool repair = leak ? fix & BLOCK_FIX_LEAKS : fix & BLOCK_FIX_ERRORS;
     report(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
-           repair ? "Repairing"
-           : leak ? "Leaked"
-                  : "ERROR",
-           i, refcount, refs);
+           leak ? "Leaked" : "ERROR", i, refcount, refs);
+    if (leak ? fix & BLOCK_FIX_LEAKS : fix & BLOCK_FIX_ERRORS) {
+        report(c, "Repairing cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, i,
+               refcount, refs);
+    }
     if (leak) {
         c->result->leaks++;
     } else {
