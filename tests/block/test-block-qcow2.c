@@ -810,6 +810,72 @@ static void test_amend(void)
     g_unlink(path);
 }
 
+/* ---- switchover (B7) ---- */
+
+/* The destination opened the image before the source had written its last tables. */
+static void test_switchover(void)
+{
+    g_autofree char *path = test_path("moving.qcow2");
+    GError *error = NULL;
+    create(path, "size=1M,cluster_size=4k");
+    g_autofree char *source =
+        g_strdup_printf("driver=qcow2,node-name=source,file.driver=file,file.filename=%s", path);
+    g_autofree char *destination =
+        g_strdup_printf("driver=qcow2,node-name=destination,file.driver=file,file.filename=%s", path);
+    add_node(source);
+    BlockFront *front = add_front("source");
+    block_set_incoming(true);
+    add_node(destination);
+    block_set_incoming(false);
+    for (unsigned i = 0; i < 20; i++) {
+        g_assert_cmpint(fill(front, i * 9000, 5000, i + 1), ==, 0);
+    }
+    g_assert_true(block_inactivate_all(&error));
+    g_assert_no_error(error);
+    /* Everything is in the file now, and the source writes no more. */
+    BlockCheckResult r = check(path, 0);
+    g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+    g_assert_cmpint(fill(front, 0, 512, 0x99), ==, -EPERM);
+    drop_front(front);
+    del_node("source");
+    g_assert_true(block_activate_all(&error));
+    g_assert_no_error(error);
+    front = add_front("destination");
+    for (unsigned i = 0; i < 20; i++) {
+        assert_reads(front, i * 9000, 5000, i + 1);
+    }
+    g_assert_cmpint(fill(front, 500000, 5000, 0x55), ==, 0);
+    drop_front(front);
+    del_node("destination");
+    r = check(path, 0);
+    g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+    g_unlink(path);
+}
+
+/* The move fails and the source goes on. */
+static void test_switchover_back(void)
+{
+    g_autofree char *path = test_path("back.qcow2");
+    GError *error = NULL;
+    create(path, "size=1M,lazy_refcounts=on");
+    g_autofree char *source =
+        g_strdup_printf("driver=qcow2,node-name=source,file.driver=file,file.filename=%s", path);
+    add_node(source);
+    BlockFront *front = add_front("source");
+    g_assert_cmpint(fill(front, 0, 100000, 1), ==, 0);
+    g_assert_true(block_inactivate_all(&error));
+    g_assert_true(block_activate_all(&error));
+    g_assert_no_error(error);
+    g_assert_cmpint(fill(front, 200000, 100000, 2), ==, 0);
+    assert_reads(front, 0, 100000, 1);
+    assert_reads(front, 200000, 100000, 2);
+    drop_front(front);
+    del_node("source");
+    BlockCheckResult r = check(path, 0);
+    g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+    g_unlink(path);
+}
+
 /* ---- headers ---- */
 
 typedef struct BadHeader {
@@ -894,6 +960,8 @@ int main(int argc, char **argv)
     g_test_add_func("/block/qcow2/lazy-refcounts-after-a-crash", test_lazy);
     g_test_add_func("/block/qcow2/measure", test_measure);
     g_test_add_func("/block/qcow2/amend", test_amend);
+    g_test_add_func("/block/qcow2/switchover", test_switchover);
+    g_test_add_func("/block/qcow2/switchover-that-fails", test_switchover_back);
     g_test_add_func("/block/qcow2/bad-headers", test_bad_headers);
     int ret = g_test_run();
     block_test_cleanup();
