@@ -57,12 +57,26 @@ bool qcow2_cache_is_dirty(const Qcow2Cache *c)
     return c->dirty.length != 0;
 }
 
-void qcow2_cache_mark(Qcow2Cache *c, Qcow2Table *t)
+/* What is written is whole pages, so that a file with large blocks need not read around it. */
+#define WRITE_UNIT 4096
+
+static void mark_range(Qcow2Cache *c, Qcow2Table *t, uint32_t start, uint32_t end)
 {
     if (!t->dirty) {
         t->dirty = true;
+        t->dirty_start = start;
+        t->dirty_end = end;
         g_queue_push_tail_link(&c->dirty, &t->dirty_link);
+    } else {
+        t->dirty_start = MIN(t->dirty_start, start);
+        t->dirty_end = MAX(t->dirty_end, end);
     }
+}
+
+void qcow2_cache_mark(Qcow2Cache *c, Qcow2Table *t, size_t at, size_t bytes)
+{
+    mark_range(c, t, ROUND_DOWN(at, WRITE_UNIT),
+               MIN(ROUND_UP(at + bytes, WRITE_UNIT), c->entry_size));
 }
 
 static void table_unmark(Qcow2Cache *c, Qcow2Table *t)
@@ -82,15 +96,16 @@ static void table_touch(Qcow2Cache *c, Qcow2Table *t)
     }
 }
 
-static int coroutine_fn table_write(Qcow2Cache *c, Qcow2Table *t, const uint8_t *data)
+static int coroutine_fn table_write(Qcow2Cache *c, const Qcow2Copy *copy)
 {
     Qcow2 *s = c->s;
-    int ret = qcow2_check_overlap(s, c->counts ? QCOW2_OL_REFBLOCK : QCOW2_OL_ACTIVE_L2, t->offset,
-                                  c->entry_size);
+    uint64_t at = copy->table->offset + copy->start;
+    uint32_t bytes = copy->end - copy->start;
+    int ret = qcow2_check_overlap(s, c->counts ? QCOW2_OL_REFBLOCK : QCOW2_OL_ACTIVE_L2, at, bytes);
     if (ret == 0) {
         block_debug_event(s->node->file, c->counts ? BLKDEBUG_EVENT_REFBLOCK_UPDATE_PART
                                                    : BLKDEBUG_EVENT_L2_UPDATE);
-        ret = block_co_write_buf(s->node->file, t->offset, c->entry_size, data, 0);
+        ret = block_co_write_buf(s->node->file, at, bytes, copy->data, 0);
     }
     if (ret < 0) {
         c->failures++;
@@ -105,11 +120,13 @@ static int coroutine_fn table_write(Qcow2Cache *c, Qcow2Table *t, const uint8_t 
 static bool copy_take(Qcow2Cache *c, Qcow2Table *t, Qcow2Copy *copy)
 {
     copy->table = t;
-    copy->data = block_alloc(c->s->node->file->node, c->entry_size);
+    copy->start = t->dirty_start;
+    copy->end = t->dirty_end;
+    copy->data = block_alloc(c->s->node->file->node, copy->end - copy->start);
     if (!copy->data) {
         return false;
     }
-    memcpy(copy->data, t->data, c->entry_size);
+    memcpy(copy->data, t->data + copy->start, copy->end - copy->start);
     table_unmark(c, t);
     t->busy++;
     return true;
@@ -119,12 +136,12 @@ static bool copy_take(Qcow2Cache *c, Qcow2Table *t, Qcow2Copy *copy)
 static int coroutine_fn copy_put(Qcow2Cache *c, Qcow2Copy *copy, int ret)
 {
     if (ret == 0) {
-        ret = table_write(c, copy->table, copy->data);
+        ret = table_write(c, copy);
     }
     copy->table->busy--;
     free(copy->data);
     if (ret < 0) {
-        qcow2_cache_mark(c, copy->table);
+        mark_range(c, copy->table, copy->start, copy->end);
     }
     co_queue_restart_all(&c->busy_queue);
     return ret;

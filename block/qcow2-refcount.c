@@ -131,7 +131,8 @@ static int coroutine_fn set_count(Qcow2 *s, uint64_t cluster, uint64_t count)
     if (ret == 0) {
         g_assert(t);
         qcow2_set_entry(t->data, block_index(s, cluster), s->refcount_order, count);
-        qcow2_cache_mark(s->refblock_cache, t);
+        size_t at = (block_index(s, cluster) << s->refcount_order) / 8;
+        qcow2_cache_mark(s->refblock_cache, t, at, MAX(s->refcount_bits / 8, 1));
     }
     return ret;
 }

@@ -307,7 +307,7 @@ static int coroutine_fn copied_slice(Qcow2 *s, uint64_t at)
             ret = qcow2_cache_get(s->l2_cache, at, &t); /* M5 */
             if (ret == 0) {
                 qcow2_store_entry(s, t->data, i, &e);
-                qcow2_cache_mark(s->l2_cache, t);
+                qcow2_cache_mark(s->l2_cache, t, (size_t)i * s->l2_entry_size, s->l2_entry_size);
             }
         }
     }

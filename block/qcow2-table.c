@@ -345,7 +345,8 @@ int coroutine_fn qcow2_set_l2(Qcow2 *s, uint64_t offset, const Qcow2Entry *entri
     for (unsigned i = 0; i < n; i++) {
         qcow2_store_entry(s, t->data, index + i, &entries[i]);
     }
-    qcow2_cache_mark(s->l2_cache, t);
+    qcow2_cache_mark(s->l2_cache, t, (size_t)index * s->l2_entry_size,
+                     (size_t)n * s->l2_entry_size);
     return 0;
 }
 

@@ -113,8 +113,9 @@ typedef struct Qcow2Table {
     uint64_t offset; /* in the file */
     uint8_t *data;
     bool dirty;
-    unsigned busy; /* being read, or copies of it written: not to be replaced */
-    bool loading;  /* not valid yet */
+    uint32_t dirty_start, dirty_end; /* bytes of data that are */
+    unsigned busy;                   /* being read, or copies of it written: not to be replaced */
+    bool loading;                    /* not valid yet */
     uint64_t age;
     GList lru, dirty_link;
 } Qcow2Table;
@@ -122,6 +123,7 @@ typedef struct Qcow2Table {
 /* The content of a table at one moment, on its way to the file. */
 typedef struct Qcow2Copy {
     Qcow2Table *table;
+    uint32_t start, end; /* part of the table */
     uint8_t *data;
 } Qcow2Copy;
 
@@ -328,7 +330,8 @@ Qcow2Cache *qcow2_cache_new(Qcow2 *s, size_t entry_size, unsigned max, bool coun
 void qcow2_cache_free(Qcow2Cache *c);
 /* The table at offset, read if need be. M5. */
 int coroutine_fn qcow2_cache_get(Qcow2Cache *c, uint64_t offset, Qcow2Table **table);
-void qcow2_cache_mark(Qcow2Cache *c, Qcow2Table *t);
+/* `bytes` of the table at `at` are dirty. */
+void qcow2_cache_mark(Qcow2Cache *c, Qcow2Table *t, size_t at, size_t bytes);
 /* Writes what is dirty now, and waits for what is on its way. */
 int coroutine_fn qcow2_cache_write(Qcow2Cache *c);
 /* The same in two steps: copies of what is dirty now (Qcow2Copy); writes them if ret is 0, and frees

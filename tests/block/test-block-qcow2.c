@@ -820,8 +820,8 @@ static void test_switchover(void)
     create(path, "size=1M,cluster_size=4k");
     g_autofree char *source =
         g_strdup_printf("driver=qcow2,node-name=source,file.driver=file,file.filename=%s", path);
-    g_autofree char *destination =
-        g_strdup_printf("driver=qcow2,node-name=destination,file.driver=file,file.filename=%s", path);
+    g_autofree char *destination = g_strdup_printf(
+        "driver=qcow2,node-name=destination,file.driver=file,file.filename=%s", path);
     add_node(source);
     BlockFront *front = add_front("source");
     block_set_incoming(true);
