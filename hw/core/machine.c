@@ -95,11 +95,40 @@ static MemoryBackend *default_backend(Machine *machine, GError **error)
     return ok ? memory_backend_find(id, error) : NULL;
 }
 
+/* The nodes' backends, one behind the other. */
+static bool ram_of_nodes(Machine *machine, GError **error)
+{
+    const char *id = machine_get_type(machine)->default_ram_id;
+    uint64_t at = 0;
+
+    if (machine->ram_backend_id) {
+        return error_set(error, "'-machine memory-backend' and '-numa memdev' properties are mutually exclusive");
+    }
+    machine->ram = memory_region_new_container(&machine->object, id, machine->ram_size);
+    for (unsigned n = 0; n < machine->numa->nodes; n++) {
+        const char *memdev = machine->numa->memdev[n];
+        MemoryBackend *backend = memdev ? memory_backend_find(memdev, error) : NULL;
+        MemoryRegion *part = backend ? memory_backend_use(backend, error) : NULL;
+
+        if (memdev && !part) {
+            return false;
+        }
+        if (part) {
+            memory_region_map(machine->ram, at, part);
+            at += machine->numa->memory[n];
+        }
+    }
+    return true;
+}
+
 bool machine_create_ram(Machine *machine, GError **error)
 {
     const char *id = machine->ram_backend_id;
     MemoryBackend *backend;
 
+    if (machine->numa) {
+        return ram_of_nodes(machine, error);
+    }
     if (!id && (!machine->ram_size || !machine_get_type(machine)->default_ram_id)) {
         return true;
     }

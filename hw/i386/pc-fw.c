@@ -94,6 +94,29 @@ static bool add_e820(PcMachine *pc, FwCfg *fw, GError **error)
     return fw_cfg_add_file(fw, "etc/e820", table->data, table->len, error);
 }
 
+/* ---- NUMA ---- */
+
+/* Numbers of eight bytes: how many nodes; the node of each APIC id; the memory of each node. */
+static void add_numa(PcMachine *pc, FwCfg *fw)
+{
+    const MachineNuma *numa = pc->machine.numa;
+    unsigned ids = pc_apic_id_limit(&pc->machine);
+    g_autofree uint8_t *table = NULL;
+
+    if (!numa) {
+        return;
+    }
+    table = g_malloc0(8 * (1 + ids + numa->nodes));
+    store_le64(table, numa->nodes);
+    for (unsigned n = 0; n < pc->machine.smp.max_cpus; n++) {
+        store_le64(table + 8 * (1 + pc_apic_id(&pc->machine, n)), numa->cpu_node[n]);
+    }
+    for (unsigned n = 0; n < numa->nodes; n++) {
+        store_le64(table + 8 * (1 + ids + n), numa->memory[n]);
+    }
+    fw_cfg_add_bytes(fw, FW_CFG_NUMA, table, 8 * (1 + ids + numa->nodes));
+}
+
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 /* Event timer blocks for firmware that makes its own tables; a count of FFh says that there is none. */
@@ -168,6 +191,7 @@ bool pc_fw_done(Machine *machine, GError **error)
         return false;
     }
     add_uuid(fw_cfg_find());
+    add_numa(pc, fw_cfg_find());
     add_hpet(fw_cfg_find());
     tell_ports(pc);
     return add_e820(pc, fw_cfg_find(), error) && pc_kernel_init(pc, error) && pc_boot_done(pc, error) && pc_smbios_init(pc, error) && pc_acpi_init(pc, error);

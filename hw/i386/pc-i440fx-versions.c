@@ -22,6 +22,7 @@
         .default_cpu_type = "qemu64-x86_64-cpu",                                \
         .default_display = "std",                                               \
         .hotpluggable_cpus = true,                                              \
+        .acpi = true,                                                           \
         .numa_mem_supported = false,                                             \
         .init = pc_i440fx_init,                                                 \
         .done = pc_fw_done,                                                     \

@@ -44,6 +44,7 @@
 #include "boot-options.h"
 #include "display-options.h"
 #include "machine-options.h"
+#include "numa-options.h"
 #include "options.h"
 #include "process.h"
 #include "startup.h"
@@ -653,7 +654,7 @@ static bool start(void)
     }
     process_signals_init();
     if (!make_machine() || !run_steps(backend_steps, G_N_ELEMENTS(backend_steps)) || !default_monitor() ||
-        !run_steps(block_steps, G_N_ELEMENTS(block_steps)) || !accel_from_options(&options, machine) ||
+        !run_steps(block_steps, G_N_ELEMENTS(block_steps)) || !numa_from_options(&options, machine) || !accel_from_options(&options, machine) ||
         !start_qtest() || !complete_machine() || !start_guest()) {
         return false;
     }
