@@ -256,6 +256,10 @@ static void add_cpu(PcMachine *pc, GByteArray *aml, unsigned n)
     aml_integer(aml, n);
     aml_close(aml, method);
     add_mat(pc, aml, n);
+    if (pc->machine.numa) {
+        aml_name(aml, "_PXM");
+        aml_integer(aml, pc->machine.numa->cpu_node[n]);
+    }
     if (n > 0) {
         method = aml_open_method(aml, "_EJ0", 1, false);
         aml_path(aml, "\\_SB.CPUR.CEJ0");
