@@ -27,14 +27,18 @@ TERN = tuple(shlex.split(os.environ.get('QTEST_QEMU_BINARY') or
 LONG = bool(os.environ.get('TERN_TEST_LONG'))
 
 
-def tool(name):
-    """A program of tests/tools as a module."""
-    loader = importlib.machinery.SourceFileLoader(
-        name.replace('-', '_'), os.path.join(SOURCE, 'tests/tools', name))
+def load(path):
+    """A Python program, whose name need not end in .py, as a module."""
+    loader = importlib.machinery.SourceFileLoader(os.path.basename(path).replace('-', '_'), path)
     spec = importlib.util.spec_from_loader(loader.name, loader)
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     return module
+
+
+def tool(name):
+    """A program of tests/tools as a module."""
+    return load(os.path.join(SOURCE, 'tests/tools', name))
 
 
 @functools.lru_cache(None)

@@ -7,8 +7,6 @@ reads it once more through a UHCI driver of its own. Both sums have to be those 
 not have a line about an error that a boot without moves does not have.
 """
 
-import importlib.machinery
-import importlib.util
 import os
 import re
 import shutil
@@ -27,9 +25,7 @@ MOVES = 100 if common.LONG else 12
 FIRMWARE = '/usr/share/seabios/bios-256k.bin'
 TROUBLE = re.compile(rb'(?i)error|fail|timeout|unable|warning')
 
-loader = importlib.machinery.SourceFileLoader('make_medium', os.path.join(common.SOURCE, 'tests/guest/make-medium'))
-make_medium = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-loader.exec_module(make_medium)
+make_medium = common.load(os.path.join(common.SOURCE, 'tests/guest/make-medium'))
 
 UHCI = ['-device', 'piix3-usb-uhci,id=uhci,addr=1.2']
 
