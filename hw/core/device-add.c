@@ -191,6 +191,13 @@ bool device_del(const char *id_or_path, GError **error)
         !device_type_user_creatable(device_get_type(dev))) {
         return error_set(error, "Device '%s' does not support hotplugging", dev->object.type->name);
     }
+    if (!dev->bus) {
+        DeviceUnplugRequest *unplug_request = device_unplug_request(dev);
+
+        if (unplug_request) {
+            return unplug_request(dev, error);
+        }
+    }
     t = dev->bus ? bus_get_type(dev->bus) : NULL;
     while (t && !t->unplug_request) {
         t = bus_type_parent(t);

@@ -24,6 +24,9 @@ const BusType *bus_type_parent(const BusType *t);
 
 /* The next record up, NULL above "device". */
 const DeviceType *device_type_parent(const DeviceType *t);
+/* DeviceType.unplug_request, inherited; NULL: it goes at once. */
+typedef bool DeviceUnplugRequest(Device *dev, GError **error);
+DeviceUnplugRequest *device_unplug_request(const Device *dev);
 /* The event, for a device that was there; path is where. */
 void device_emit_deleted(const Device *dev, const char *path);
 

@@ -241,11 +241,21 @@ bool device_realize(Device *dev, Bus *bus, GError **error)
     device_register_state(dev, VM_INSTANCE_ANY);
     dev->realized = true;
     if (dev->hotplugged) {
+        void (*plugged)(Device *) = INHERITED(device_get_type(dev), plugged);
+
         device_reset(dev);
         tell_bus_plugged(dev);
+        if (!dev->bus && plugged) {
+            plugged(dev);
+        }
     }
     object_unref(dev); /* the tree has its own */
     return true;
+}
+
+DeviceUnplugRequest *device_unplug_request(const Device *dev)
+{
+    return INHERITED(device_get_type(dev), unplug_request);
 }
 
 void device_unrealize(Device *dev)

@@ -56,6 +56,17 @@ bool qmp_query_target(TargetInfo **ret, GError **error)
     return true;
 }
 
+bool qmp_query_hotpluggable_cpus(HotpluggableCPUArray **ret, GError **error)
+{
+    const MachineType *type = machine_get_type(machine_current());
+
+    if (!type->list_cpu_places) {
+        return error_set(error, "machine does not support hot-plugging CPUs");
+    }
+    *ret = type->list_cpu_places(machine_current());
+    return true;
+}
+
 /* ---- memory -------------------------------------------------------------------------------------------- */
 
 static bool add_memdev(Object *obj, void *opaque)

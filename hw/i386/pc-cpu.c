@@ -15,16 +15,17 @@
 #include "target/i386/kvm.h"
 #include "util/error.h"
 #include "pc-cpu.h"
+#include "pc-fw.h"
 
 #define IOAPIC_PIN_OF_IRQ0 2
 
 /* ---- processors ---------------------------------------------------------------------------------------------- */
 
-static bool cpu_new(const DeviceType *type, unsigned n, GError **error)
+static bool cpu_new(const DeviceType *type, uint32_t apic_id, GError **error)
 {
     Device *dev = device_new(type);
 
-    object_set_int(&dev->object, "apic-id", n);
+    object_set_int(&dev->object, "apic-id", apic_id);
     if (!device_realize(dev, NULL, error)) {
         object_unref(dev);
         return false;
@@ -41,8 +42,9 @@ bool pc_cpus_new(PcMachine *pc, GError **error)
     if (!type) {
         return error_set(error, "there is no processor '%s'", name);
     }
+    pc_cpu_places_init();
     for (unsigned n = 0; n < pc->machine.smp.cpus; n++) {
-        if (!cpu_new(type, n, error)) {
+        if (!cpu_new(type, pc_apic_id(&pc->machine, n), error)) {
             return false;
         }
     }

@@ -14,6 +14,7 @@
 #include "target/i386/cpu.h"
 #include "target/i386/cpuid.h"
 #include "util/bytes.h"
+#include "target/i386/model.h"
 #include "util/error.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -30,26 +31,12 @@
 
 /* ---- processors -------------------------------------------------------------------------------------------------- */
 
-/* Bits that number n things. */
-static unsigned bits_for(unsigned n)
-{
-    unsigned bits = 0;
-
-    while (n > 1u << bits) {
-        bits++;
-    }
-    return bits;
-}
-
-/* The APIC id of processor n: socket, die, core and thread, each in a field of whole bits (Intel SDM 3A, 9.9.3.1). */
+/* The APIC id of processor n. */
 unsigned pc_apic_id(const Machine *machine, unsigned n)
 {
     const MachineSmp *smp = &machine->smp;
-    unsigned threads = MAX(smp->threads, 1), cores = MAX(smp->cores, 1), dies = MAX(smp->dies, 1);
-    unsigned thread = n % threads, core = n / threads % cores;
-    unsigned die = n / (threads * cores) % dies, socket = n / (threads * cores * dies);
 
-    return ((socket << bits_for(dies) | die) << bits_for(cores) | core) << bits_for(threads) | thread;
+    return x86_topology_apic_id(MAX(smp->dies, 1), MAX(smp->cores, 1), MAX(smp->threads, 1), n);
 }
 
 unsigned pc_apic_id_limit(const Machine *machine)

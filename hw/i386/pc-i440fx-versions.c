@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "hw/i386/pc.h"
+#include "pc-cpu.h"
 #include "pc-fw.h"
 
 #define PC_I440FX(suffix, version_, ...)                                        \
@@ -24,6 +25,7 @@
         .hotpluggable_cpus = true,                                              \
         .acpi = true,                                                           \
         .numa_mem_supported = false,                                             \
+        .list_cpu_places = pc_list_cpu_places,                                  \
         .init = pc_i440fx_init,                                                 \
         .done = pc_fw_done,                                                     \
         __VA_ARGS__                                                             \

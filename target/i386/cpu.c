@@ -418,11 +418,43 @@ static bool x86_make_apic(X86Cpu *cpu, GError **error)
     return true;
 }
 
+static const X86BoardOps *board_ops;
+
+void x86_set_board_ops(const X86BoardOps *ops)
+{
+    board_ops = ops;
+}
+
+static void x86_cpu_topology(const Cpu *cpu, CpuTopology *topology)
+{
+    const X86Model *model = &X86_CPU(cpu)->model;
+
+    topology->socket_id = model->socket_id;
+    topology->die_id = model->dies > 1 ? model->die_id : -1;
+    topology->core_id = model->core_id;
+    topology->thread_id = model->thread_id;
+}
+
+static bool x86_cpu_unplug_request(Device *dev, GError **error)
+{
+    if (!board_ops) {
+        return error_set(error, "Device '%s' does not support hotplugging", dev->object.type->name);
+    }
+    return board_ops->unplug_request(X86_CPU(dev), error);
+}
+
+static void x86_cpu_plugged(Device *dev)
+{
+    if (board_ops) {
+        board_ops->plugged(X86_CPU(dev));
+    }
+}
+
 static bool x86_cpu_realize(Device *dev, GError **error)
 {
     X86Cpu *cpu = X86_CPU(dev);
 
-    if (!x86_model_realize(cpu, error)) {
+    if ((board_ops && !board_ops->place(cpu, error)) || !x86_model_realize(cpu, error)) {
         return false;
     }
     if (cpu->apic_id == UINT32_MAX) {
@@ -471,6 +503,7 @@ static void x86_cpu_nmi(Cpu *cpu)
 }
 
 static const CpuTargetOps x86_target_ops = {
+    .topology = x86_cpu_topology,
     .has_work = x86_cpu_has_work,
     .process_events = x86_cpu_process_events,
     .nmi = x86_cpu_nmi,
@@ -489,6 +522,8 @@ const DeviceType x86_cpu_type = {
     },
     .realize = x86_cpu_realize,
     .unrealize = x86_cpu_unrealize,
+    .plugged = x86_cpu_plugged,
+    .unplug_request = x86_cpu_unplug_request,
     .reset = x86_cpu_reset,
     .migration = MIGRATES_WITH(vmstate_x86_cpu),
     .compat = x86_cpu_compat,

@@ -78,6 +78,9 @@ struct DeviceType {
     bool (*realize)(Device *dev, GError **error);
     void (*unrealize)(Device *dev);
     void (*reset)(Device *dev);
+    /* For those on no bus: one that came while the machine runs is there; device_del asks (NULL: it goes at once). */
+    void (*plugged)(Device *dev);
+    bool (*unplug_request)(Device *dev, GError **error);
     DeviceMigration migration;
     const DeviceCompat *compat;        /* ended by an entry without until */
     const void *ops;                   /* what the bus asks of its devices: UsbDeviceOps, PciDeviceOps… */

@@ -12,6 +12,7 @@
 
 typedef struct Machine Machine;
 typedef struct MachineType MachineType;
+struct HotpluggableCPUArray;
 
 struct MachineType {
     ObjectType object;                 /* name "pc-i440fx-7.2-machine" */
@@ -29,6 +30,8 @@ struct MachineType {
     bool hotpluggable_cpus;
     bool numa_mem_supported;
     bool acpi;                         /* has ACPI tables */
+    /* Places for processors, the last first; NULL: it has none that can be plugged. */
+    struct HotpluggableCPUArray *(*list_cpu_places)(Machine *machine);
     /* Builds the board; RAM exists and is in machine->ram. */
     bool (*init)(Machine *machine, GError **error);
     /* After all devices of the command line. May be NULL. */

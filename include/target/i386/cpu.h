@@ -194,6 +194,18 @@ typedef struct X86Cpu {
 extern const DeviceType x86_cpu_type; /* "x86_64-cpu" */
 #define X86_CPU(obj) ((X86Cpu *)(obj))
 
+/* ---- the board ------------------------------------------------------------------------------------------- */
+
+/* What a board has to do with its processors. */
+typedef struct X86BoardOps {
+    /* Before one is realized: chooses APIC id and index, or refuses it. */
+    bool (*place)(X86Cpu *cpu, GError **error);
+    void (*plugged)(X86Cpu *cpu); /* one came while the machine runs */
+    bool (*unplug_request)(X86Cpu *cpu, GError **error); /* device_del; the guest has to agree */
+} X86BoardOps;
+/* NULL: processors are numbered as they come. */
+void x86_set_board_ops(const X86BoardOps *ops);
+
 /* ---- modes and registers ------------------------------------------------------------------------------- */
 
 /* hflags from the registers that they follow from. */
