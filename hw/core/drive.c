@@ -243,8 +243,8 @@ void drive_conf_detach(DriveConf *conf)
     }
 }
 
-bool drive_conf_geometry(uint64_t sectors, uint32_t *cyls, uint32_t *heads, uint32_t *secs,
-                         GError **error)
+bool drive_conf_geometry(uint64_t sectors, uint32_t max_heads, uint32_t *cyls, uint32_t *heads,
+                         uint32_t *secs, GError **error)
 {
     if (!*cyls && !*heads && !*secs) {
         *heads = 16;
@@ -255,8 +255,8 @@ bool drive_conf_geometry(uint64_t sectors, uint32_t *cyls, uint32_t *heads, uint
     if (*cyls < 1 || *cyls > 65535) {
         return error_set(error, "cyls must be between 1 and 65535");
     }
-    if (*heads < 1 || *heads > 255) {
-        return error_set(error, "heads must be between 1 and 255");
+    if (*heads < 1 || *heads > max_heads) {
+        return error_set(error, "heads must be between 1 and %u", max_heads);
     }
     if (*secs < 1 || *secs > 255) {
         return error_set(error, "secs must be between 1 and 255");

@@ -179,8 +179,8 @@ static bool hd_realize(ScsiDevice *dev, GError **error)
     }
     dev->block_size = s->conf.logical_block_size;
     int64_t length = front_length(s->conf.front);
-    if (!drive_conf_geometry(length > 0 ? length / BLOCK_SECTOR : 0, &s->cyls, &s->heads, &s->secs,
-                             error)) {
+    if (!drive_conf_geometry(length > 0 ? length / BLOCK_SECTOR : 0, 255, &s->cyls, &s->heads,
+                             &s->secs, error)) {
         drive_conf_detach(&s->conf);
         return false;
     }

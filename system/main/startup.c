@@ -460,8 +460,34 @@ static bool add_drive(const char *arg, GError **error)
     return block_add_drive(arg, BLOCK_IF_IDE, error);
 }
 
+static bool add_hda(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, 0, "disk", BLOCK_IF_IDE, error);
+}
+
+static bool add_hdb(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, 1, "disk", BLOCK_IF_IDE, error);
+}
+
+static bool add_hdc(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, 2, "disk", BLOCK_IF_IDE, error);
+}
+
+static bool add_hdd(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, 3, "disk", BLOCK_IF_IDE, error);
+}
+
+static bool add_cdrom(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, 2, "cdrom", BLOCK_IF_IDE, error);
+}
+
 static const Step block_steps[] = {
-    { OPT_BLOCKDEV, block_add_blockdev },
+    { OPT_BLOCKDEV, block_add_blockdev }, { OPT_HDA, add_hda },     { OPT_HDB, add_hdb },
+    { OPT_HDC, add_hdc },                 { OPT_HDD, add_hdd },     { OPT_CDROM, add_cdrom },
     { OPT_DRIVE, add_drive },
 };
 
@@ -614,6 +640,37 @@ static bool hook_machine_ready(void)
 
 static const MonitorHooks monitor_hooks = { .quit = hook_quit, .machine_ready = hook_machine_ready };
 
+/* Whether a -device is of one of these types (the list is ended by NULL). */
+static bool device_given(const char *const *types)
+{
+    for (unsigned i = 0; i < options.given->len; i++) {
+        const GivenOption *given = &g_array_index(options.given, GivenOption, i);
+        json_object *args;
+        bool found;
+
+        if (given->id != OPT_DEVICE) {
+            continue;
+        }
+        args = keyval_parse(given->arg, "driver", true, NULL, NULL); /* errors are told when it is made */
+        found = args && text_of(args, "driver") && g_strv_contains(types, text_of(args, "driver"));
+        json_object_put(args);
+        if (found) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A drive that the user gives takes the place of the empty ones. */
+static void choose_default_drives(void)
+{
+    static const char *const disks[] = { "ide-cd", "ide-hd", "scsi-cd", "scsi-hd", NULL };
+    static const char *const floppies[] = { "isa-fdc", "floppy", NULL };
+
+    machine->default_cdrom = machine->enable_defaults && !device_given(disks);
+    machine->default_floppy = machine->enable_defaults && !device_given(floppies);
+}
+
 /* Compat values come before the user's globals: those win. */
 static bool make_machine(void)
 {
@@ -630,6 +687,7 @@ static bool make_machine(void)
     if (!machine || !acpi_tables_from_options(&options, machine)) {
         return false;
     }
+    choose_default_drives();
     memory_init();
     migration_init();
     display_init();

@@ -31,7 +31,7 @@ ABSENT = {
     'cpu_common': REST, 'cpu': REST, 'kvm-tpr-opt': REST, 'apic': REST,
     'dma': REST, 'hpet': REST, 'mc146818rtc': REST, 'i8254': REST,
     'pcspk': REST, 'fdc': REST, 'ps2kbd': REST, 'ps2mouse': REST, 'pckbd': REST,
-    'vmmouse': REST, 'port92': REST, 'ide': REST,
+    'vmmouse': REST, 'port92': REST, 
 }
 ABSENT_RAM = {}
 

@@ -67,7 +67,7 @@ void drive_conf_detach(DriveConf *conf);
 
 /* Cylinders, heads and sectors of a disk of that many 512-byte sectors, as PC BIOSes of old saw it;
  * left alone if the user gave them (all three not 0), an error if only some or out of range. */
-bool drive_conf_geometry(uint64_t sectors, uint32_t *cyls, uint32_t *heads, uint32_t *secs,
-                         GError **error);
+bool drive_conf_geometry(uint64_t sectors, uint32_t max_heads, uint32_t *cyls, uint32_t *heads,
+                         uint32_t *secs, GError **error);
 
 #endif

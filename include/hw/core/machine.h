@@ -72,6 +72,7 @@ struct Machine {
     bool usb;                          /* -machine usb= */
     bool dump_guest_core, mem_merge;
     bool enable_defaults;              /* no -nodefaults */
+    bool default_cdrom, default_floppy; /* … and no -device that stands for the empty drive */
     bool suppress_vmdesc;
     const char *mem_path;              /* -mem-path, -mem-prealloc */
     bool mem_prealloc;

@@ -20,6 +20,7 @@ typedef struct PcMachine {
     bool a20;
     Irq *intr;                          /* the 8259 pair's output; NULL where the pair is in the kernel */
     Device *ioapic;                     /* NULL where it is in the kernel */
+    struct IdeBus *ide[2];              /* the channels of the PIIX3 */
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
     bool hpet_enabled;                  /* -machine hpet= */
     int acpi;                           /* -machine acpi=: PROPERTY_OFF, else there are tables and what they describe */
@@ -34,5 +35,8 @@ extern const ObjectType pc_machine_type;
 
 /* Builds the 440FX/PIIX3 board (MachineType.init). */
 bool pc_i440fx_init(Machine *machine, GError **error);
+
+/* Its parts, in order. */
+bool pc_storage_init(PcMachine *pc, GError **error);
 
 #endif
