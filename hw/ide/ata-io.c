@@ -132,8 +132,9 @@ void ata_pio_write_block(IdeUnit *u)
 
 static void flush_done(IdeUnit *u, int ret)
 {
-    if (ret == -ENOMEDIUM) {
-        ret = 0; /* an empty drive has nothing to lose */
+    if (ret == -ENOMEDIUM) { /* an empty CD drive */
+        ide_abort(u);
+        return;
     }
     if (ide_io_good(u, ret, false)) {
         u->status = IDE_READY;

@@ -231,7 +231,9 @@ static void initialize_parameters(IdeUnit *u, uint8_t command)
 static void identify(IdeUnit *u, uint8_t command)
 {
     if (u->drive->cd != (command == 0xa1)) {
-        ide_put_signature(u); /* so that a host that took it for the other kind can tell */
+        if (u->drive->cd) {
+            ide_put_signature(u); /* so that a host that took it for a disk can tell */
+        }
         ide_abort(u);
         return;
     }

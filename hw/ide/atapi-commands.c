@@ -144,7 +144,7 @@ static void inquiry(IdeUnit *u)
 static void mode_sense(IdeUnit *u)
 {
     static const uint8_t recovery[] = { 0x01, 0x06, 0x00, 0x05, 0, 0, 0, 0 };
-    static const uint8_t audio[] = { 0x0e, 0x0e, 0, 0, 0x24, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0 };
+    static const uint8_t audio[] = { 0x0e, 0x0e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0 };
     static const uint8_t capabilities[] = { 0x2a, 0x14, 0x3b, 0x00, 0x71, 0x60, 0x29, 0,
                                             0x02, 0xc0, 0x00, 0x02, 0x02, 0x00, 0x02, 0xc0,
                                             0,    0,    0,    0,    0,    0 };

@@ -242,8 +242,8 @@ class Errors(unittest.TestCase):
     def test_drive_for_nobody(self):
         with tempfile.NamedTemporaryFile() as image:
             image.truncate(1 << 20)
-            self.check(['-drive', f'file={image.name},if=ide,format=raw'],
-                       'machine type does not support if=ide,bus=0,unit=0')
+            self.check(['-drive', f'file={image.name},if=ide,index=5,format=raw'],
+                       'machine type does not support if=ide,bus=2,unit=1')
 
 
 class Life(unittest.TestCase):
