@@ -162,7 +162,7 @@ struct IdeUnit {
     uint32_t trim_bytes, trim_at;
 
     /* For the stream. */
-    uint8_t saved_next;
+    uint8_t saved_next, saved_status;
     bool pio_state_came, read_state_came;
 
     unsigned serial_number;

@@ -161,13 +161,10 @@ static void park(IdeUnit *u)
 
 /* ---- errors ------------------------------------------------------------------------------------- */
 
-/* The unit stands still until the VM runs. The status is what stock puts into a stream. */
+/* The unit stands still until the VM runs; who looks meanwhile sees it busy. */
 static void stop(IdeUnit *u)
 {
     u->phase = IDE_STOPPED;
-    if (u->job == IDE_JOB_READ || u->job == IDE_JOB_WRITE) {
-        u->status = IDE_READY;
-    }
 }
 
 bool ide_io_good(IdeUnit *u, int ret, bool is_read)

@@ -276,10 +276,12 @@ static bool unit_pre_load(void *opaque, GError **error)
     return true;
 }
 
+/* Stock shows a PIO command that was stopped as not busy. */
 static bool unit_pre_save(void *opaque, GError **error)
 {
-    const IdeUnit *u = opaque;
+    IdeUnit *u = opaque;
 
+    u->saved_status = pio_stopped(u) ? IDE_READY : u->status;
     return !u->request || error_set(error, "a drive's block I/O has not ended");
 }
 
@@ -347,7 +349,7 @@ const VmState ide_drive_vmstate = {
             VM_U8(IdeUnit, hob_lcyl),
             VM_U8(IdeUnit, hob_hcyl),
             VM_U8(IdeUnit, select),
-            VM_U8(IdeUnit, status),
+            VM_NAMED("status", u8, uint8_t, IdeUnit, saved_status),
             CHECKED(lba48, u8, uint8_t, valid_flag),
             CHECKED(sense_key, u8, uint8_t, valid_key),
             VM_U8(IdeUnit, asc),
@@ -499,6 +501,7 @@ static bool retry_loaded(IdeUnit *u, GError **error)
                damaged(u, error);
     case IDE_JOB_READ:
     case IDE_JOB_WRITE:
+        u->status = IDE_READY | IDE_BSY;
         return (u->pio_state_came && u->nsector && u->req_nb_sectors > 0 &&
                 u->req_nb_sectors <= IDE_MAX_MULTIPLE) ||
                damaged(u, error);
@@ -508,6 +511,7 @@ static bool retry_loaded(IdeUnit *u, GError **error)
         return (bus->dma && u->pio_state_came && u->next == IDE_NEXT_ATAPI_PACKET) ||
                damaged(u, error);
     case IDE_JOB_ATAPI_READ:
+        u->status = IDE_READY | IDE_BSY;
         return (u->pio_state_came && u->read_state_came && u->packet_transfer_size) ||
                damaged(u, error);
     case IDE_JOB_FLUSH:
@@ -549,6 +553,7 @@ static bool unit_loaded(IdeUnit *u, GError **error)
     bool retry = u->bus->error_status && u->bus->retry_unit == u->number;
 
     u->next = u->saved_next;
+    u->status = u->saved_status;
     if (!u->drive) { /* nobody sees it: kept for whoever comes next */
         u->bus->inert_error = retry ? u->bus->error_status : u->bus->inert_error;
         return true;

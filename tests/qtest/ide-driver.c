@@ -50,6 +50,14 @@ static void G_GNUC_PRINTF(2, 3) note(IdeDriver *d, const char *fmt, ...)
     }
 }
 
+static void wait_a_bit(IdeDriver *d)
+{
+    if (d->waiting) {
+        d->waiting(d->opaque);
+    }
+    g_usleep(200);
+}
+
 uint8_t ide_wait(IdeDriver *d)
 {
     int64_t end = g_get_monotonic_time() + PATIENCE_SECONDS * G_USEC_PER_SEC;
@@ -59,7 +67,7 @@ uint8_t ide_wait(IdeDriver *d)
         if (g_get_monotonic_time() > end) {
             g_error("the drive stays busy (status 0x%02x)", status);
         }
-        g_usleep(200);
+        wait_a_bit(d);
     }
     return status;
 }
@@ -157,7 +165,7 @@ static void finish_dma(IdeDriver *d)
         if (g_get_monotonic_time() > end) {
             g_error("no interrupt (bus master status 0x%02x)", status);
         }
-        g_usleep(200);
+        wait_a_bit(d);
     }
     step(d);
     note(d, "bm %02x ", status);

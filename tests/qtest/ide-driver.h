@@ -21,6 +21,8 @@ typedef struct IdeDriver {
     GString *log;   /* NULL: none */
     /* Called before each step that the guest takes; may move the machine. */
     void (*step)(void *opaque);
+    /* Called while the drive or the bus master is waited for. */
+    void (*waiting)(void *opaque);
     void *opaque;
     bool dma_first; /* the bus master is started before the command */
 } IdeDriver;
