@@ -65,6 +65,8 @@ BlockFront *tool_open(const ToolOpen *open, GError **error);
 
 /* ---- format specific information -------------------------------------------------------------- */
 
+/* What a driver says of an image beyond what all have: a new object with "type" and "data", in stock's order; NULL: nothing. */
+json_object *tool_specific(BlockNode *node);
 /* An object or array for people: "key: value" lines, four blanks per level. '-' in keys becomes a blank. */
 void tool_print_value(json_object *value, int indent);
 

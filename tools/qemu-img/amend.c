@@ -62,6 +62,13 @@ static bool amend(const AmendArgs *a, BlockNode *node, json_object *options, GEr
         }
         return false;
     }
+    BlockDriverInfo info;
+    json_object *backing = json_object_object_get(options, "backing_file");
+    block_node_info(node, &info);
+    if (backing && g_strcmp0(json_object_get_string(backing), info.backing_file) != 0) {
+        return error_set(error, "Cannot amend the backing file\n"
+                                "You can use 'qemu-img rebase' instead.");
+    }
     return block_node_amend(node, options, a->force, show_progress, NULL, error);
 }
 

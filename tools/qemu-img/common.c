@@ -223,7 +223,7 @@ static void print_snapshot(const BlockSnapshot *s)
     if (s->icount >= 0) {
         snprintf(icount, sizeof(icount), "%" PRId64, s->icount);
     }
-    printf("%-9s %-16s %8s %20s %13s %11s\n", s->id, s->name, size, date, clock, icount);
+    printf("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, clock, icount);
 }
 
 void img_print_snapshots(BlockNode *node)
@@ -233,7 +233,7 @@ void img_print_snapshots(BlockNode *node)
     if (n <= 0) {
         return;
     }
-    printf("Snapshot list:\n%-9s %-16s %8s %20s %13s %11s\n", "ID", "TAG", "VM SIZE", "DATE",
+    printf("Snapshot list:\n%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE",
            "VM CLOCK", "ICOUNT");
     for (int i = 0; i < n; i++) {
         print_snapshot(&list[i]);

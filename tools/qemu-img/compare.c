@@ -108,7 +108,7 @@ static int coroutine_fn compare_data(Compare *c, Side *s, Side *other, uint64_t 
 
 static int status_bits(const Side *s)
 {
-    return s->status & (BLOCK_STATUS_DATA | BLOCK_STATUS_ZERO);
+    return s->status & (BLOCK_STATUS_DATA | BLOCK_STATUS_ZERO | BLOCK_STATUS_ALLOCATED);
 }
 
 static int coroutine_fn compare_common(Compare *c, uint64_t common, uint64_t whole)

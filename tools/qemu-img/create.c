@@ -99,14 +99,17 @@ static bool resolve_backing(const ImgCreate *c, json_object *options, GError **e
         return error_set(error, "Error: Trying to create an image with the same filename as the "
                                 "backing file");
     }
-    if (format && !block_driver_by_name(format)) {
-        return error_set(error, "Unknown backing file format '%s'", format);
-    }
-    if (!file || !file[0] || (c->unsafe && get(options, "size"))) {
+    if (!file || !file[0]) {
         return true;
     }
     if (c->unsafe) {
-        return error_set(error, "Image creation needs a size parameter");
+        if (!get(options, "size")) {
+            return error_set(error, "Image creation needs a size parameter");
+        }
+        if (format && !block_driver_by_name(format)) {
+            return error_set(error, "Unknown backing file format '%s'", format);
+        }
+        return format || error_set(error, "Backing file specified without backing format");
     }
     g_autofree char *full = block_combine_filenames(c->filename, file, error);
     const char *found = NULL;

@@ -9,6 +9,7 @@
 
 /* One image of a chain. */
 typedef struct Facts {
+    BlockFront *front;
     BlockNode *node;
     BlockDriverInfo info;
     bool has_info;
@@ -19,39 +20,39 @@ typedef struct Facts {
     int n_snapshots;
 } Facts;
 
-static void facts_free(Facts *f)
+static void facts_free(void *opaque)
 {
+    Facts *f = opaque;
+    front_unref(f->front);
     if (f->specific) {
         json_object_put(f->specific);
     }
     g_free(f->full_backing);
     g_free(f->snapshots);
+    g_free(f);
 }
 
-static bool facts_collect(Facts *f, BlockNode *node, GError **error)
+/* The front's reference is taken over. */
+static Facts *facts_collect(BlockFront *front, GError **error)
 {
-    *f = (Facts){ .node = node };
+    Facts *f = g_new0(Facts, 1);
+    BlockNode *node = front_node(front);
+    f->front = front;
+    f->node = node;
     f->length = block_node_length(node);
     if (f->length < 0) {
-        return error_set_errno(error, -f->length, "Can't get image size '%s'",
-                               block_node_filename(node));
+        error_set_errno(error, -f->length, "Can't get image size '%s'", block_node_filename(node));
+        facts_free(f);
+        return NULL;
     }
     f->allocated = block_node_allocated_size(node);
     f->has_info = block_node_info(node, &f->info) == 0;
-    g_autoptr(ImageInfoSpecific) specific = block_node_info_specific(node);
-    if (specific) {
-        f->specific = qapi_encode_ImageInfoSpecific(specific);
-        json_object *data = json_object_object_get(f->specific, "data");
-        if (!data || json_object_object_length(data) == 0) {
-            json_object_put(f->specific);
-            f->specific = NULL;
-        }
-    }
+    f->specific = tool_specific(node);
     f->n_snapshots = MAX(block_snapshot_list(node, &f->snapshots), 0);
     if (f->info.backing_file) {
         f->full_backing = block_backing_filename(node, f->info.backing_file, NULL);
     }
-    return true;
+    return f;
 }
 
 /* ---- for people ---- */
@@ -144,65 +145,54 @@ typedef struct InfoArgs {
     bool json, chain;
 } InfoArgs;
 
-/* One image; *next is the name and *next_format the format of what is behind it (new strings), or NULL. */
-static bool show_image(const InfoArgs *a, const ImgSource *source, const char *filename,
-                       json_object *list, unsigned index, char **next, char **next_format)
+/* All that is to be shown, before anything is; NULL with a message. */
+static GPtrArray *collect_chain(const InfoArgs *a, const char *filename)
 {
-    BlockFront *front = img_open(source, filename, BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_IO);
-    if (!front) {
-        return false;
-    }
-    Facts f;
-    GError *error = NULL;
-    bool ok = facts_collect(&f, front_node(front), &error);
-    if (!ok) {
-        error_report_gerror(error);
-    } else {
-        if (a->json) {
-            json_object_array_add(list, facts_json(&f));
-        } else {
-            fputs(index ? "\n" : "", stdout);
-            print_human(&f);
-        }
-        *next = g_strdup(f.full_backing);
-        *next_format = g_strdup(f.info.backing_format);
-    }
-    facts_free(&f);
-    front_unref(front);
-    return ok;
-}
-
-static int info_chain(const InfoArgs *a, const char *filename)
-{
-    json_object *list = json_object_new_array();
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autofree char *name = g_strdup(filename);
-    g_autofree char *format = g_strdup(a->source.format);
+    g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func(facts_free);
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
     ImgSource source = a->source;
-    bool ok = true;
-    for (unsigned i = 0; ok && name; i++) {
-        char *next = NULL, *next_format = NULL;
-        if (!g_hash_table_add(seen, g_strdup(name))) {
+    for (const char *name = filename; name;) {
+        if (!g_hash_table_add(seen, (gpointer)name)) {
             error_report("Backing file '%s' creates an infinite loop.", name);
-            ok = false;
-            break;
+            return NULL;
         }
-        source.format = format;
-        ok = show_image(a, &source, name, list, i, &next, &next_format);
-        g_free(name);
-        g_free(format);
-        name = a->chain ? next : NULL;
-        format = next_format;
-        if (!a->chain) {
-            g_free(next);
+        BlockFront *front = img_open(&source, name, BLOCK_OPEN_NO_BACKING | BLOCK_OPEN_NO_IO);
+        GError *error = NULL;
+        Facts *f = front ? facts_collect(front, &error) : NULL;
+        if (!f) {
+            if (error) {
+                error_report_gerror(error);
+            }
+            return NULL;
         }
+        g_ptr_array_add(chain, f);
+        name = a->chain ? f->full_backing : NULL;
+        source.format = f->info.backing_format;
         source.image_opts = false;
     }
-    if (ok && a->json) {
+    return g_steal_pointer(&chain);
+}
+
+static int info(const InfoArgs *a, const char *filename)
+{
+    g_autoptr(GPtrArray) chain = collect_chain(a, filename);
+    if (!chain) {
+        return 1;
+    }
+    json_object *list = json_object_new_array();
+    for (unsigned i = 0; i < chain->len; i++) {
+        if (a->json) {
+            json_object_array_add(list, facts_json(chain->pdata[i]));
+        } else {
+            fputs(i ? "\n" : "", stdout);
+            print_human(chain->pdata[i]);
+        }
+    }
+    if (a->json) {
         img_print_json(json_object_get(a->chain ? list : json_object_array_get_idx(list, 0)));
     }
     json_object_put(list);
-    return ok ? 0 : 1;
+    return 0;
 }
 
 static const struct option options[] = {
@@ -248,5 +238,5 @@ int img_info(int argc, char **argv)
     if (optind != argc - 1) {
         return img_usage("Expecting one image file name");
     }
-    return info_chain(&a, argv[optind]);
+    return info(&a, argv[optind]);
 }

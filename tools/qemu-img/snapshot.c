@@ -49,11 +49,16 @@ static bool apply(BlockNode *node, const char *name)
 
 static bool delete (BlockNode *node, const char *name)
 {
+    /* By its name only: an id in its place would be too easy a mistake. */
     GError *error = NULL;
-    BlockSnapshot s;
-    if (!block_snapshot_find(node, name, &s)) {
+    g_autofree BlockSnapshot *all = NULL;
+    int n = block_snapshot_list(node, &all), i = 0;
+    while (i < n && !g_str_equal(all[i].name, name)) {
+        i++;
+    }
+    if (i >= n) {
         error_set(&error, "snapshot not found");
-    } else if (block_snapshot_delete(node, s.id, s.name, &error)) {
+    } else if (block_snapshot_delete(node, all[i].id, all[i].name, &error)) {
         return true;
     }
     error_prefix(&error, "Could not delete snapshot '%s': ", name);

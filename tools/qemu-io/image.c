@@ -345,15 +345,11 @@ static bool run_info(IoProgram *io, int argc, char **argv)
         printf("format name: %s\n", node->driver->protocol);
     }
     printf("cluster size: %s\nvm state offset: %s\n", cluster, vm_state);
-    g_autoptr(ImageInfoSpecific) specific = block_node_info_specific(node);
+    json_object *specific = tool_specific(node);
     if (specific) {
-        json_object *o = qapi_encode_ImageInfoSpecific(specific);
-        json_object *data = json_object_object_get(o, "data");
-        if (data && json_object_object_length(data)) {
-            printf("Format specific information:\n");
-            tool_print_value(data, 1);
-        }
-        json_object_put(o);
+        printf("Format specific information:\n");
+        tool_print_value(json_object_object_get(specific, "data"), 1);
+        json_object_put(specific);
     }
     return true;
 }
