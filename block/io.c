@@ -805,8 +805,8 @@ int coroutine_fn block_co_status(BlockNode *node, bool want_zero, uint64_t offse
         /* The format has data here, the file may know that they are zeros. */
         uint64_t child_n;
         int below = block_co_status(local_file, true, local_map, *pnum, &child_n, NULL, NULL);
-        if (below >= 0 && (below & BLOCK_STATUS_ZERO) && child_n) {
-            ret |= BLOCK_STATUS_ZERO;
+        if (below >= 0 && child_n) {
+            ret |= below & BLOCK_STATUS_ZERO;
             *pnum = MIN(*pnum, child_n);
         }
     }

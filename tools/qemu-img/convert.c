@@ -382,8 +382,7 @@ static void prepare_copy(Convert *cv, ImgCopy *copy)
                        .compressed = a->compress,
                        .salvage = a->salvage,
                        .quiet = a->quiet,
-                       .rate = a->rate,
-                       .progress = a->progress && !a->quiet };
+                       .rate = a->rate };
     if (backing) {
         copy->has_backing = cv->n_pieces == 1;
         copy->backing_length = MAX(block_node_length(backing), 0);
@@ -472,7 +471,7 @@ int img_convert(int argc, char **argv)
         }
     }
     clean_up(&cv);
-    if (img_signal()) {
+    if (status && img_signal()) {
         img_die_by_signal();
     }
     return status;

@@ -145,6 +145,7 @@ static bool coroutine_fn take_chunk(Worker *w, Chunk *chunk)
                 .offset = c->at, .bytes = end - c->at, .kind = kind, .number = c->next_number++
             };
         }
+        c->left_out += found ? 0 : end - c->at;
         c->at = end;
     }
     co_mutex_unlock(&c->lock);
@@ -303,18 +304,18 @@ static void end_turn(ImgCopy *c)
     }
 }
 
-/* Sleeps until so many bytes may have been copied. */
-static void coroutine_fn throttle(ImgCopy *c)
+/* Sleeps until the bytes that were given out before may have been copied. */
+static int coroutine_fn throttle(ImgCopy *c, uint64_t bytes)
 {
-    if (c->rate && c->done) {
-        int64_t due =
-            c->start_ns + (int64_t)((double)c->done / (double)c->rate * (double)NS_PER_SEC);
-        int64_t wait = due - clock_get_ns(CLOCK_REALTIME_NS);
-        while (wait > 0 && !img_signal()) {
-            co_sleep_ns(CLOCK_REALTIME_NS, MIN(wait, NS_PER_SEC / 10));
-            wait = due - clock_get_ns(CLOCK_REALTIME_NS);
-        }
+    int64_t due =
+        c->start_ns + (int64_t)((double)c->reserved / (double)c->rate * (double)NS_PER_SEC);
+    c->reserved += bytes;
+    int64_t wait = due - clock_get_ns(CLOCK_REALTIME_NS);
+    while (wait > 0 && !img_signal()) {
+        co_sleep_ns(CLOCK_REALTIME_NS, MIN(wait, NS_PER_SEC / 10));
+        wait = due - clock_get_ns(CLOCK_REALTIME_NS);
     }
+    return img_signal() ? -EINTR : 0;
 }
 
 static void coroutine_fn worker_entry(void *opaque)
@@ -328,6 +329,9 @@ static void coroutine_fn worker_entry(void *opaque)
             w->buf = block_alloc(front_node(c->target), w->size);
             ret = w->buf ? 0 : -ENOMEM;
         }
+        if (ret == 0 && chunk.kind == CHUNK_DATA && c->rate) {
+            ret = throttle(c, chunk.bytes);
+        }
         if (ret == 0 && chunk.kind == CHUNK_DATA) {
             ret = read_chunk(w, &chunk);
         }
@@ -340,13 +344,8 @@ static void coroutine_fn worker_entry(void *opaque)
             fail(c, ret);
         }
         end_turn(c);
-        if (chunk.kind == CHUNK_DATA) {
-            c->done += chunk.bytes;
-            throttle(c);
-        }
-        if (c->total) {
-            img_progress(100.0 * (double)c->at / (double)c->total);
-        }
+        c->done += chunk.bytes;
+        img_progress(100.0 * (double)(c->done + c->left_out) / (double)c->total);
     }
     free(w->buf);
     c->running--;

@@ -39,11 +39,12 @@ typedef struct ImgCopy {
     bool compressed;     /* in whole clusters */
     bool salvage, quiet; /* unreadable parts become zeros, with a warning */
     uint64_t rate;       /* bytes per second; 0: no limit */
-    bool progress;
 
     /* Private. */
-    uint64_t total, at, done;
-    unsigned piece; /* that `at` is in */
+    uint64_t total, at;
+    uint64_t done, left_out; /* copied, and nothing to be done for it */
+    uint64_t reserved;       /* given out, for the rate */
+    unsigned piece;          /* that `at` is in */
     uint64_t piece_start;
     int status;          /* BLOCK_STATUS_* from `at` on ... */
     uint64_t status_end; /* ... to here */

@@ -173,7 +173,7 @@ int img_dd(int argc, char **argv)
         return 1;
     }
     status = dd(&a);
-    if (img_signal()) {
+    if (status && img_signal()) {
         img_die_by_signal();
     }
     return status;

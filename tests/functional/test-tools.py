@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""qemu-img and qemu-io by themselves: data stay what they are through every way of copying, and what goes wrong (no space,
+a file in use, a signal, a broken pipe, a sector that cannot be read) is told."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import common  # noqa: F401
+from common import tap
+import tools
+from tools import IMG, IO, MIB, good, run
+
+SEED = int(os.environ.get('TOOLS_SEED', '1'))
+
+
+def sparse_bytes(size, rng):
+    """Zeros with runs of data of many lengths, some of them of zeros."""
+    data = bytearray(size)
+    at = 0
+    while at < size:
+        at += rng.choice((512, 4096, 65536, 200000, 1000))
+        run_length = rng.choice((512, 1536, 4096, 60000, 300000))
+        data[at:at + run_length] = bytes([rng.choice((0, 1, 7, 255))]) * len(
+            data[at:at + run_length])
+        at += run_length
+    return bytes(data[:size])
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def good(self, *args):
+        return good(*args, folder=self.folder)
+
+    def run_in(self, *args, **options):
+        return run(*args, folder=self.folder, **options)
+
+    def write(self, name, data):
+        with open(self.path(name), 'wb') as file:
+            file.write(data)
+
+    def read(self, name):
+        with open(self.path(name), 'rb') as file:
+            return file.read()
+
+    def content(self, name, fmt):
+        """The bytes of an image, by way of convert."""
+        self.good(IMG, 'convert', '-f', fmt, '-O', 'raw', name, 'content.raw')
+        return self.read('content.raw')
+
+
+class Copies(Folder):
+    def test_convert_keeps_every_byte(self):
+        rng = random.Random(SEED)
+        data = sparse_bytes(5 * MIB + 3 * 512, rng)
+        self.write('a.raw', data)
+        formats = [f for f in ('raw', 'qcow2', 'vdi') if f in tools.formats()]
+        ways = ([], ['-S', '0'], ['-S', '512'], ['-S', '64k'], ['-W', '-m', '16'], ['-m', '1'],
+                ['-t', 'none', '-T', 'none'], ['-C'])
+        for fmt in formats:
+            for way in ways:
+                self.good(IMG, 'convert', *way, '-f', 'raw', '-O', fmt, 'a.raw', 'b')
+                back = self.content('b', fmt)
+                self.assertEqual(back[:len(data)], data, (fmt, way))
+                self.assertFalse(any(back[len(data):]), (fmt, way))
+        for other in (['-c'], ['-c', '-o', 'compression_type=zstd'], ['-o', 'cluster_size=512'],
+                      ['-o', 'extended_l2=on,cluster_size=128k'], ['-o', 'compat=0.10']):
+            self.good(IMG, 'convert', *other, '-f', 'raw', '-O', 'qcow2', 'a.raw', 'b')
+            self.assertEqual(self.content('b', 'qcow2'), data, other)
+            self.good(IMG, 'check', 'b')
+
+    def test_sources_one_behind_the_other(self):
+        rng = random.Random(SEED)
+        parts = [sparse_bytes(n, rng) for n in (MIB + 512, 512, 3 * MIB - 1024, 0, 70 * 1024)]
+        names = []
+        for i, part in enumerate(parts):
+            self.write(f'p{i}', part)
+            names.append(f'p{i}')
+        for way in ([], ['-c'], ['-W'], ['-S', '0']):
+            self.good(IMG, 'convert', *way, '-f', 'raw', '-O', 'qcow2', *names, 'b')
+            self.assertEqual(self.content('b', 'qcow2'), b''.join(parts), way)
+
+    def test_zeros_take_no_space(self):
+        self.write('a.raw', bytes(64 * MIB))
+        for fmt in [f for f in ('raw', 'qcow2', 'vdi') if f in tools.formats()]:
+            self.good(IMG, 'convert', '-f', 'raw', '-O', fmt, 'a.raw', 'b')
+            self.assertLess(os.stat(self.path('b')).st_blocks * 512, MIB, fmt)
+
+    def test_target_that_is_there_gets_zeros(self):
+        self.write('a.raw', bytes(2 * MIB))
+        self.write('b.raw', b'x' * 3 * MIB)
+        self.good(IMG, 'convert', '-n', '-f', 'raw', '-O', 'raw', 'a.raw', 'b.raw')
+        self.assertFalse(any(self.read('b.raw')[:2 * MIB]))
+        self.good(IMG, 'create', '-f', 'qcow2', 'c.qcow2', '2M')
+        self.good(IO, '-c', 'write -P 5 0 2M', 'c.qcow2')
+        self.good(IMG, 'convert', '-n', '-f', 'raw', '-O', 'qcow2', 'a.raw', 'c.qcow2')
+        self.assertFalse(any(self.content('c.qcow2', 'qcow2')))
+
+    def test_dd_skips_and_counts(self):
+        data = random.Random(SEED).randbytes(10 * 1024)
+        self.write('a', data)
+        for size, skip, count in ((1024, 2, 3), (512, 0, 1), (512, 19, 5), (1000, 1, 2)):
+            self.good(IMG, 'dd', '-f', 'raw', 'if=a', 'of=b', f'bs={size}', f'skip={skip}',
+                      f'count={count}')
+            want = data[size * skip:size * (skip + count)]
+            got = self.read('b')
+            self.assertEqual(got[:len(want)], want)
+            self.assertLess(len(got) - len(want), 512)
+
+    def test_backing_file_shows_through(self):
+        rng = random.Random(SEED)
+        base = sparse_bytes(2 * MIB, rng)
+        self.write('base.raw', base)
+        self.good(IMG, 'create', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', 'a.qcow2', '3M')
+        self.good(IO, '-c', 'write -P 9 100k 100k', '-c', 'write -z 1M 64k', 'a.qcow2')
+        want = self.content('a.qcow2', 'qcow2')
+        self.good(IMG, 'convert', '-O', 'qcow2', '-B', 'base.raw', '-F', 'raw', 'a.qcow2',
+                  'b.qcow2')
+        self.assertEqual(self.content('b.qcow2', 'qcow2'), want)
+        self.assertLess(os.stat(self.path('b.qcow2')).st_blocks * 512, 700 * 1024)
+
+    def chain(self, rng):
+        self.write('base.raw', sparse_bytes(2 * MIB, rng))
+        for name, back, fmt, size in (('mid', 'base.raw', 'raw', '1536k'),
+                                      ('top', 'mid', 'qcow2', '3M')):
+            self.good(IMG, 'create', '-f', 'qcow2', '-b', back, '-F', fmt, name, size)
+            commands = []
+            for _ in range(12):
+                at, n = rng.randrange(0, 1400) * 1024, rng.choice((512, 4096, 65536, 100000))
+                commands += ['-c', rng.choice((f'write -P {rng.randrange(256)} {at} {n}',
+                                               f'write -z {at} {n}'))]
+            self.good(IO, *commands, name)
+
+    def test_commit_and_rebase_change_nothing(self):
+        for seed in range(SEED, SEED + 3):
+            rng = random.Random(seed)
+            self.chain(rng)
+            want, mid = self.content('top', 'qcow2'), self.content('mid', 'qcow2')
+            self.good(IMG, 'rebase', '-b', 'base.raw', '-F', 'raw', 'top')
+            self.assertEqual(self.content('top', 'qcow2'), want, seed)
+            self.good(IMG, 'rebase', '-b', 'mid', '-F', 'qcow2', 'top')
+            self.assertEqual(self.content('top', 'qcow2'), want, seed)
+            self.good(IMG, 'rebase', '-b', '', 'top')
+            self.assertEqual(self.content('top', 'qcow2'), want, seed)
+            self.assertEqual(self.content('mid', 'qcow2'), mid, seed)
+            self.chain(random.Random(seed))
+            self.good(IMG, 'commit', 'top')
+            self.assertEqual(self.content('mid', 'qcow2'), want, seed)
+            self.assertEqual(self.content('top', 'qcow2'), want, seed)
+            self.chain(random.Random(seed))
+            self.good(IMG, 'commit', '-b', 'base.raw', 'top')
+            self.assertEqual(self.read('base.raw'), want, seed)
+            self.good(IMG, 'check', 'top')
+
+
+class Failures(Folder):
+    def setUp(self):
+        super().setUp()
+        self.write('a.raw', random.Random(SEED).randbytes(8 * MIB))
+
+    def test_no_space_in_the_middle_of_convert(self):
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3 * MIB, 3 * MIB))
+        for fmt in [f for f in ('raw', 'qcow2', 'vdi') if f in tools.formats()]:
+            done = self.run_in(IMG, 'convert', '-f', 'raw', '-O', fmt, 'a.raw', 'b',
+                               preexec_fn=limit)
+            self.assertEqual(done.returncode, 1, fmt)
+            if fmt == 'raw':  # its size is set at once
+                self.assertIn("File too large", done.stderr)
+                continue
+            self.assertIn('error while writing at byte ', done.stderr)
+            self.assertIn(': File too large\n', done.stderr)
+            self.assertIn("qemu-img: 'b' is incomplete\n", done.stderr)
+
+    def test_file_in_use(self):
+        with subprocess.Popen([IO, '-f', 'raw', self.path('a.raw')], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as user:
+            user.stdout.read(len('qemu-io> '))
+            for args in (('info', '-f', 'raw'), ('convert', '-f', 'raw', '-O', 'raw'),
+                         ('resize', '-f', 'raw')):
+                rest = ['a.raw', 'b'] if args[0] == 'convert' else ['a.raw']
+                rest += ['16M'] if args[0] == 'resize' else []
+                done = self.run_in(IMG, *args, *rest)
+                self.assertEqual(done.returncode, 1, args)
+                self.assertIn('"write" lock\nIs another process using the image [a.raw]?',
+                              done.stderr)
+            self.good(IMG, 'info', '-U', '-f', 'raw', 'a.raw')
+            self.good(IMG, 'convert', '-U', '-f', 'raw', '-O', 'raw', 'a.raw', 'b')
+            done = self.run_in(IMG, 'convert', '-f', 'raw', '-O', 'raw', 'b', 'a.raw')
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(len(self.read('a.raw')), 8 * MIB)
+            user.communicate(b'q\n')
+            self.assertEqual(user.returncode, 0)
+
+    def test_target_that_is_read_only(self):
+        self.write('b', bytes(8 * MIB))
+        done = self.run_in(IMG, 'convert', '-n', '-f', 'raw', '--target-image-opts', 'a.raw',
+                           'driver=raw,read-only=on,file.filename=b')
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "qemu-img: Could not open 'driver=raw,read-only=on,file.filename=b': "
+                             'Block node is read-only\n'))
+
+    def convert_slowly(self, *args):
+        process = subprocess.Popen(
+            [IMG, 'convert', '-r', '2M', '-f', 'raw', '-O', 'raw', *args, 'a.raw', 'b'],
+            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if os.stat(self.path('b')).st_blocks:
+                    return process
+            except FileNotFoundError:
+                pass
+            time.sleep(0.02)
+        self.fail('convert does not begin')
+
+    def test_interrupted_convert_says_what_it_leaves(self):
+        process = self.convert_slowly()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertEqual(err, "qemu-img: interrupted: 'b' is incomplete\n")
+
+    def test_signal_asks_for_progress(self):
+        process = self.convert_slowly()
+        process.send_signal(signal.SIGUSR1)
+        line = process.stderr.readline()
+        self.assertRegex(line, r'^    \(\d+\.\d\d/100%\)$')
+        process.kill()
+
+    def test_progress_ends_at_hundred(self):
+        out = self.good(IMG, 'convert', '-p', '-f', 'raw', '-O', 'raw', 'a.raw', 'b')
+        self.assertRegex(out, r'^    \(0\.00/100%\)\n(    \(\d+\.\d\d/100%\)\n)*'
+                              r'    \(100\.00/100%\)\n+$')
+
+    def test_output_into_a_broken_pipe(self):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run([IMG, 'map', '-f', 'raw', '--output=json', self.path('a.raw')],
+                              stdout=write, stderr=subprocess.PIPE, text=True, check=False,
+                              timeout=30)
+        os.close(write)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, 'qemu-img: error writing the output: Broken pipe\n'))
+
+    def test_sector_that_cannot_be_read(self):
+        self.write('bd.conf', b'[inject-error]\nevent = "none"\nsector = "2050"\n')
+        source = 'blkdebug:bd.conf:a.raw'
+        done = self.run_in(IMG, 'convert', '-f', 'raw', '-O', 'raw', source, 'b')
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r'error while reading at byte \d+: Input/output error\n')
+        done = self.run_in(IMG, 'convert', '--salvage', '-f', 'raw', '-O', 'raw', source, 'b')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr, 'qemu-img: warning: error while reading offset '
+                                      f'{2050 * 512}: Input/output error\n')
+        want = bytearray(self.read('a.raw'))
+        want[2050 * 512:2051 * 512] = bytes(512)
+        self.assertEqual(self.read('b'), bytes(want))
+
+    def test_failed_create_leaves_no_image(self):
+        done = self.run_in(IMG, 'create', '-f', 'qcow2', '-o', 'cluster_size=3', 'n.qcow2', '1M')
+        self.assertEqual(done.returncode, 1)
+        self.assertFalse(os.path.exists(self.path('n.qcow2')))
+
+    def test_image_is_its_own_backing_file(self):
+        self.good(IMG, 'create', '-f', 'qcow2', 'l.qcow2', '1M')
+        self.good(IMG, 'rebase', '-u', '-b', 'l.qcow2', '-F', 'qcow2', 'l.qcow2')
+        done = self.run_in(IMG, 'info', '--backing-chain', 'l.qcow2')
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "qemu-img: Backing file 'l.qcow2' creates an infinite loop.\n"))
+
+
+if __name__ == '__main__':
+    tap.main()
