@@ -17,6 +17,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), '../functional'))
 from qtest_client import Machine, TestError, accelerator  # noqa: E402
 import uhci_bot  # noqa: E402
+import block_figures  # noqa: E402
 
 Figure = collections.namedtuple('Figure', 'key title unit less digits aim')
 Group = collections.namedtuple('Group', 'name run about')
@@ -332,3 +333,6 @@ FIGURES = [
     Figure('schema-ms', 'query-qmp-schema', 'ms', True, 2, None),
     Figure('schema-kib', '  size of the answer', 'KiB', None, 0, None),
 ]
+
+GROUPS += [Group(*row) for row in block_figures.GROUPS]
+FIGURES += [Figure(*row) for row in block_figures.FIGURES]

@@ -84,6 +84,8 @@ class Installed(unittest.TestCase):
                 self.assertEqual(bool(mode & stat.S_IXOTH), '/bin/' in path, path)
                 found.add(os.path.relpath(path, self.prefix))
         for name in ('bin/qemu-system-x86_64', 'share/man/man1/qemu-system-x86_64.1',
+                     'bin/qemu-img', 'share/man/man1/qemu-img.1',
+                     'bin/qemu-io', 'share/man/man1/qemu-io.1',
                      'share/doc/tern/COPYING', 'share/doc/tern/README.md'):
             self.assertIn(name, found)
 

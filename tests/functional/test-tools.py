@@ -288,5 +288,26 @@ class Failures(Folder):
                          (1, "qemu-img: Backing file 'l.qcow2' creates an infinite loop.\n"))
 
 
+class Manual(unittest.TestCase):
+    def test_manual_has_every_command_and_option(self):
+        def page(name):
+            with open(os.path.join(common.SOURCE, 'docs/man', name), encoding='utf-8') as file:
+                return file.read().replace('\\-', '-')
+        text = good(IMG, '--help')
+        syntax = text[text.index('Command syntax:'):].split('\n\n')[0].splitlines()[1:]
+        manual = page('qemu-img.1')
+        self.assertGreater(len(syntax), 10)
+        for line in syntax:
+            name, args = line.split(None, 1)
+            self.assertIn(f'\n.B {name}\n{args}\n', manual)
+        manual = page('qemu-io.1')
+        for option in ('--cmd', '--format', '--image-opts', '--read-only', '--snapshot',
+                       '--nocache', '--copy-on-read', '--misalign', '--native-aio', '--aio',
+                       '--discard', '--cache', '--trace', '--force-share', '--object', '--help',
+                       '--version'):
+            self.assertIn(option, manual)
+            self.assertIn(option, good(IO, '--help'))
+
+
 if __name__ == '__main__':
     tap.main()
