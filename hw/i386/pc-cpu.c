@@ -53,17 +53,16 @@ bool pc_cpus_new(PcMachine *pc, GError **error)
 
 /* ---- interrupts ---------------------------------------------------------------------------------------------- */
 
-/* A global system interrupt reaches the I/O APIC, and the 8259 pair if it is an ISA line. */
+/* A global system interrupt reaches the I/O APIC, and the 8259 pair if it is an ISA line. Pin 2 of the I/O APIC is the
+ * 8254's, which the HPET may use, too (as interrupt 2). */
 static void set_gsi(void *opaque, int n, int level)
 {
     PcMachine *pc = opaque;
 
-    if (n < ISA_NUM_IRQS) {
+    if (n < ISA_NUM_IRQS && n != IOAPIC_PIN_OF_IRQ0) { /* which is the cascade of the 8259 pair */
         irq_set(pc->pic_inputs[n], level);
     }
-    if (n != IOAPIC_PIN_OF_IRQ0) {
-        irq_set(device_get_gpio_in(pc->ioapic, NULL, n ? n : IOAPIC_PIN_OF_IRQ0), level);
-    }
+    irq_set(device_get_gpio_in(pc->ioapic, NULL, n ? n : IOAPIC_PIN_OF_IRQ0), level);
 }
 
 static void set_gsi_in_kernel(void *opaque, int n, int level)

@@ -5,6 +5,7 @@
 #include "hw/char/serial.h"
 #include "hw/misc/i8042.h"
 #include "hw/misc/pcspk.h"
+#include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818rtc.h"
 #include "system/serial-lines.h"
@@ -12,6 +13,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define PC_SERIAL_PORTS 4
+#define PC_HPET_INTCAP 0x04 /* interrupt 2: the only one that no PCI or ISA device can have */
 
 /* ---- CMOS ------------------------------------------------------------------------------------------------------ */
 
@@ -107,20 +109,32 @@ static void pc_set_a20(void *opaque, int n, int level)
 
 bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
 {
+    Irq *pit_irq = pc->gsi[0], *rtc_irq = pc->gsi[8];
+    Device *port92, *hpet = NULL;
     PitCommon *pit;
-    Device *port92;
 
     pc->a20_line = irq_new(pc_set_a20, pc, 0);
-    pc->rtc = rtc_new(isa, pc->gsi[8], error);
+    if (pc->hpet_enabled) {
+        hpet = hpet_new(pc->gsi, PC_NUM_GSIS, PC_HPET_INTCAP, error);
+        if (!hpet) {
+            return false;
+        }
+        pit_irq = hpet_legacy_input(hpet, HPET_LEGACY_PIT);
+        rtc_irq = hpet_legacy_input(hpet, HPET_LEGACY_RTC);
+    }
+    pc->rtc = rtc_new(isa, rtc_irq, error);
     if (!pc->rtc) {
         return false;
     }
     pc_init_cmos(pc, pc->rtc);
     object_add_alias(&pc->machine.object, "rtc-time", &pc->rtc->object, "date");
-    pit = pit_new(isa, pc->gsi[0], error);
+    pit = pit_new(isa, pit_irq, error);
     if (!pit || !pcspk_new(isa, pit, error) || !pc_init_lines(isa, error) ||
         !i8042_new(isa, pc->a20_line, error)) {
         return false;
+    }
+    if (hpet) {
+        hpet_connect_pit(hpet, device_get_gpio_in(&pit->isa.device, NULL, 0));
     }
     port92 = isa_create(isa, "port92", error);
     if (!port92) {

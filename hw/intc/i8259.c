@@ -97,6 +97,8 @@ static void pic_update(Pic *s)
     irq_set(s->intr, pic_pending(s) >= 0);
 }
 
+/* An edge is remembered until it is acknowledged. (The chip forgets it when the line falls before that. Stock's and the
+ * kernel's do not, and devices that pulse their line, such as an HPET in place of the 8254, rely on it.) */
 static void pic_set_input(void *opaque, int n, int level)
 {
     Pic *s = opaque;
@@ -106,8 +108,6 @@ static void pic_set_input(void *opaque, int n, int level)
         s->irr = level ? s->irr | bit : s->irr & ~bit;
     } else if (level && !(s->last_irr & bit)) {
         s->irr |= bit;
-    } else if (!level) {
-        s->irr &= ~bit;
     }
     s->last_irr = level ? s->last_irr | bit : s->last_irr & ~bit;
     pic_update(s);

@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "hw/isa/piix3.h"
+#include "hw/isa/i8257.h"
 #include "system/runstate.h"
 #include "util/error.h"
 
@@ -127,6 +128,9 @@ static bool piix3_realize(PciDevice *pci, GError **error)
     Piix3 *s = (Piix3 *)pci;
 
     s->isa = isa_bus_new(&pci->device, system_memory(), system_io());
+    if (!i8257_pair_new(s->isa, error)) {
+        return false;
+    }
     s->reset_control = memory_region_new_io(&pci->device.object, &rcr_ops, s, "piix3-reset-control", 1);
     memory_region_map_overlap(system_io(), RESET_CONTROL_PORT, s->reset_control, 1);
     pci_bus_set_irq_router(pci_device_bus(pci), piix3_map_irq, piix3_set_irq, s, PIIX_NUM_PIRQS);

@@ -425,7 +425,7 @@ Device *i8042_mouse(Device *i8042)
 
 /*
  * Migration notes. What the devices' lines have done is in `pending`, what ours have done is in the interrupt
- * controllers' sections; no line is driven on load. Who holds the output buffer is in a subsection since 6.0; without it (extended-state=off, or from an older
+ * controllers' sections, A20 is in the processors'; no line is driven on load. Who holds the output buffer is in a subsection since 6.0; without it (extended-state=off, or from an older
  * machine) it follows from the status. The output port is sent when it is not as after reset.
  */
 static uint8_t i8042_plain_outport(const I8042Core *s)
@@ -477,7 +477,6 @@ static bool i8042_post_load(void *opaque, int version, GError **error)
     } else {
         timer_del(&s->throttle_timer);
     }
-    irq_set(s->a20, (s->outport & OUT_A20) != 0);
     return true;
 }
 

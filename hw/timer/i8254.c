@@ -143,22 +143,26 @@ static int64_t pit_next_change(const Pit *s, unsigned n, int64_t now)
 
 /* ---- interrupt 0 ------------------------------------------------------------------------------------------------- */
 
-/* Drives the line as the output is at `now`, and arms the timer for its next change (T3). */
-static void pit_update_irq(Pit *s, int64_t now)
+/* T3 */
+static void pit_arm_irq(Pit *s, int64_t now)
 {
     PitChannel *c = &s->common.channels[0];
-    int64_t next;
+    int64_t next = pit_next_change(s, 0, now);
 
-    if (c->irq_disabled) {
-        return;
-    }
-    irq_set(s->irq, pit_output(s, 0, now));
-    next = pit_next_change(s, 0, now);
     c->next_transition_time = next < 0 ? -1 : MAX(c->count_load_time + ns_of(next), now + 1);
     if (c->next_transition_time < 0) {
         timer_del(&s->irq_timer);
     } else {
         timer_mod(&s->irq_timer, c->next_transition_time);
+    }
+}
+
+/* Drives the line as the output is at `now`, and arms the timer for its next change. */
+static void pit_update_irq(Pit *s, int64_t now)
+{
+    if (!s->common.channels[0].irq_disabled) {
+        irq_set(s->irq, pit_output(s, 0, now));
+        pit_arm_irq(s, now);
     }
 }
 
@@ -189,6 +193,9 @@ static void pit_irq_control(void *opaque, int n, int enable)
     Pit *s = opaque;
     PitChannel *c = &s->common.channels[0];
 
+    if (!!enable == !c->irq_disabled) {
+        return;
+    }
     if (enable) {
         c->irq_disabled = 0;
         pit_update_irq(s, clock_get_ns(CLOCK_VIRTUAL));
@@ -418,9 +425,10 @@ static void pit_reset(Device *dev)
     for (unsigned n = 0; n < PIT_CHANNELS; n++) {
         s->paused_ticks[n] = -1;
     }
-    pit_update_irq(s, now);
-    irq_lower(
-        s->irq); /* the interrupt controller is reset, too, and shall see no edge before the first change */
+    irq_lower(s->irq); /* the interrupt controller shall see no edge before the first change */
+    if (!s->common.channels[0].irq_disabled) {
+        pit_arm_irq(s, now);
+    }
 }
 
 static bool pit_realize(Device *dev, GError **error)

@@ -415,6 +415,151 @@ static void test_cmos_memory_sizes(void)
     qtest_end(q);
 }
 
+/* ---- HPET --------------------------------------------------------------------------------------------------------- */
+
+#define HPET 0xfed00000u
+
+static uint32_t hpet(QTest *q, unsigned reg)
+{
+    return qtest_readl(q, HPET + reg);
+}
+
+static void set_hpet(QTest *q, unsigned reg, uint32_t value)
+{
+    qtest_writel(q, HPET + reg, value);
+}
+
+static void test_hpet_registers(void)
+{
+    QTest *q = qtest_start("-machine pc");
+
+    g_assert_cmphex(qtest_readq(q, HPET), ==, UINT64_C(0x009896808086a201));
+    g_assert_cmphex(hpet(q, 0x100), ==, 0x30);
+    g_assert_cmphex(hpet(q, 0x104), ==, 0x04);
+    g_assert_cmphex(hpet(q, 0x108), ==, 0xffffffff);
+    g_assert_cmphex(hpet(q, 0x160), ==, 0);
+    set_hpet(q, 0x100, 0xffffffff);
+    g_assert_cmphex(hpet(q, 0x100), ==, 0x3f7e); /* messages are off */
+    set_hpet(q, 0x108, 0x1000);
+    set_hpet(q, 0x10c, 0x1);
+    g_assert_cmphex(hpet(q, 0x100), ==, 0x3f3e);
+    g_assert_cmphex(qtest_readq(q, HPET + 0x108), ==, 0x1000); /* 32 bits */
+    set_hpet(q, 0x110, 0x12);
+    set_hpet(q, 0x114, 0x34);
+    g_assert_cmphex(qtest_readq(q, HPET + 0x110), ==, UINT64_C(0x3400000012));
+    qtest_writeq(q, HPET + 0xf0, UINT64_C(0x567800001234));
+    g_assert_cmphex(qtest_readq(q, HPET + 0xf0), ==, UINT64_C(0x567800001234));
+    set_hpet(q, 0x10, 0xffffffff);
+    g_assert_cmphex(hpet(q, 0x10), ==, 3);
+    qtest_clock_step(q, 1000);
+    g_assert_cmphex(qtest_readq(q, HPET + 0xf0), ==, UINT64_C(0x567800001234) + 100);
+    set_hpet(q, 0xf0, 5); /* not while it runs */
+    g_assert_cmphex(hpet(q, 0xf0), ==, 0x1234 + 100);
+    set_hpet(q, 0x10, 0);
+    qtest_clock_step(q, 1000);
+    g_assert_cmphex(hpet(q, 0xf0), ==, 0x1234 + 100);
+    qtest_end(q);
+}
+
+static void test_hpet_options(void)
+{
+    QTest *q = qtest_start(
+        "-machine pc -global hpet.timers=8 -global hpet.msi=on -global hpet.hpet-intcap=0xff0104");
+
+    g_assert_cmphex(hpet(q, 0), ==, 0x8086a701);
+    g_assert_cmphex(hpet(q, 0x1e0), ==, 0x8030);
+    g_assert_cmphex(hpet(q, 0x1e4), ==, 0xff0104);
+    /* A message instead of a line. */
+    set_hpet(q, 0x110, 0x4321);
+    set_hpet(q, 0x114, 0x5000);
+    set_hpet(q, 0x100, 0x4004);
+    set_hpet(q, 0x108, 100);
+    set_hpet(q, 0x10c, 0);
+    set_hpet(q, 0x10, 1);
+    qtest_clock_step(q, 990);
+    g_assert_cmphex(qtest_readl(q, 0x5000), ==, 0);
+    qtest_clock_step(q, 10);
+    g_assert_cmphex(qtest_readl(q, 0x5000), ==, 0x4321);
+    qtest_end(q);
+    q = qtest_start("-machine pc,hpet=off");
+    g_assert_cmphex(hpet(q, 0), !=, 0x8086a201);
+    qtest_end(q);
+}
+
+static void test_hpet_level_and_route(void)
+{
+    QTest *q = qtest_start("-machine pc -global hpet.hpet-intcap=0x800000");
+
+    qtest_writel(q, 0xfec00000, 0x10 + 2 * 23);
+    qtest_writel(q, 0xfec00010, 0x8041);
+    set_hpet(q, 0x100, 23 << 9 | 0x06);
+    set_hpet(q, 0x10, 1);
+    set_hpet(q, 0x108, 1000);
+    set_hpet(q, 0x10c, 0);
+    qtest_clock_step(q, 9900);
+    g_assert_cmphex(hpet(q, 0x20), ==, 0);
+    qtest_clock_step(q, 200);
+    g_assert_cmphex(hpet(q, 0x20), ==, 1);
+    g_assert_cmphex(qtest_readl(q, 0xfec00010), ==, 0xc041);
+    set_hpet(q, 0x20, 1);
+    g_assert_cmphex(hpet(q, 0x20), ==, 0);
+    qtest_writel(q, 0xfec00040, 0x41);
+    g_assert_cmphex(qtest_readl(q, 0xfec00010), ==, 0x8041);
+    qtest_end(q);
+}
+
+/* Comparators 0 and 1 take the lines of the 8254 and of the clock; switched off they give them back. */
+static void test_hpet_legacy_replacement(void)
+{
+    QTest *q = qtest_start(RTC_VM);
+    int n = 0;
+
+    init_pic(q);
+    take_irq(q, 0);
+    set_cmos(q, 11, 0x12);
+    set_hpet(q, 0x10, 2);
+    qtest_clock_step(q, 3000000000);
+    g_assert_false(take_irq(q, 0));
+    g_assert_false(take_irq(q, 8));
+    set_hpet(q, 0x100, 0x14c);
+    set_hpet(q, 0x108, 100000); /* 1 ms */
+    set_hpet(q, 0x108, 100000);
+    set_hpet(q, 0x120, 0x04);
+    set_hpet(q, 0x128, 250000);
+    set_hpet(q, 0x12c, 0);
+    set_hpet(q, 0x10, 3);
+    for (int i = 0; i < 100; i++) {
+        qtest_clock_step(q, 100000);
+        n += take_irq(q, 0);
+        g_assert_true(take_irq(q, 8) == (i == 24));
+    }
+    g_assert_cmpint(n, ==, 10);
+    /* The clock's interrupt waits until the line is its own again. */
+    set_hpet(q, 0x10, 0);
+    g_assert_true(take_irq(q, 8));
+    cmos(q, 12);
+    program(q, 0, 2, 1193);
+    qtest_clock_step(q, 2000000);
+    g_assert_true(take_irq(q, 0));
+    qtest_end(q);
+}
+
+/* A time that has passed when it is set is not waited for until the counter comes round. */
+static void test_hpet_late_comparator(void)
+{
+    QTest *q = qtest_start("-machine pc");
+
+    init_pic(q);
+    set_hpet(q, 0x10, 3);
+    take_irq(q, 8);
+    qtest_clock_step(q, 1000000);
+    set_hpet(q, 0x120, 0x104);
+    set_hpet(q, 0x128, 10);
+    qtest_clock_step(q, 100);
+    g_assert_true(take_irq(q, 8));
+    qtest_end(q);
+}
+
 /* ---- port 92h ------------------------------------------------------------------------------------------------------ */
 
 static void test_port_92(void)
@@ -447,6 +592,11 @@ int main(int argc, char **argv)
     g_test_add_func("/pc-timer/rtc-slew", test_rtc_slew);
     g_test_add_func("/pc-timer/rtc-bad-options", test_rtc_bad_options);
     g_test_add_func("/pc-timer/cmos-memory-sizes", test_cmos_memory_sizes);
+    g_test_add_func("/pc-timer/hpet-registers", test_hpet_registers);
+    g_test_add_func("/pc-timer/hpet-options", test_hpet_options);
+    g_test_add_func("/pc-timer/hpet-level-and-route", test_hpet_level_and_route);
+    g_test_add_func("/pc-timer/hpet-legacy-replacement", test_hpet_legacy_replacement);
+    g_test_add_func("/pc-timer/hpet-late-comparator", test_hpet_late_comparator);
     g_test_add_func("/pc-timer/port-92", test_port_92);
     return g_test_run();
 }
