@@ -127,13 +127,16 @@ bool qmp_system_wakeup(GError **error)
 }
 
 bool qmp_set_action(bool has_reboot, RebootAction reboot, bool has_shutdown, ShutdownAction shutdown,
-                    GError **error)
+                    bool has_panic, PanicAction panic, GError **error)
 {
     if (has_reboot) {
         vm_actions()->reboot = reboot;
     }
     if (has_shutdown) {
         vm_actions()->shutdown = shutdown;
+    }
+    if (has_panic) {
+        vm_actions()->panic = panic;
     }
     return true;
 }

@@ -377,8 +377,10 @@ static int suspend_request;
 static int wakeup_request = NO_REQUEST;   /* VmWakeupReason */
 static unsigned wakeup_enabled = 1u << VM_WAKEUP_OTHER;
 static int exit_status = EXIT_SUCCESS;
+static int exit_request = NO_REQUEST;     /* the status */
 
-static VmActions actions = { .reboot = REBOOT_ACTION_RESET, .shutdown = SHUTDOWN_ACTION_POWEROFF };
+static VmActions actions = { .reboot = REBOOT_ACTION_RESET, .shutdown = SHUTDOWN_ACTION_POWEROFF,
+                             .panic = PANIC_ACTION_SHUTDOWN };
 static void (*powerdown_handler)(void *opaque);
 static void *powerdown_opaque;
 static void (*wakeup_handler)(void *opaque, VmWakeupReason reason);
@@ -418,6 +420,35 @@ void vm_request_reset(VmShutdownCause cause)
     } else {
         request(&reset_request, cause);
     }
+}
+
+void vm_request_exit(int status)
+{
+    request(&exit_request, status);
+}
+
+/* The request goes through the main loop like all others: the guest is in the middle of an access. */
+void vm_guest_panicked(void)
+{
+    switch (actions.panic) {
+    case PANIC_ACTION_PAUSE:
+        qapi_event_send_GUEST_PANICKED(GUEST_PANIC_ACTION_PAUSE);
+        vm_stop_request(VM_GUEST_PANICKED);
+        break;
+    case PANIC_ACTION_NONE:
+        qapi_event_send_GUEST_PANICKED(GUEST_PANIC_ACTION_RUN);
+        break;
+    default:
+        qapi_event_send_GUEST_PANICKED(GUEST_PANIC_ACTION_POWEROFF);
+        vm_stop_request(VM_GUEST_PANICKED);
+        vm_request_shutdown(VM_SHUTDOWN_GUEST_PANIC);
+        break;
+    }
+}
+
+void vm_guest_crash_loaded(void)
+{
+    qapi_event_send_GUEST_CRASHLOADED(GUEST_PANIC_ACTION_RUN);
 }
 
 void vm_request_powerdown(void)
@@ -467,6 +498,7 @@ void vm_stop_request(VmRunState new_state)
 bool vm_requests_pending(void)
 {
     return __atomic_load_n(&stop_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
+           __atomic_load_n(&exit_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
            __atomic_load_n(&shutdown_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
            __atomic_load_n(&reset_request, __ATOMIC_SEQ_CST) != NO_REQUEST ||
            __atomic_load_n(&powerdown_request, __ATOMIC_SEQ_CST) ||
@@ -527,13 +559,21 @@ static bool handle_requests(void)
 {
     int r;
 
+    r = take(&exit_request, NO_REQUEST);
+    if (r != NO_REQUEST) {
+        exit_status = r;
+        return true;
+    }
     r = take(&stop_request, NO_REQUEST);
     if (r != NO_REQUEST && vm_is_running()) {
         vm_stop(r);
     }
     r = take(&shutdown_request, NO_REQUEST);
     if (r != NO_REQUEST && do_shutdown(r)) {
-        exit_status = r == VM_SHUTDOWN_HOST_ERROR ? EXIT_FAILURE : EXIT_SUCCESS;
+        exit_status = r == VM_SHUTDOWN_HOST_ERROR ||
+                              (r == VM_SHUTDOWN_GUEST_PANIC && actions.panic == PANIC_ACTION_EXIT_FAILURE)
+                          ? EXIT_FAILURE
+                          : EXIT_SUCCESS;
         return true;
     }
     /* U3: what goes to another process must not change any more, and what comes must be complete first. */

@@ -5,14 +5,17 @@
 #include "hw/char/serial.h"
 #include "hw/misc/i8042.h"
 #include "hw/misc/pcspk.h"
+#include "hw/misc/vmport.h"
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818rtc.h"
 #include "system/serial-lines.h"
+#include "target/i386/cpu.h"
 #include "util/error.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define PC_SERIAL_PORTS 4
+#define PC_PARALLEL_PORTS 3
 #define PC_HPET_INTCAP 0x04 /* interrupt 2: the only one that no PCI or ISA device can have */
 
 /* ---- CMOS ------------------------------------------------------------------------------------------------------ */
@@ -75,23 +78,37 @@ static void pc_map_dummy_ports(IsaBus *isa)
 
 /* ---- serial and parallel ports --------------------------------------------------------------------------------------- */
 
+static bool pc_init_line(IsaBus *isa, const char *type, unsigned n, const char *chardev,
+                         GError **error)
+{
+    Device *dev;
+
+    if (!chardev) {
+        return true;
+    }
+    dev = device_new(device_type_by_name(type));
+    object_set_int(&dev->object, "index", n);
+    object_set_string(&dev->object, "chardev", chardev);
+    if (!device_realize(dev, (Bus *)isa, error)) {
+        object_unref(dev);
+        return false;
+    }
+    return true;
+}
+
 static bool pc_init_lines(IsaBus *isa, GError **error)
 {
-    if (!line_check_count(LINE_SERIAL, PC_SERIAL_PORTS, error)) {
+    if (!line_check_count(LINE_SERIAL, PC_SERIAL_PORTS, error) ||
+        !line_check_count(LINE_PARALLEL, PC_PARALLEL_PORTS, error)) {
         return false;
     }
     for (unsigned n = 0; n < PC_SERIAL_PORTS; n++) {
-        const char *chardev = line_chardev(LINE_SERIAL, n);
-        Device *dev;
-
-        if (!chardev) {
-            continue;
+        if (!pc_init_line(isa, "isa-serial", n, line_chardev(LINE_SERIAL, n), error)) {
+            return false;
         }
-        dev = device_new(device_type_by_name("isa-serial"));
-        object_set_int(&dev->object, "index", n);
-        object_set_string(&dev->object, "chardev", chardev);
-        if (!device_realize(dev, (Bus *)isa, error)) {
-            object_unref(dev);
+    }
+    for (unsigned n = 0; n < PC_PARALLEL_PORTS; n++) {
+        if (!pc_init_line(isa, "isa-parallel", n, line_chardev(LINE_PARALLEL, n), error)) {
             return false;
         }
     }
@@ -100,20 +117,23 @@ static bool pc_init_lines(IsaBus *isa, GError **error)
 
 /* ---- all ---------------------------------------------------------------------------------------------------------- */
 
-/* A20 leads to the processor, which has no such gate since it can do without (the mask of the address line is not
- * modelled): what counts is what the two ports read back. */
+/* A20 leads to the processors, whose mask is what streams have. KVM's processors take no notice of it. */
 static void pc_set_a20(void *opaque, int n, int level)
 {
     ((PcMachine *)opaque)->a20 = level;
+    CPU_FOREACH(cpu)
+    {
+        X86_CPU(cpu)->env.a20_mask = level ? -1 : ~(1 << 20);
+    }
 }
 
-bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
+/* HPET, clock, 8254 and port 61h. The HPET stands between the two old timers and their interrupts. */
+static bool pc_init_timers(PcMachine *pc, IsaBus *isa, GError **error)
 {
     Irq *pit_irq = pc->gsi[0], *rtc_irq = pc->gsi[8];
-    Device *port92, *hpet = NULL;
+    Device *hpet = NULL;
     PitCommon *pit;
 
-    pc->a20_line = irq_new(pc_set_a20, pc, 0);
     if (pc->hpet_enabled) {
         hpet = hpet_new(pc->gsi, PC_NUM_GSIS, PC_HPET_INTCAP, error);
         if (!hpet) {
@@ -128,19 +148,48 @@ bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
     }
     pc_init_cmos(pc, pc->rtc);
     object_add_alias(&pc->machine.object, "rtc-time", &pc->rtc->object, "date");
+    if (pc->pit == PROPERTY_OFF) {
+        return true; /* and no port 61h, which is about the 8254's third channel */
+    }
     pit = pit_new(isa, pit_irq, error);
-    if (!pit || !pcspk_new(isa, pit, error) || !pc_init_lines(isa, error) ||
-        !i8042_new(isa, pc->a20_line, error)) {
+    if (!pit || !pcspk_new(isa, pit, error)) {
         return false;
     }
     if (hpet) {
         hpet_connect_pit(hpet, device_get_gpio_in(&pit->isa.device, NULL, 0));
+    }
+    return true;
+}
+
+/* Keyboard controller, backdoor port with its mouse, port 92h. The mouse needs the keyboard controller's. */
+static bool pc_init_input(PcMachine *pc, IsaBus *isa, GError **error)
+{
+    Device *i8042 = NULL, *vmport = NULL, *port92;
+
+    if (pc->i8042_enabled) {
+        i8042 = i8042_new(isa, pc->a20_line, error);
+        if (!i8042) {
+            return false;
+        }
+    }
+    if (pc->vmport != PROPERTY_OFF) {
+        vmport = vmport_new(isa, error);
+        if (!vmport || (i8042 && !vmmouse_new(isa, vmport, i8042, error))) {
+            return false;
+        }
     }
     port92 = isa_create(isa, "port92", error);
     if (!port92) {
         return false;
     }
     device_connect_gpio_out(port92, "a20", 0, pc->a20_line);
-    pc_map_dummy_ports(isa);
     return true;
+}
+
+bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
+{
+    pc->a20_line = irq_new(pc_set_a20, pc, 0);
+    pc_map_dummy_ports(isa);
+    return pc_init_timers(pc, isa, error) && pc_init_lines(isa, error) &&
+           pc_init_input(pc, isa, error);
 }

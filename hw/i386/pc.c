@@ -142,6 +142,9 @@ static void pc_finalize(Object *obj)
 
 static const Property pc_properties[] = {
     PROPERTY_ON_OFF_AUTO("acpi", PcMachine, acpi, "auto", "Enable ACPI"),
+    PROPERTY_BOOL("i8042", PcMachine, i8042_enabled, "on", NULL),
+    PROPERTY_ON_OFF_AUTO("pit", PcMachine, pit, "auto", "Enable i8254 PIT"),
+    PROPERTY_ON_OFF_AUTO("vmport", PcMachine, vmport, "auto", "Enable vmport (pc & q35)"),
     PROPERTY_BOOL("hpet", PcMachine, hpet_enabled, "on", "Enable/disable high precision event timer emulation"),
     PROPERTY_STRING("smbios-entry-point-type", PcMachine, smbios_entry_point, "SMBIOS Entry Point type [32, 64]"),
     PROPERTY_STRING("x-oem-id", PcMachine, oem_id,

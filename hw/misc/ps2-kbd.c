@@ -4,8 +4,8 @@
  * The controller's translation to set 1 happens here: what is in the queue is what the guest reads.
  */
 #include "util/osdep.h"
-#include "ps2-codes.h"
 #include "ps2-private.h"
+#include "ui/input.h"
 #include "util/error.h"
 #include "util/trace.h"
 
@@ -35,21 +35,37 @@ enum {
 typedef struct Ps2Kbd {
     Ps2 ps2;
     int32_t scan_enabled, translate, scancode_set, ledstate;
+    unsigned modifiers; /* INPUT_MODIFIER_…; all are up when the machine moves (input_flush()) */
+    InputHandler *handler;
 } Ps2Kbd;
 
 /* ---- keys ---------------------------------------------------------------------------------------------------- */
 
-void ps2_kbd_key(Device *dev, unsigned key, bool down)
+static void kbd_key(void *opaque, QKeyCode key, bool down)
 {
-    Ps2Kbd *s = (Ps2Kbd *)dev;
+    Ps2Kbd *s = opaque;
     unsigned set = s->translate && s->scancode_set == 2 ? 1 : s->scancode_set;
-    uint8_t codes[PS2_MOST_CODES];
-    unsigned n = s->scan_enabled ? ps2_codes(set, key, down, codes) : 0;
+    uint8_t codes[INPUT_SEQUENCE_MAX];
+    unsigned n = input_key_sequence(set, key, down, s->modifiers, codes);
 
-    trace(ps2_put_keycode, "key 0x%02x down %d, %u bytes of set %u", key, down, n, set);
-    if (n) {
+    trace(ps2_put_keycode, "key %d down %d, %u bytes of set %u", key, down, n, set);
+    s->modifiers = input_modifiers(s->modifiers, key, down);
+    if (s->scan_enabled && n) {
         ps2_put_input(&s->ps2, codes, n);
     }
+}
+
+static const InputHandlerOps kbd_handler = { .name = "QEMU PS/2 Keyboard", .key = kbd_key };
+
+/* What the controller makes of bytes of set 2 that are no key's. */
+static uint8_t translated(const Ps2Kbd *s, uint8_t value)
+{
+    static const uint8_t numbers[] = { 0, 0x43, 0x41, 0x3f };
+
+    if (!s->translate) {
+        return value;
+    }
+    return value == 0x83 ? 0x41 : numbers[value & 3];
 }
 
 /* ---- commands -------------------------------------------------------------------------------------------------- */
@@ -68,6 +84,7 @@ static void kbd_set_leds(Ps2Kbd *s, int32_t leds)
 {
     trace(ps2_set_ledstate, "ledstate %d", leds);
     s->ledstate = leds;
+    input_set_leds(s->handler, leds);
 }
 
 static void kbd_defaults(Ps2Kbd *s, bool enabled)
@@ -82,8 +99,7 @@ static void kbd_defaults(Ps2Kbd *s, bool enabled)
 static void kbd_code_set(Ps2Kbd *s, uint8_t value)
 {
     if (value == 0) {
-        const uint8_t reply[] = { PS2_ACK,
-                                  s->translate ? ps2_translate(s->scancode_set) : s->scancode_set };
+        const uint8_t reply[] = { PS2_ACK, translated(s, s->scancode_set) };
 
         kbd_reply(s, reply, sizeof(reply));
     } else if (value <= 3) {
@@ -115,7 +131,7 @@ static void kbd_argument(Ps2Kbd *s, uint8_t value)
 
 static void kbd_command(Ps2Kbd *s, uint8_t value)
 {
-    const uint8_t id[] = { PS2_ACK, 0xab, s->translate ? ps2_translate(0x83) : 0x83 };
+    const uint8_t id[] = { PS2_ACK, 0xab, translated(s, 0x83) };
     static const uint8_t reset_reply[] = { PS2_ACK, PS2_POWER_ON_OK };
 
     switch (value) {
@@ -186,7 +202,24 @@ static void kbd_reset(Device *dev)
     trace_mark(ps2_kbd_reset);
     s->ps2.write_cmd = PS2_NO_COMMAND;
     s->translate = 0;
+    s->modifiers = 0;
     kbd_defaults(s, true);
+}
+
+static bool kbd_realize(Device *dev, GError **error)
+{
+    Ps2Kbd *s = (Ps2Kbd *)dev;
+
+    if (!ps2_realize(dev, error)) {
+        return false;
+    }
+    s->handler = input_handler_new(&kbd_handler, s);
+    return true;
+}
+
+static void kbd_unrealize(Device *dev)
+{
+    input_handler_free(((Ps2Kbd *)dev)->handler);
 }
 
 /*
@@ -207,6 +240,8 @@ static bool kbd_post_load(void *opaque, int version, GError **error)
     if (q->cwptr >= 0 && (!q->count || ((q->cwptr - q->rptr) & (PS2_RING - 1)) > q->count)) {
         return error_set(error, "the queue of replies makes no sense");
     }
+    s->modifiers = 0;
+    input_set_leds(s->handler, s->ledstate);
     return true; /* what the line has done is in the controller's section */
 }
 
@@ -280,6 +315,8 @@ static const VmState vmstate_kbd = {
 
 static const DeviceType kbd_type = {
     .object = { .name = "ps2-kbd", .parent = &ps2_type.object, .size = sizeof(Ps2Kbd) },
+    .realize = kbd_realize,
+    .unrealize = kbd_unrealize,
     .reset = kbd_reset,
     .migration = MIGRATES_WITH(vmstate_kbd),
     .ops = &kbd_ops,

@@ -5,10 +5,12 @@
  */
 #include "util/osdep.h"
 #include "ps2-private.h"
+#include "ui/input.h"
 #include "util/error.h"
 #include "util/trace.h"
 
 TRACE_EVENT(ps2_mouse_send_packet);
+TRACE_EVENT(ps2_mouse_fake_event);
 TRACE_EVENT(ps2_write_mouse);
 TRACE_EVENT(ps2_mouse_reset);
 
@@ -48,6 +50,11 @@ typedef struct Ps2Mouse {
     int32_t mouse_dx, mouse_dy, mouse_dz; /* not reported yet; dy upwards */
     uint8_t mouse_buttons;
     uint8_t sent_buttons; /* in the last packet */
+    struct {
+        int dx, dy, dz;
+        unsigned buttons;
+    } group; /* of events that belong together */
+    InputHandler *handler;
 } Ps2Mouse;
 
 /* ---- packets -------------------------------------------------------------------------------------------------- */
@@ -112,6 +119,73 @@ void ps2_mouse_event(Device *dev, int dx, int dy, int dz, unsigned buttons)
         mouse_stream(s);
     }
 }
+
+void ps2_mouse_wake(Device *dev)
+{
+    Ps2Mouse *s = (Ps2Mouse *)dev;
+    uint8_t packet[4];
+
+    trace_mark(ps2_mouse_fake_event);
+    if ((s->mouse_status & STATUS_ENABLED) && s->ps2.queue.count <= PS2_QUEUE_INPUT - 4) {
+        ps2_put_input(&s->ps2, packet, mouse_make_packet(s, packet));
+    }
+}
+
+static void mouse_button(void *opaque, InputButton button, bool down)
+{
+    Ps2Mouse *s = opaque;
+    unsigned bit = 0;
+
+    switch (button) {
+    case INPUT_BUTTON_LEFT:
+        bit = PS2_BUTTON_LEFT;
+        break;
+    case INPUT_BUTTON_RIGHT:
+        bit = PS2_BUTTON_RIGHT;
+        break;
+    case INPUT_BUTTON_MIDDLE:
+        bit = PS2_BUTTON_MIDDLE;
+        break;
+    case INPUT_BUTTON_SIDE:
+        bit = PS2_BUTTON_SIDE;
+        break;
+    case INPUT_BUTTON_EXTRA:
+        bit = PS2_BUTTON_EXTRA;
+        break;
+    case INPUT_BUTTON_WHEEL_UP:
+        s->group.dz += down;
+        break;
+    case INPUT_BUTTON_WHEEL_DOWN:
+        s->group.dz -= down;
+        break;
+    default:
+        break;
+    }
+    s->group.buttons = down ? s->group.buttons | bit : s->group.buttons & ~bit;
+}
+
+static void mouse_move(void *opaque, InputAxis axis, int delta)
+{
+    Ps2Mouse *s = opaque;
+    int *at = axis == INPUT_AXIS_X ? &s->group.dx : &s->group.dy;
+
+    *at = add_clamped(*at, delta);
+}
+
+static void mouse_sync(void *opaque)
+{
+    Ps2Mouse *s = opaque;
+
+    ps2_mouse_event(&s->ps2.device, s->group.dx, s->group.dy, s->group.dz, s->group.buttons);
+    s->group.dx = s->group.dy = s->group.dz = 0;
+}
+
+static const InputHandlerOps mouse_handler = {
+    .name = "QEMU PS/2 Mouse",
+    .button = mouse_button,
+    .move = mouse_move,
+    .sync = mouse_sync,
+};
 
 /* ---- commands --------------------------------------------------------------------------------------------------- */
 
@@ -282,6 +356,22 @@ static void mouse_reset(Device *dev)
     s->mouse_buttons = s->sent_buttons = 0;
 }
 
+static bool mouse_realize(Device *dev, GError **error)
+{
+    Ps2Mouse *s = (Ps2Mouse *)dev;
+
+    if (!ps2_realize(dev, error)) {
+        return false;
+    }
+    s->handler = input_handler_new(&mouse_handler, s);
+    return true;
+}
+
+static void mouse_unrealize(Device *dev)
+{
+    input_handler_free(((Ps2Mouse *)dev)->handler);
+}
+
 /*
  * Migration notes. The queue, the state of a command half-way and of the detection, motion that is not reported yet.
  * Not in stock's section: that a button changed while the queue was full, so that no packet says it. It is a subsection,
@@ -300,6 +390,7 @@ static bool mouse_post_load(void *opaque, int version, GError **error)
     if (s->sent_buttons == 0xff) {
         s->sent_buttons = s->mouse_buttons;
     }
+    memset(&s->group, 0, sizeof(s->group));
     return true; /* what the line has done is in the controller's section */
 }
 
@@ -370,6 +461,8 @@ static const VmState vmstate_mouse = {
 
 static const DeviceType mouse_type = {
     .object = { .name = "ps2-mouse", .parent = &ps2_type.object, .size = sizeof(Ps2Mouse) },
+    .realize = mouse_realize,
+    .unrealize = mouse_unrealize,
     .reset = mouse_reset,
     .migration = MIGRATES_WITH(vmstate_mouse),
     .ops = &mouse_ops,

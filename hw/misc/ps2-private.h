@@ -40,6 +40,8 @@ typedef struct Ps2Ops {
 extern const DeviceType ps2_type; /* abstract */
 extern const VmState ps2_vmstate;
 
+/* For the realize of either. */
+bool ps2_realize(Device *dev, GError **error);
 /* Appends; input that does not fit is dropped as a whole (false). */
 bool ps2_put_input(Ps2 *s, const uint8_t *bytes, unsigned n);
 void ps2_put_reply(Ps2 *s, const uint8_t *bytes, unsigned n);

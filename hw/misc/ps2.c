@@ -111,7 +111,7 @@ Device *ps2_new(const char *type, Object *owner, const char *place, Irq *output,
     return dev;
 }
 
-static bool ps2_realize(Device *dev, GError **error)
+bool ps2_realize(Device *dev, GError **error)
 {
     Ps2 *s = (Ps2 *)dev;
 

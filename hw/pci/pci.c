@@ -128,7 +128,7 @@ void pci_set_bar(PciDevice *dev, int n, uint8_t type, MemoryRegion *region, uint
     PciBar *bar = &dev->bars[n];
     unsigned reg = pci_region_register(n);
 
-    g_assert(size >= 4 && (size & (size - 1)) == 0 && size >= memory_region_size(region));
+    g_assert(size >= 2 && (size & (size - 1)) == 0 && size >= memory_region_size(region));
     *bar = (PciBar){ .region = region, .type = type, .size = size };
     store_le32(dev->config + reg, type);
     store_le32(dev->wmask + reg, ~(uint32_t)(size - 1));

@@ -531,14 +531,6 @@ void hpet_connect_pit(Device *hpet, Irq *pit_enable)
  * them, none is driven on load. The offset is sent while the counter runs (hpet-offset-saved), else it follows from the
  * counter.
  */
-static bool hpet_pre_save(void *opaque, GError **error)
-{
-    Hpet *s = opaque;
-
-    s->hpet_counter = hpet_count(s);
-    return true;
-}
-
 static bool hpet_pre_load(void *opaque, GError **error)
 {
     Hpet *s = opaque;
@@ -578,6 +570,17 @@ static bool offset_needed(const void *opaque)
     const Hpet *s = opaque;
 
     return hpet_runs(s) && s->offset_saved;
+}
+
+/* With the offset in the stream the counter is there for stock's description alone. */
+static bool hpet_pre_save(void *opaque, GError **error)
+{
+    Hpet *s = opaque;
+
+    if (!offset_needed(s)) {
+        s->hpet_counter = hpet_count(s);
+    }
+    return true;
 }
 
 static bool offset_post_load(void *opaque, int version, GError **error)

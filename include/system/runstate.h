@@ -58,6 +58,11 @@ typedef enum VmShutdownCause {
 } VmShutdownCause;
 void vm_request_shutdown(VmShutdownCause cause);
 void vm_request_reset(VmShutdownCause cause);
+/* The program ends with this status, whatever -no-shutdown says: the guest's wish (isa-debug-exit). */
+void vm_request_exit(int status);
+/* The guest says that its kernel has panicked (-action panic=), or that a crash kernel takes over. Events. */
+void vm_guest_panicked(void);
+void vm_guest_crash_loaded(void);
 /* ACPI power button: event POWERDOWN, then the handler that the board set. */
 void vm_request_powerdown(void);
 void vm_set_powerdown_handler(void (*handler)(void *opaque), void *opaque);
@@ -79,6 +84,7 @@ bool vm_wakeup_supported(void);
 typedef struct VmActions {
     int reboot;   /* RebootAction */
     int shutdown; /* ShutdownAction */
+    int panic;    /* PanicAction */
 } VmActions;
 VmActions *vm_actions(void);
 /* Whether there are requests that the main loop has not acted upon yet. */

@@ -264,9 +264,9 @@ static bool add_fd(const char *arg, GError **error)
 
 static bool set_action(const char *arg, GError **error)
 {
-    static const char *const keys[] = { "reboot", "shutdown", NULL };
+    static const char *const keys[] = { "reboot", "shutdown", "panic", NULL };
     json_object *props = simple_option(arg, NULL, keys, error);
-    const char *reboot, *shutdown;
+    const char *reboot, *shutdown, *panic;
     bool ok = true;
 
     if (!props) {
@@ -274,13 +274,17 @@ static bool set_action(const char *arg, GError **error)
     }
     reboot = text_of(props, "reboot");
     shutdown = text_of(props, "shutdown");
+    panic = text_of(props, "panic");
     if (reboot && qapi_parse_RebootAction(reboot) < 0) {
         ok = error_set(error, "Parameter 'reboot' does not accept value '%s'", reboot);
     } else if (shutdown && qapi_parse_ShutdownAction(shutdown) < 0) {
         ok = error_set(error, "Parameter 'shutdown' does not accept value '%s'", shutdown);
+    } else if (panic && qapi_parse_PanicAction(panic) < 0) {
+        ok = error_set(error, "Parameter 'panic' does not accept value '%s'", panic);
     } else {
         vm_actions()->reboot = reboot ? qapi_parse_RebootAction(reboot) : vm_actions()->reboot;
         vm_actions()->shutdown = shutdown ? qapi_parse_ShutdownAction(shutdown) : vm_actions()->shutdown;
+        vm_actions()->panic = panic ? qapi_parse_PanicAction(panic) : vm_actions()->panic;
     }
     json_object_put(props);
     return ok;
@@ -441,17 +445,46 @@ static const Step backend_steps[] = {
     { OPT_MONITOR, add_hmp },         { OPT_SERIAL, add_serial },   { OPT_PARALLEL, add_parallel },
 };
 
-/* -nographic puts the monitor on the terminal, unless the user has placed one or wants no defaults. */
-static bool default_monitor(void)
+/* Whether the user has put a device of this type on the command line: then the machine makes none by itself. */
+static bool device_given(const char *type)
 {
+    g_autofree char *json = g_strdup_printf("\"%s\"", type);
+
+    for (unsigned i = 0; i < options.given->len; i++) {
+        const GivenOption *given = &g_array_index(options.given, GivenOption, i);
+        size_t len = strlen(type);
+
+        if (given->id == OPT_DEVICE &&
+            (given->arg[0] == '{' ? strstr(given->arg, json) != NULL
+                                  : !strncmp(given->arg, type, len) && (!given->arg[len] || given->arg[len] == ','))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The machine has a serial and a parallel port unless the user says otherwise. With -nographic the serial port shares the
+ * terminal with the monitor; else nobody is at the other end (stock shows it in its window).
+ */
+static bool default_lines(void)
+{
+    bool defaults = !options_has(&options, OPT_NODEFAULTS);
+    bool terminal = options_has(&options, OPT_NOGRAPHIC) && !options_has(&options, OPT_DAEMONIZE);
+    bool serial = defaults && !options_has(&options, OPT_SERIAL) && !device_given("isa-serial");
+    bool parallel = defaults && !options_has(&options, OPT_PARALLEL) && !device_given("isa-parallel");
+    bool monitor = defaults && !options_has(&options, OPT_MONITOR) && !options_has(&options, OPT_MON) &&
+                   !options_has(&options, OPT_QMP) && !options_has(&options, OPT_QMP_PRETTY);
     GError *error = NULL;
 
-    if (!options_has(&options, OPT_NOGRAPHIC) || options_has(&options, OPT_NODEFAULTS) ||
-        options_has(&options, OPT_MONITOR) || options_has(&options, OPT_MON) ||
-        options_has(&options, OPT_DAEMONIZE)) {
-        return true;
+    if (serial) {
+        line_add(LINE_SERIAL, !terminal ? "null" : monitor ? "mon:stdio" : "stdio", &error);
+    } else if (monitor && terminal) {
+        monitor_new_spec("stdio", false, false, &error);
     }
-    monitor_new_spec("stdio", false, false, &error);
+    if (parallel && !error) {
+        line_add(LINE_PARALLEL, "null", &error);
+    }
     return !reported(error);
 }
 
@@ -711,7 +744,7 @@ static bool start(void)
         return reported(error) && false;
     }
     process_signals_init();
-    if (!make_machine() || !run_steps(backend_steps, G_N_ELEMENTS(backend_steps)) || !default_monitor() ||
+    if (!make_machine() || !run_steps(backend_steps, G_N_ELEMENTS(backend_steps)) || !default_lines() ||
         !run_steps(block_steps, G_N_ELEMENTS(block_steps)) || !numa_from_options(&options, machine) || !accel_from_options(&options, machine) ||
         !start_qtest() || !complete_machine() || !start_guest()) {
         return false;

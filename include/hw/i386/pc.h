@@ -23,6 +23,8 @@ typedef struct PcMachine {
     struct IdeBus *ide[2];              /* the channels of the PIIX3 */
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
     bool hpet_enabled;                  /* -machine hpet= */
+    bool i8042_enabled;
+    int pit, vmport;                    /* -machine pit=, vmport=: PROPERTY_OFF, ON, AUTO */
     int acpi;                           /* -machine acpi=: PROPERTY_OFF, else there are tables and what they describe */
     unsigned boot_resets;               /* since the start, as far as -boot once= cares */
     char *smbios_entry_point;           /* -machine smbios-entry-point-type=: "32", "64", "auto" */

@@ -17,9 +17,6 @@ enum {
 /* LEDs of the keyboard, as command EDh has them. */
 enum { PS2_LED_SCROLL_LOCK = 1 << 0, PS2_LED_NUM_LOCK = 1 << 1, PS2_LED_CAPS_LOCK = 1 << 2 };
 
-/* A key by its code of scan code set 1: 0x01 … 0x7f, | PS2_KEY_GREY for those behind E0; and two of their own. */
-enum { PS2_KEY_GREY = 0x80, PS2_KEY_PRINT = 0xb7, PS2_KEY_PAUSE = 0xc6 };
-
 /* "ps2-kbd" and "ps2-mouse" on the system bus; their output is high while they have a byte for the controller. place:
  * where they are in the tree below owner. NULL with an error. */
 Device *ps2_new(const char *type, Object *owner, const char *place, Irq *output, GError **error);
@@ -30,9 +27,10 @@ void ps2_write(Device *ps2, uint8_t value);
 /* The controller translates to set 1 (its mode bit 6). Keyboard only. */
 void ps2_kbd_set_translation(Device *kbd, bool on);
 
-/* Input. A key event that finds no room is dropped as a whole. */
-void ps2_kbd_key(Device *kbd, unsigned key, bool down);
-/* Motion right, down and of the wheel (away from the user is positive) since the last event, and the buttons now. */
+/* Input beside that of the handlers which both have (ui/input.h): motion right, down and of the wheel (away from the user
+ * is positive) since the last event, and the buttons now. */
 void ps2_mouse_event(Device *mouse, int dx, int dy, int dz, unsigned buttons);
+/* A packet that says nothing new, for a driver that takes it as a sign to look elsewhere (vmmouse). */
+void ps2_mouse_wake(Device *mouse);
 
 #endif
