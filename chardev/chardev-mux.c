@@ -237,7 +237,9 @@ void chardev_mux_handlers_changed(Chardev *chr, ChardevFe *fe)
     } else if (mux->base.be_open) {
         slot_event(&mux->slots[fe->mux_slot], CHARDEV_EVENT_OPENED);
     }
-    set_focus(mux, (int)fe->mux_slot);
+    if ((int)fe->mux_slot > mux->focus) { /* the one that was attached last has it, in whatever order they begin */
+        set_focus(mux, (int)fe->mux_slot);
+    }
 }
 
 void chardev_mux_accept_input(Chardev *chr, ChardevFe *fe)

@@ -247,9 +247,8 @@ static void serial_chardev_event(void *opaque, ChardevEvent event)
     Serial *s = opaque;
 
     if (event == CHARDEV_EVENT_BREAK && vm_is_running()) {
-        serial_receive(s, 0);
         s->lsr |= LSR_BREAK;
-        serial_update_irq(s);
+        serial_receive(s, 0);
     } else if (event == CHARDEV_EVENT_OPENED || event == CHARDEV_EVENT_CLOSED) {
         serial_transmit(s); /* what waits goes to the new peer, or nowhere */
     }

@@ -2,9 +2,11 @@
 /* The ISA devices that every PC has, and how they are wired. */
 #include "util/osdep.h"
 #include "hw/i386/pc-isa.h"
+#include "hw/acpi/piix4.h"
 #include "hw/char/serial.h"
 #include "hw/misc/i8042.h"
 #include "hw/misc/pcspk.h"
+#include "hw/misc/vmgenid.h"
 #include "hw/misc/vmport.h"
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
@@ -186,10 +188,20 @@ static bool pc_init_input(PcMachine *pc, IsaBus *isa, GError **error)
     return true;
 }
 
+static void pc_vmgenid_changed(void *opaque)
+{
+    PcMachine *pc = opaque;
+
+    if (pc->pm) {
+        acpi_pm_raise_gpe(piix4_pm_acpi(pc->pm), ACPI_GPE_VMGENID);
+    }
+}
+
 bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
 {
     pc->a20_line = irq_new(pc_set_a20, pc, 0);
     pc_map_dummy_ports(isa);
+    vmgenid_set_notify(pc_vmgenid_changed, pc);
     return pc_init_timers(pc, isa, error) && pc_init_lines(isa, error) &&
            pc_init_input(pc, isa, error);
 }

@@ -200,15 +200,10 @@ static void timer_arm(HpetTimer *t)
 /* To the first match behind `count`; those before have passed. */
 static void timer_next_period(HpetTimer *t, uint64_t count)
 {
-    uint64_t period = timer_is_32bit(t) ? (uint32_t)t->period : t->period;
     int64_t distance = timer_distance(t, count);
 
-    if (!period) {
-        t->cmp = UINT64_MAX;
-        return;
-    }
     if (distance <= 0) {
-        t->cmp += ((uint64_t)-distance / period + 1) * period;
+        t->cmp += ((uint64_t)-distance / t->period + 1) * t->period;
     }
     if (timer_is_32bit(t)) {
         t->cmp = (uint32_t)t->cmp;
@@ -219,7 +214,7 @@ static void timer_expired(void *opaque)
 {
     HpetTimer *t = opaque;
 
-    if (timer_is_periodic(t)) {
+    if (timer_is_periodic(t) && t->period) {
         timer_next_period(t, hpet_count(t->hpet));
         timer_arm(t);
     }
@@ -656,7 +651,7 @@ static const VmState vmstate_hpet = {
             VM_U64(Hpet, config),
             VM_U64(Hpet, isr),
             VM_U64(Hpet, hpet_counter),
-            { .name = "num_timers",
+            { .name = "num_timers_save", /* "num_timers" in descriptions of older programs */
               .offset = VM_CHECKED_OFFSET(Hpet, num_timers, uint8_t),
               .size = 1,
               .kind = &vm_kind_u8,

@@ -18,6 +18,7 @@
 #include "qapi/events-rtc.h"
 #include "rtc-base.h"
 #include "rtc-date.h"
+#include "system/runstate.h"
 #include "util/error.h"
 #include "util/trace.h"
 
@@ -280,6 +281,9 @@ static void rtc_update_ended(void *opaque)
 
     if (now >= (int64_t)s->next_alarm_time) {
         s->cmos_data[RTC_REG_C] |= REG_C_AF;
+        if (s->cmos_data[RTC_REG_B] & REG_B_AIE) {
+            vm_request_wakeup(VM_WAKEUP_RTC);
+        }
     }
     s->cmos_data[RTC_REG_C] |= REG_C_UF;
     trace(rtc_irq, "update, flags 0x%02x", s->cmos_data[RTC_REG_C]);
@@ -588,6 +592,10 @@ static bool rtc_post_load(void *opaque, int version, GError **error)
     return true;
 }
 
+/* Two that stock's descriptions number. */
+#define RTC_UNUSED(n, bytes) \
+    { .name = "unused[" #n "]", .size = (bytes), .shape = VM_BUFFER, .kind = &vm_kind_unused }
+
 static const VmState vmstate_rtc = {
     .name = "mc146818rtc",
     .version = 3,
@@ -597,10 +605,10 @@ static const VmState vmstate_rtc = {
         (const VmField[]){
             VM_BYTES(Rtc, cmos_data),
             VM_U8(Rtc, cmos_index),
-            VM_UNUSED(7 * 4),
+            RTC_UNUSED(0, 7 * 4),
             VM_TIMER(Rtc, periodic_timer),
             VM_I64(Rtc, next_periodic_time),
-            VM_UNUSED(3 * 8),
+            RTC_UNUSED(1, 3 * 8),
             VM_U32(Rtc, irq_coalesced),
             VM_U32(Rtc, period),
             VM_U64(Rtc, base_rtc),

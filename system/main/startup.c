@@ -445,18 +445,21 @@ static const Step backend_steps[] = {
     { OPT_MONITOR, add_hmp },         { OPT_SERIAL, add_serial },   { OPT_PARALLEL, add_parallel },
 };
 
-/* Whether the user has put a device of this type on the command line: then the machine makes none by itself. */
-static bool device_given(const char *type)
+/* Whether a -device is of one of these types (the list is ended by NULL). */
+static bool device_given(const char *const *types)
 {
-    g_autofree char *json = g_strdup_printf("\"%s\"", type);
-
     for (unsigned i = 0; i < options.given->len; i++) {
         const GivenOption *given = &g_array_index(options.given, GivenOption, i);
-        size_t len = strlen(type);
+        json_object *args;
+        bool found;
 
-        if (given->id == OPT_DEVICE &&
-            (given->arg[0] == '{' ? strstr(given->arg, json) != NULL
-                                  : !strncmp(given->arg, type, len) && (!given->arg[len] || given->arg[len] == ','))) {
+        if (given->id != OPT_DEVICE) {
+            continue;
+        }
+        args = keyval_parse(given->arg, "driver", true, NULL, NULL); /* errors are told when it is made */
+        found = args && text_of(args, "driver") && g_strv_contains(types, text_of(args, "driver"));
+        json_object_put(args);
+        if (found) {
             return true;
         }
     }
@@ -471,8 +474,8 @@ static bool default_lines(void)
 {
     bool defaults = !options_has(&options, OPT_NODEFAULTS);
     bool terminal = options_has(&options, OPT_NOGRAPHIC) && !options_has(&options, OPT_DAEMONIZE);
-    bool serial = defaults && !options_has(&options, OPT_SERIAL) && !device_given("isa-serial");
-    bool parallel = defaults && !options_has(&options, OPT_PARALLEL) && !device_given("isa-parallel");
+    bool serial = defaults && !options_has(&options, OPT_SERIAL) && !device_given((const char *const[]){ "isa-serial", NULL });
+    bool parallel = defaults && !options_has(&options, OPT_PARALLEL) && !device_given((const char *const[]){ "isa-parallel", NULL });
     bool monitor = defaults && !options_has(&options, OPT_MONITOR) && !options_has(&options, OPT_MON) &&
                    !options_has(&options, OPT_QMP) && !options_has(&options, OPT_QMP_PRETTY);
     GError *error = NULL;
@@ -672,27 +675,6 @@ static bool hook_machine_ready(void)
 }
 
 static const MonitorHooks monitor_hooks = { .quit = hook_quit, .machine_ready = hook_machine_ready };
-
-/* Whether a -device is of one of these types (the list is ended by NULL). */
-static bool device_given(const char *const *types)
-{
-    for (unsigned i = 0; i < options.given->len; i++) {
-        const GivenOption *given = &g_array_index(options.given, GivenOption, i);
-        json_object *args;
-        bool found;
-
-        if (given->id != OPT_DEVICE) {
-            continue;
-        }
-        args = keyval_parse(given->arg, "driver", true, NULL, NULL); /* errors are told when it is made */
-        found = args && text_of(args, "driver") && g_strv_contains(types, text_of(args, "driver"));
-        json_object_put(args);
-        if (found) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* A drive that the user gives takes the place of the empty ones. */
 static void choose_default_drives(void)

@@ -418,6 +418,24 @@ class Life(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn('/nonexistent/x', err)
 
+    def test_default_ports(self):
+        """A machine has a serial and a parallel port without being asked."""
+        for options, serial, parallel in (
+                ([], 1, 1), (['-nodefaults'], 0, 0), (['-serial', 'none'], 0, 1), (['-parallel', 'none'], 1, 0),
+                (['-serial', 'null', '-serial', 'null'], 2, 1), (['-nographic', '-monitor', 'none'], 1, 1),
+                (['-chardev', 'null,id=s', '-device', 'isa-serial,chardev=s'], 1, 1)):
+            with self.subTest(options=options):
+                done = subprocess.run([EMULATOR, '-accel', 'qtest', '-machine', 'pc', '-display', 'none', '-qmp', 'stdio',
+                                       *options] if '-nographic' not in options else
+                                      [EMULATOR, '-accel', 'qtest', '-machine', 'pc', '-chardev', 'stdio,id=m', '-mon',
+                                       'm,mode=control', '-serial', 'null', *options],
+                                      input='{"execute": "qmp_capabilities"}\n{"execute": "human-monitor-command", '
+                                      '"arguments": {"command-line": "info qtree"}}\n{"execute": "quit"}\n',
+                                      capture_output=True, text=True, timeout=20, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual((done.stdout.count('dev: isa-serial'), done.stdout.count('dev: isa-parallel')),
+                                 (serial, parallel))
+
     def test_trace_while_running(self):
         with Machine('-device', 'piix3-usb-uhci', '-D', self.path('log')) as machine:
             get = 'trace-event-get-state'

@@ -244,6 +244,108 @@ static void test_interfaces_open_and_close(void)
     qtest_end(q);
 }
 
+/* ---- input ------------------------------------------------------------------------------------------------------ */
+
+static void press(QTest *q, const char *key, bool down)
+{
+    qtest_qmp_ok(q,
+                 "{'execute': 'input-send-event', 'arguments': {'events': [{'type': 'key', 'data': {'key': {'type': "
+                 "'qcode', 'data': '%s'}, 'down': %s}}]}}",
+                 key, down ? "true" : "false");
+}
+
+/* Before a move all keys are released: it comes where none is down. */
+static void test_keys(void)
+{
+    QTest *q = qtest_start("-machine pc");
+
+    qtest_set_moving(q, false);
+    press(q, "a", true);
+    press(q, "a", false);
+    press(q, "up", true);
+    press(q, "up", false);
+    qtest_move(q);
+    expect(q, "1c f0 1c e0 75 e0 f0 75");
+    /* Translated to set 1. */
+    command(q, 0x60);
+    qtest_outb(q, 0x60, 0x47);
+    press(q, "a", true);
+    press(q, "a", false);
+    press(q, "up", true);
+    press(q, "up", false);
+    g_assert_cmphex(qtest_inb(q, 0x60), ==, 0x1e);
+    qtest_move(q);
+    expect(q, "9e e0 48 e0 c8");
+    /* Answers come before keys that wait. */
+    press(q, "b", true);
+    g_assert_cmphex(qtest_inb(q, 0x64) & OUT_FULL, ==, OUT_FULL);
+    qtest_outb(q, 0x60, 0xf2);
+    expect(q, "fa ab 41 30");
+    press(q, "b", false);
+    expect(q, "b0");
+    /* Disabled. */
+    keyboard(q, 0xf5, "fa");
+    press(q, "c", true);
+    press(q, "c", false);
+    expect(q, "");
+    keyboard(q, 0xf4, "fa");
+    press(q, "c", true);
+    press(q, "c", false);
+    expect(q, "2e ae");
+    qtest_end(q);
+}
+
+static void move(QTest *q, int dx, int dy)
+{
+    qtest_qmp_ok(q,
+                 "{'execute': 'input-send-event', 'arguments': {'events': [{'type': 'rel', 'data': {'axis': 'x', "
+                 "'value': %d}}, {'type': 'rel', 'data': {'axis': 'y', 'value': %d}}]}}",
+                 dx, dy);
+}
+
+static void click(QTest *q, const char *button, bool down)
+{
+    qtest_qmp_ok(q,
+                 "{'execute': 'input-send-event', 'arguments': {'events': [{'type': 'btn', 'data': {'button': '%s', "
+                 "'down': %s}}]}}",
+                 button, down ? "true" : "false");
+}
+
+static void test_mouse_events(void)
+{
+    QTest *q = qtest_start("-machine pc");
+
+    qtest_set_moving(q, false);
+    move(q, 3, 4); /* nobody listens */
+    mouse(q, 0xff, "mfa maa m00");
+    mouse(q, 0xf4, "mfa");
+    move(q, 10, -20);
+    expect(q, "m08 m0a m14");
+    move(q, -1, 300); /* in three packets */
+    qtest_move(q);
+    expect(q, "m38 mff m81 m28 m00 m81 m28 m00 md2");
+    click(q, "left", true);
+    expect(q, "m09 m00 m00");
+    click(q, "left", false);
+    expect(q, "m08 m00 m00");
+    /* More than the queue holds is joined, nothing is lost. */
+    for (int i = 0; i < 10; i++) {
+        move(q, 20, 0);
+    }
+    qtest_move(q);
+    {
+        int x = 0;
+
+        while (qtest_inb(q, 0x64) & OUT_FULL) {
+            g_assert_cmphex(qtest_inb(q, 0x60) & 0xcf, ==, 0x08);
+            x += (int8_t)qtest_inb(q, 0x60);
+            g_assert_cmphex(qtest_inb(q, 0x60), ==, 0);
+        }
+        g_assert_cmpint(x, ==, 200);
+    }
+    qtest_end(q);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -253,5 +355,7 @@ int main(int argc, char **argv)
     g_test_add_func("/i8042/keyboard-commands", test_keyboard_commands);
     g_test_add_func("/i8042/mouse-commands", test_mouse_commands);
     g_test_add_func("/i8042/interfaces-open-and-close", test_interfaces_open_and_close);
+    g_test_add_func("/i8042/keys", test_keys);
+    g_test_add_func("/i8042/mouse-events", test_mouse_events);
     return g_test_run();
 }

@@ -206,7 +206,7 @@ static void characters_across_moves(const char *name, uint8_t fcr)
     Line line = line_new(name, 4096);
     QTest *q = qtest_start("-machine pc -serial pipe:%s", line.path);
     unsigned sent = 0, received = 0, burst = fcr ? 16 : 1, idle = 0;
-    const unsigned total = 4096 + 200;
+    const unsigned total = 4096 + (fcr ? 160 : 30);
     uint8_t buf[300];
 
     set(q, FCR, fcr);
@@ -224,7 +224,7 @@ static void characters_across_moves(const char *name, uint8_t fcr)
             }
             qtest_move(q);
         }
-        n = line_read(&line, buf, sent < 4096 + 40 ? 7 : sizeof(buf));
+        n = line_read(&line, buf, sent < 4096 + 20 ? 7 : sizeof(buf));
         for (unsigned i = 0; i < n; i++) {
             g_assert_cmphex(buf[i], ==, received & 0xff);
             received++;
@@ -274,6 +274,78 @@ static void test_input_across_moves(void)
     }
     g_assert_cmphex(get(q, LSR), ==, 0x60);
     qtest_end(q);
+    line_free(&line);
+}
+
+/* Waits until text has come out of the line. */
+static void line_expect(Line *line, const char *text)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+    uint8_t buf[256];
+
+    for (int tries = 0; tries < 5000; tries++) {
+        unsigned n = line_read(line, buf, sizeof(buf));
+
+        g_string_append_len(got, (const char *)buf, n);
+        if (strstr(got->str, text)) {
+            return;
+        }
+        g_usleep(1000);
+    }
+    g_error("'%s' is not in '%s'", text, got->str);
+}
+
+static void line_type(Line *line, const char *text)
+{
+    g_assert_cmpint(write(line->in, text, strlen(text)), ==, strlen(text));
+}
+
+static void wait_for_data(QTest *q)
+{
+    for (int tries = 0; !(get(q, LSR) & 1) && tries < 5000; tries++) {
+        g_usleep(1000);
+    }
+}
+
+/* -serial mon:…: the guest has the line at first, C-a c gives it to the monitor and back. */
+static void test_monitor_on_the_serial_line(void)
+{
+    Line line = line_new("mux", 0);
+    QTest *q = qtest_start("-machine pc -serial mon:pipe:%s", line.path);
+    uint8_t lsr;
+
+    qtest_set_moving(q, false);
+    line_type(&line, "x");
+    wait_for_data(q);
+    g_assert_cmphex(get(q, DATA), ==, 'x');
+    set(q, DATA, 'y');
+    line_expect(&line, "y");
+    line_type(&line, "\1h");
+    line_expect(&line, "C-a c");
+    line_type(&line, "\1c");
+    line_expect(&line, "(qemu)");
+    line_type(&line, "info status\r");
+    line_expect(&line, "VM status: running");
+    line_type(&line, "\1c\1\1");
+    wait_for_data(q);
+    g_assert_cmphex(get(q, DATA), ==, 0x01);
+    g_assert_cmphex(get(q, LSR), ==, 0x60);
+    line_type(&line, "\1b");
+    for (int tries = 0; !((lsr = get(q, LSR)) & 1) && tries < 5000; tries++) {
+        g_usleep(1000);
+    }
+    g_assert_cmphex(lsr, ==, 0x71);
+    g_assert_cmphex(get(q, DATA), ==, 0);
+    /* Time stamps at the beginnings of lines. */
+    line_type(&line, "\1t");
+    for (int tries = 0; tries < 3; tries++) {
+        qtest_clock_step(q, 1);
+    }
+    set(q, DATA, '\n');
+    set(q, DATA, 'z');
+    line_expect(&line, "\n[");
+    line_type(&line, "\1x");
+    qtest_expect_exit(q, 0);
     line_free(&line);
 }
 
@@ -329,6 +401,7 @@ int main(int argc, char **argv)
     g_test_add_func("/serial/slow-peer-without-fifo", test_slow_peer_without_fifo);
     g_test_add_func("/serial/slow-peer-with-fifo", test_slow_peer_with_fifo);
     g_test_add_func("/serial/input-across-moves", test_input_across_moves);
+    g_test_add_func("/serial/monitor-on-the-serial-line", test_monitor_on_the_serial_line);
     g_test_add_func("/serial/bad-options", test_bad_options);
     g_test_add_func("/serial/debugcon", test_debugcon);
     return g_test_run();
