@@ -379,7 +379,12 @@ int64_t block_node_length(BlockNode *node)
 
 void block_node_length_changed(BlockNode *node)
 {
+    int64_t old = node->length;
     node->length = -1;
+    if (old >= 0 && driver_length(node) == old) {
+        node->length = old; /* a format's length is not that of its file */
+        return;
+    }
     for (GList *l = node->parents.head, *next; l; l = next) {
         BlockEdge *edge = l->data;
         next = l->next;
