@@ -102,7 +102,7 @@ bool vdi_scan(BlockNode *node, GError **error)
     }
     g_free(used);
     s->on_disk_allocated = s->header.allocated;
-    s->reserved = s->header.allocated < end ? 0 : s->header.allocated; /* V3 */
+    s->reserved = s->header.allocated < end ? 0 : s->header.allocated;
     s->map_gen = s->synced_gen = s->flush_gen = 0;
     s->scanned = true;
     s->touched = false;
@@ -147,11 +147,11 @@ int coroutine_fn vdi_write_header(BlockNode *node, unsigned flags)
 static int coroutine_fn reserve(BlockNode *node, uint32_t end)
 {
     VdiState *s = node->state;
-    if (end <= s->reserved || VDI_MUTATION(VDI_MUTATION_NO_RESERVE)) {
+    if (end < s->reserved || VDI_MUTATION(VDI_MUTATION_NO_RESERVE)) {
         return 0;
     }
     uint32_t old = s->header.allocated;
-    s->header.allocated = MIN(s->header.blocks, end + s->reserve_step);
+    s->header.allocated = MIN(s->header.blocks + 1, end + s->reserve_step);
     s->on_disk_allocated = UINT32_MAX; /* not known until it is written */
     s->touched = true;
     int ret = vdi_write_header(node, BLOCK_FUA);
@@ -300,7 +300,7 @@ static void coroutine_fn commit_batch(BlockNode *node)
     int ret = reserve(node, end);
     for (unsigned i = changes->len; ret < 0 && i-- > 0;) {
         VdiChange *c = changes->pdata[i];
-        if (c->host + c->count > s->reserved) {
+        if (c->host + c->count >= s->reserved) {
             finish(s, c, ret);
             g_ptr_array_remove_index(changes, i);
         }

@@ -28,6 +28,7 @@ typedef struct Check {
     uint32_t n_used;
     uint32_t in_file; /* blocks of which the file has at least a part */
     bool whole;       /* the last of them is complete */
+    bool open;        /* the image was not let go: the header counts more than there are */
     int ret;
 } Check;
 
@@ -62,11 +63,12 @@ static void coroutine_fn drop_entry(Check *c, uint32_t block)
     corruption(c, fixed);
 }
 
-/* Where the whole block is gone there is nothing to keep. */
+/* Where the whole block is gone there is nothing to keep. In an image that was not let go (V3) it may
+ * never have been there. */
 static void coroutine_fn check_end(Check *c, uint32_t block)
 {
     VdiState *s = c->s;
-    if (s->map[block] >= c->in_file) {
+    if (s->map[block] >= c->in_file && !c->open) {
         block_check_report(c->result, "ERROR: block index %u is past the end of the file, is %u",
                            block, s->map[block]);
         drop_entry(c, block);
@@ -169,19 +171,25 @@ static void coroutine_fn check_shared(Check *c)
 
 /* ---- the end of the file ---- */
 
+static int coroutine_fn extend_file(Check *c)
+{
+    return block_co_truncate(c->node->file, vdi_host_offset(&c->s->header, c->end), false,
+                             PREALLOC_MODE_OFF, NULL);
+}
+
+/* Blocks of which a part is missing. What is left are those that check_end() has let be. */
 static void coroutine_fn check_last_block(Check *c)
 {
-    const VdiHeader *h = &c->s->header;
-    if (c->whole || c->in_file == 0 || c->in_file > h->blocks ||
-        !bitmap_test(c->used, c->in_file - 1)) {
+    bool cut = c->in_file > 0 && c->in_file <= c->s->header.blocks && !c->whole &&
+               bitmap_test(c->used, c->in_file - 1);
+    if (c->open || !cut) {
         return;
     }
     block_check_report(c->result, "ERROR: block %u of the file is cut off by its end",
                        c->in_file - 1);
     bool fixed = false;
     if (fixes(c, BLOCK_FIX_ERRORS)) {
-        c->ret = block_co_truncate(c->node->file, vdi_host_offset(h, c->in_file), false,
-                                   PREALLOC_MODE_OFF, NULL);
+        c->ret = extend_file(c);
         fixed = c->ret == 0;
     }
     corruption(c, fixed);
@@ -281,6 +289,18 @@ static void coroutine_fn check_header(Check *c)
 
 /* ---- all of it ---- */
 
+/* Behind the last block that anybody has by the map. */
+static uint32_t end_of_entries(const VdiState *s)
+{
+    uint32_t end = 0;
+    for (uint32_t i = 0; i < s->header.blocks; i++) {
+        if (vdi_is_mapped(s->map[i]) && s->map[i] < s->header.blocks) {
+            end = MAX(end, s->map[i] + 1);
+        }
+    }
+    return end;
+}
+
 static void coroutine_fn check_entry(void *opaque)
 {
     Check *c = opaque;
@@ -293,6 +313,7 @@ static void coroutine_fn check_entry(void *opaque)
     uint64_t bytes = MAX(length, (int64_t)s->header.offset_data) - s->header.offset_data;
     c->in_file = MIN((bytes + s->header.block_size - 1) / s->header.block_size, VDI_MAX_BLOCKS);
     c->whole = bytes % s->header.block_size == 0;
+    c->open = s->header.allocated > end_of_entries(s);
     check_ranges(c);
     check_shared(c);
     check_last_block(c);

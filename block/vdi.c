@@ -12,10 +12,12 @@
  * V2  Data (and the zeros around a part of a block) are written before the entry is; a request is
  *     acknowledged after both. So a flush after the acknowledgement covers them, and no flush is
  *     needed between them, but for V4.
- * V3  header.allocated on stable storage is larger than every entry in the file, at any time, so that
- *     nobody who takes it for the next free block hands out one that is in use. It is written with
- *     FUA before the entries that need it, ahead of the need (RESERVE_*), and corrected when the
- *     image is let go. Who opens an image takes the maximum of it and of the entries.
+ * V3  While there are new entries in the file, header.allocated on stable storage is larger than the
+ *     number of blocks up to the last one that an entry refers to. So nobody who takes it for the
+ *     next free block hands out one that is in use, and it tells an image that was not let go (whose
+ *     last blocks may be behind the end of the file) from one that is truncated. It is written with
+ *     FUA before the entries that need it, ahead of the need (RESERVE_*), and set to that number when
+ *     the image is let go. Who opens an image goes by it and by the entries.
  * V4  A block that has never been written reads as zeros, before and after a crash: it is behind the
  *     end of the file (clean). Any other one is zeroed where the request does not write, and flushed
  *     before its entry is written, so that no entry ever shows what a block held before.

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The tester of formats (docs/devel/block-testing.md). As a test it runs a short part that is the same
+ * each time. With arguments it is `make stress-block`:
+ *
+ *   test-block-stress errors|crash|races [--format=vdi|qcow2|raw] [--seed=N] [--cases=N]
+ *                     [--mutation=NUMBER] [--verbose] [--trace]
+ *
+ * prints counts, and exits with 1 if there was a violation.
+ */
+#include "util/osdep.h"
+#include "block-stress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "util/main-loop.h"
+#include "vdi-mutant.h"
+
+typedef StressResult Part(const StressPlan *plan);
+
+typedef struct PartName {
+    const char *name;
+    Part *run;
+    uint64_t cases;    /* of the short run, for each format; 0: all */
+    uint64_t mutation; /* of a run on a broken driver */
+} PartName;
+
+static const PartName parts[] = {
+    { "errors", stress_errors, 300, 3000 },
+    { "crash", stress_crashes, 40, 400 },
+    { "races", stress_races, 60, 2000 },
+};
+
+void stress_report(const StressPlan *plan, const StressRun *run, const char *part, guint32 seed)
+{
+    static unsigned reported;
+    if (plan->verbose || (!plan->stop_early && reported++ < 10)) {
+        printf("# %s, %s, seed %u: %s\n", part, run->image->name, seed, run->violation);
+    }
+}
+
+/* ---- as a test ---- */
+
+#ifndef VDI_MUTATIONS
+typedef struct Case {
+    const PartName *part;
+    const char *format;
+} Case;
+
+static void test_part(gconstpointer data)
+{
+    const Case *c = data;
+    StressPlan plan = { .format = c->format, .seed = 1, .cases = c->part->cases };
+    StressResult r = c->part->run(&plan);
+    g_test_message("%s, %s: %" PRIu64 " cases, %" PRIu64 " crash states, seeds from %u",
+                   c->part->name, c->format, r.cases, r.states, plan.seed);
+    g_assert_cmpint(r.cases, >=, c->part->cases);
+    g_assert_cmpint(r.violations, ==, 0);
+}
+#else
+/* Each way to break the driver has to be found. */
+static void test_mutation(gconstpointer data)
+{
+    vdi_mutation = GPOINTER_TO_INT(data);
+    uint64_t found = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
+        StressPlan plan = { .format = "vdi", .seed = 1, .cases = parts[i].mutation };
+        plan.stop_early = true;
+        StressResult r = parts[i].run(&plan);
+        g_test_message("%s: %" PRIu64 " violations of %" PRIu64 " cases", parts[i].name,
+                       r.violations, r.cases);
+        found += r.violations;
+    }
+    vdi_mutation = VDI_MUTATION_NONE;
+    g_assert_cmpint(found, >, 0);
+}
+#endif
+
+static void add_tests(void)
+{
+#ifndef VDI_MUTATIONS
+    static const char *const formats[] = { "vdi", "raw", "qcow2" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
+        for (unsigned k = 0; k < G_N_ELEMENTS(formats); k++) {
+            Case *c = g_new(Case, 1);
+            *c = (Case){ &parts[i], formats[k] };
+            g_autofree char *name =
+                g_strdup_printf("/block-stress/%s/%s", parts[i].name, formats[k]);
+            g_test_add_data_func_full(name, c, test_part, g_free);
+        }
+    }
+#else
+    for (int m = VDI_MUTATION_NONE + 1; m < VDI_MUTATIONS_COUNT; m++) {
+        g_autofree char *name = g_strdup_printf("/block-stress/mutation/%s", vdi_mutation_names[m]);
+        g_test_add_data_func(name, GINT_TO_POINTER(m), test_mutation);
+    }
+#endif
+}
+
+/* ---- as a program ---- */
+
+static int run_part(int argc, char **argv)
+{
+    StressPlan plan = { .seed = 1, .cases = 1000 };
+    const PartName *part = NULL;
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
+        part = g_str_equal(parts[i].name, argv[1]) ? &parts[i] : part;
+    }
+    bool ok = part != NULL;
+    for (int i = 2; i < argc; i++) {
+        const char *value = strchr(argv[i], '=');
+        value = value ? value + 1 : "";
+        if (g_str_has_prefix(argv[i], "--format=")) {
+            plan.format = value;
+        } else if (g_str_has_prefix(argv[i], "--seed=")) {
+            plan.seed = strtoul(value, NULL, 0);
+        } else if (g_str_has_prefix(argv[i], "--cases=")) {
+            plan.cases = strtoull(value, NULL, 0);
+#ifdef VDI_MUTATIONS
+        } else if (g_str_has_prefix(argv[i], "--mutation=")) {
+            vdi_mutation = strtoul(value, NULL, 0);
+#endif
+        } else if (g_str_equal(argv[i], "--trace")) {
+            stress_trace = true;
+        } else if (g_str_equal(argv[i], "--verbose")) {
+            plan.verbose = true;
+        } else {
+            ok = false;
+        }
+    }
+    if (!ok) {
+        fprintf(stderr,
+                "usage: %s errors|crash|races [--format=F] [--seed=N] [--cases=N] "
+                "[--verbose]\n",
+                argv[0]);
+        return 2;
+    }
+    gint64 begin = g_get_monotonic_time();
+    StressResult r = part->run(&plan);
+    printf("%s: %" PRIu64 " cases, %" PRIu64 " crash states, %" PRIu64 " requests (%" PRIu64
+           " failed), seeds from %u: %" PRIu64 " violations, %.1f s\n",
+           part->name, r.cases, r.states, r.requests, r.failed, plan.seed, r.violations,
+           (g_get_monotonic_time() - begin) / 1e6);
+    return r.violations != 0;
+}
+
+int main(int argc, char **argv)
+{
+    main_loop_init();
+    sim_register();
+#ifdef VDI_MUTATIONS
+    block_driver_register(vdi_mutant);
+#endif
+    int ret;
+    if (argc > 1 && argv[1][0] != '-') {
+        ret = run_part(argc, argv);
+    } else {
+        g_test_init(&argc, &argv, NULL);
+        add_tests();
+        ret = g_test_run();
+    }
+    block_close_all();
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        sim_clear(&sim_files[i]);
+    }
+    return ret;
+}
