@@ -434,11 +434,12 @@ int coroutine_fn vdi_change_begin(BlockNode *node, VdiChange *c, uint32_t first,
     c->link.data = c;
     co_queue_init(&c->waiters);
     g_queue_push_tail_link(&s->changes, &c->link);
-    /* A block of the pool may have to wait for the map (V6); and if nothing else is left, it is
-     * worth it. */
     int ret = 0;
+    if (s->stuck->len) {
+        vdi_make_all_sure(node); /* so that no hole stays; if it fails, there are other blocks */
+    }
     if (s->pool->len && usable(s) < 0) {
-        ret = vdi_sync(node);
+        vdi_sync(node); /* V6; if it fails, the same */
     }
     if (ret == 0 && !take_blocks(s, c, count)) {
         ret = vdi_make_all_sure(node);
