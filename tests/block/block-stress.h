@@ -17,6 +17,7 @@ typedef struct StressImage {
     uint32_t sectors;       /* of the disk */
     uint32_t block_sectors; /* unit of allocation */
     uint32_t align;         /* of the file's requests */
+    bool write_back;        /* metadata, too: what was not flushed is lost when a close fails */
     bool lazy;              /* after a crash somebody has to open it for writing first */
 } StressImage;
 
