@@ -22,7 +22,10 @@ typedef enum VdiMutation {
     VDI_MUTATION_FUA_DATA_ONLY, /* FUA of a mapped block does not care for its entry */
     VDI_MUTATIONS_COUNT
 } VdiMutation;
-extern VdiMutation vdi_mutation;
+/* For the test, which does not know this header: the one in force, names of all (NULL at the end), the
+ * driver. */
+extern unsigned vdi_mutation;
+extern const char *const vdi_mutation_names[];
 struct BlockDriver;
 extern const struct BlockDriver *const vdi_mutant;
 #define VDI_MUTATION(m) (vdi_mutation == (m))

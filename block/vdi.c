@@ -36,7 +36,21 @@
 #include "util/error.h"
 
 #ifdef VDI_MUTATIONS
-VdiMutation vdi_mutation;
+unsigned vdi_mutation;
+const char *const vdi_mutation_names[] = {
+    [VDI_MUTATION_NONE] = "none",
+    [VDI_MUTATION_MAP_FIRST] = "map-first",
+    [VDI_MUTATION_VISIBLE_EARLY] = "visible-early",
+    [VDI_MUTATION_KEEP_FAILED] = "keep-failed",
+    [VDI_MUTATION_NO_ZEROS] = "no-zeros",
+    [VDI_MUTATION_NO_SYNC] = "no-sync",
+    [VDI_MUTATION_NO_RESERVE] = "no-reserve",
+    [VDI_MUTATION_REUSE_STUCK] = "reuse-stuck",
+    [VDI_MUTATION_TRUST_SUSPECT] = "trust-suspect",
+    [VDI_MUTATION_DROP_ERROR] = "drop-error",
+    [VDI_MUTATION_FUA_DATA_ONLY] = "fua-data-only",
+    [VDI_MUTATIONS_COUNT] = NULL,
+};
 #endif
 
 /* ---- opening ---- */
