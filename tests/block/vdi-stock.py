@@ -57,14 +57,27 @@ class Io:
     """An interactive qemu-io on vdi over blkdebug."""
 
     def __init__(self, program, image, rules='', driver='vdi'):
-        self.p = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        # It would keep what it says until the next command.
+        self.p = subprocess.Popen(['stdbuf', '-oL', program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, bufsize=0)
         self.text = ''
         self.say('open -o driver=%s,file.driver=blkdebug,file.image.driver=file,'
                  'file.image.filename=%s%s' % (driver, image, rules))
 
     def say(self, line):
+        """One line at a time: stock looks at the next one only when more arrives."""
+        seen = len(self.text)
         self.p.stdin.write(line.encode() + b'\n')
+        end = time.monotonic() + 2
+        while line != 'quit' and 'qemu-io> ' not in self.text[seen:] and time.monotonic() < end:
+            self.read(end - time.monotonic())
+
+    def read(self, seconds):
+        if seconds <= 0 or not select.select([self.p.stdout], [], [], seconds)[0]:
+            return False
+        data = os.read(self.p.stdout.fileno(), 65536)
+        self.text += data.decode(errors='replace')
+        return bool(data)
 
     def wait(self, pattern, seconds):
         """Whether the pattern comes within that time; what was read is used up to its end."""
@@ -74,13 +87,21 @@ class Io:
             if match:
                 self.text = self.text[match.end():]
                 return True
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.p.stdout], [], [], left)[0]:
+            if not self.read(end - time.monotonic()):
                 return False
-            data = os.read(self.p.stdout.fileno(), 65536)
-            if not data:
-                return False
-            self.text += data.decode(errors='replace')
+
+    def hold(self, command, n):
+        """Starts a request and stops it before its n-th write of the file (breakpoint W<n - 1>); False
+        if it has not so many."""
+        self.say('break pwritev W0')
+        self.say(command)
+        held = self.wait(r"Suspended request 'W0'", 2)
+        for i in range(1, n):
+            if held:
+                self.say('break pwritev W%d' % i)
+                self.say('resume W%d' % (i - 1))
+                held = self.wait(r"Suspended request 'W%d'" % i, 0.7)
+        return held
 
     def close(self):
         """Ends it gracefully; everything that it said since."""
@@ -143,17 +164,7 @@ def race_and_power_loss(program):
     for n in range(1, 5):
         image, copy = make_vdi('race.vdi'), 'race-crashed.vdi'
         io = Io(program, image)
-        io.say('break pwritev A')
-        io.say('aio_write -P 1 0 4k')
-        held = io.wait(r"Suspended request 'A'", 2)
-        for _ in range(n - 1):
-            if held:
-                io.say('break pwritev B')
-                io.say('resume A')
-                held = io.wait(r"Suspended request 'B'", 1)
-                io.say('break pwritev A')
-                io.say('resume B')
-                held = held and io.wait(r"Suspended request 'A'", 1)
+        held = io.hold('aio_write -P 1 0 4k', n)
         if held:
             io.say('aio_write -P 2 8k 4k')
             if io.wait(r'wrote 4096/4096 bytes at offset 8192', 0.7):
@@ -173,21 +184,15 @@ def shared_block(program):
     for n in range(1, 5):
         image = make_vdi('shared.vdi')
         io = Io(program, image)
-        names = ['A', 'B'] * 3
-        io.say('break pwritev A')
-        io.say('aio_write -P 1 0 4k')
-        held = io.wait(r"Suspended request 'A'", 2)
-        for i in range(n - 1):
-            if held:
-                io.say('break pwritev %s' % names[i + 1])
-                io.say('resume %s' % names[i])
-                held = io.wait(r"Suspended request '%s'" % names[i + 1], 1)
+        held = io.hold('aio_write -P 1 0 4k', n)
         if held:
             io.say('aio_write -P 2 1M 4k')
             io.wait(r'wrote 4096/4096 bytes at offset 1048576', 0.7)
-            io.say('resume %s' % names[n - 1])
+            io.say('resume W%d' % (n - 1))
             io.say('aio_flush')
-        io.close()
+            io.close()
+        else:
+            io.kill()
         if held:
             allocated, entries = layout(image)
             run(program, image, 'write -P 3 2M 4k')
