@@ -83,7 +83,10 @@ static int coroutine_fn copy_block(Check *c, uint32_t from, uint32_t to)
         return -ENOMEM;
     }
     int ret = block_co_read_buf(c->node->file, vdi_host_offset(h, from), h->block_size, buf, 0);
-    if (ret == 0) {
+    if (ret == 0 && buf[0] == 0 && memcmp(buf, buf + 1, h->block_size - 1) == 0) {
+        ret = block_co_write_zeroes(c->node->file, vdi_host_offset(h, to), h->block_size,
+                                    BLOCK_MAY_UNMAP);
+    } else if (ret == 0) {
         ret = block_co_write_buf(c->node->file, vdi_host_offset(h, to), h->block_size, buf, 0);
     }
     free(buf);
