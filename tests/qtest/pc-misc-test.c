@@ -81,6 +81,7 @@ static void test_parallel_across_moves(void)
         g_assert_cmpint(write(fd, buf, 256), ==, 256);
     }
     q = qtest_start("-machine pc -chardev pipe,id=p,path=%s -device isa-parallel,chardev=p", path);
+    qtest_set_moving(q, false);
     while (received < total && idle < 5000) {
         ssize_t n;
 
