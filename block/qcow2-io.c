@@ -41,36 +41,96 @@ static int coroutine_fn read_data(Qcow2 *s, uint64_t host, uint64_t bytes, IoVec
     return ret;
 }
 
+/* A read that falls into pieces does several of them at the same time. */
+#define PIECES_MAX 8
+
+typedef struct Pieces {
+    unsigned running;
+    int ret;
+    Coroutine *waiter;
+} Pieces;
+
+typedef struct Piece {
+    Pieces *all;
+    Qcow2 *s;
+    Qcow2Run run;
+    uint64_t offset;
+    IoVec *vec;
+    size_t vec_offset;
+} Piece;
+
+static int coroutine_fn read_piece(Qcow2 *s, const Qcow2Run *run, uint64_t offset, IoVec *vec,
+                                   size_t vec_offset)
+{
+    switch (run->kind) {
+    case QCOW2_UNALLOCATED:
+        return read_backing(s, offset, run->bytes, vec, vec_offset);
+    case QCOW2_DATA:
+        return read_data(s, run->host, run->bytes, vec, vec_offset);
+    case QCOW2_PACKED:
+        return qcow2_read_packed(s, run->raw, offset, run->bytes, vec, vec_offset);
+    default:
+        iovec_memset(vec, vec_offset, 0, run->bytes);
+        return 0;
+    }
+}
+
+static void coroutine_fn piece_entry(void *opaque)
+{
+    Piece *p = opaque;
+    Pieces *all = p->all;
+    int ret = read_piece(p->s, &p->run, p->offset, p->vec, p->vec_offset);
+    g_free(p);
+    all->ret = all->ret < 0 ? all->ret : ret;
+    all->running--;
+    if (all->waiter) {
+        coroutine_enter(g_steal_pointer(&all->waiter)); /* and no look at `all` any more */
+    }
+}
+
+static void coroutine_fn wait_pieces(Pieces *all, unsigned allowed)
+{
+    while (all->running > allowed) {
+        all->waiter = coroutine_self();
+        coroutine_yield();
+    }
+}
+
+/* Waits for nothing but the disk: zeros and what is behind the backing file are there at once. */
+static bool worth_a_coroutine(const Qcow2 *s, const Qcow2Run *run)
+{
+    return run->kind == QCOW2_DATA || run->kind == QCOW2_PACKED ||
+           (run->kind == QCOW2_UNALLOCATED && s->node->backing);
+}
+
 int coroutine_fn qcow2_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
                             size_t vec_offset)
 {
     Qcow2 *s = node->state;
-    int ret = 0;
-    while (ret == 0 && bytes) {
+    Pieces all = { 0 };
+    while (all.ret == 0 && bytes) {
         Qcow2Run run;
-        ret = qcow2_lookup(s, offset, bytes, &run);
+        int ret = qcow2_lookup(s, offset, bytes, &run);
         if (ret < 0) {
+            all.ret = all.ret < 0 ? all.ret : ret;
             break;
         }
-        switch (run.kind) {
-        case QCOW2_ZEROS:
-            iovec_memset(vec, vec_offset, 0, run.bytes);
-            break;
-        case QCOW2_UNALLOCATED:
-            ret = read_backing(s, offset, run.bytes, vec, vec_offset);
-            break;
-        case QCOW2_DATA:
-            ret = read_data(s, run.host, run.bytes, vec, vec_offset);
-            break;
-        case QCOW2_PACKED:
-            ret = qcow2_read_packed(s, run.raw, offset, run.bytes, vec, vec_offset);
-            break;
+        if (run.bytes < bytes && worth_a_coroutine(s, &run)) {
+            Piece *p = g_new(Piece, 1);
+            *p = (Piece){ &all, s, run, offset, vec, vec_offset };
+            all.running++;
+            coroutine_enter(coroutine_create(piece_entry, p));
+            wait_pieces(&all, PIECES_MAX - 1);
+        } else {
+            ret = read_piece(s, &run, offset, vec, vec_offset);
+            all.ret = all.ret < 0 ? all.ret : ret;
         }
         offset += run.bytes;
         vec_offset += run.bytes;
         bytes -= run.bytes;
     }
-    return ret;
+    wait_pieces(&all, 0);
+    return all.ret;
 }
 
 /* ---- what is zero without looking at data ---- */

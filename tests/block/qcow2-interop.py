@@ -10,6 +10,7 @@ was written. Internal snapshots, resizing and amending take part.
 """
 
 import itertools
+import json
 import os
 import random
 import shutil
@@ -213,6 +214,26 @@ def round_trip(combination, seed):
             image.same(order[(turn + 1) % 2])
 
 
+def flags_of_bitmaps():
+    out = run([STOCK['img'], 'info', '--output=json', 'i.qcow2'])
+    return [b['flags'] for b in json.loads(out)['format-specific']['data']['bitmaps']]
+
+
+def bitmaps(_combination, _seed):
+    """Persistent bitmaps of others: kept while nothing is written, not to be trusted afterwards."""
+    run([STOCK['img'], 'create', '-q', '-f', 'qcow2', 'i.qcow2', '1M'])
+    run([STOCK['img'], 'bitmap', '--add', 'i.qcow2', 'b0'])
+    run([TERN['io'], '-f', 'qcow2', '-c', 'read 0 512', 'i.qcow2'])
+    if flags_of_bitmaps() != [['auto']]:
+        raise Failed('a reader has changed the bitmaps')
+    run([TERN['io'], '-f', 'qcow2', '-c', 'write 0 512', 'i.qcow2'])
+    if flags_of_bitmaps() != [['in-use', 'auto']]:
+        raise Failed('a writer has not marked the bitmaps')
+    run([STOCK['img'], 'check', 'i.qcow2'])
+    run([STOCK['img'], 'bitmap', '--remove', 'i.qcow2', 'b0'])
+    run([STOCK['img'], 'check', 'i.qcow2'])
+
+
 def cleanup():
     for name in os.listdir('.'):
         if name.endswith(('.raw', '.qcow2')):
@@ -223,19 +244,19 @@ def main():
     if not STOCK['img'] or not STOCK['io']:
         print('1..0 # SKIP qemu-img and qemu-io (qemu-utils) are not installed')
         return
-    combinations = pairwise()
-    print('1..%d' % len(combinations))
+    cases = [(round_trip, c) for c in pairwise()] + [(bitmaps, {'bitmaps': 'of others'})]
+    print('1..%d' % len(cases))
     print('# seed %d' % SEED)
     os.chdir(os.environ.get('TMPDIR', '.'))
     number = 0
-    for c in combinations:
+    for function, c in cases:
         number += 1
-        text = ' '.join('%s=%s' % (k, v) for k, v in c.items() if v != AXES[k][0]) or 'defaults'
+        text = ' '.join('%s=%s' % (k, v) for k, v in c.items() if v != AXES.get(k, [None])[0]) or 'defaults'
         try:
             for i in range(ROUNDS):
                 seed = SEED * 1000003 + number * 1009 + i
                 cleanup()
-                round_trip(c, seed)
+                function(c, seed)
             print('ok %d - %s' % (number, text), flush=True)
         except (Failed, subprocess.TimeoutExpired) as e:
             print('not ok %d - %s' % (number, text))
