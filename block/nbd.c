@@ -19,8 +19,8 @@
 #include "util/error.h"
 #include "util/trace.h"
 
-TRACE_EVENT(nbd_connect)
-TRACE_EVENT(nbd_lost)
+TRACE_EVENT(nbd_client_handshake_success)
+TRACE_EVENT(nbd_client_loop_ret)
 
 #define SLOTS 16
 #define RECONNECT_PAUSE_MAX_MS 16000
@@ -239,7 +239,7 @@ static void coroutine_fn receive_entry(void *opaque)
     while (ret == 0) {
         ret = receive_one(s);
     }
-    trace(nbd_lost, "%s: %s", s->node->name, g_strerror(-ret));
+    trace(nbd_client_loop_ret, "%s: %s", s->node->name, g_strerror(-ret));
     if (!s->closing && ret == -EPROTO) {
         warn_report("nbd: %s: the server broke the protocol", s->node->name);
     }
@@ -300,7 +300,8 @@ static bool coroutine_fn connect_once(NbdState *s, NbdExport *info, GError **err
         io_channel_unref(c.ioc);
         return false;
     }
-    trace(nbd_connect, "%s: size %" PRIu64 ", flags %#x", s->node->name, info->size, info->flags);
+    trace(nbd_client_handshake_success, "%s: size %" PRIu64 ", flags %#x", s->node->name,
+          info->size, info->flags);
     s->ioc = c.ioc;
     s->receiving = true;
     s->info = *info;

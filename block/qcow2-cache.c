@@ -9,6 +9,11 @@
 #include "util/osdep.h"
 #include "qcow2.h"
 
+#include "util/trace.h"
+
+TRACE_EVENT(qcow2_cache_entry_flush)
+TRACE_EVENT(qcow2_cache_get_read)
+
 Qcow2Cache *qcow2_cache_new(Qcow2 *s, size_t entry_size, unsigned max, bool counts)
 {
     Qcow2Cache *c = g_new0(Qcow2Cache, 1);
@@ -101,6 +106,8 @@ static int coroutine_fn table_write(Qcow2Cache *c, const Qcow2Copy *copy)
     Qcow2 *s = c->s;
     uint64_t at = copy->table->offset + copy->start;
     uint32_t bytes = copy->end - copy->start;
+    trace(qcow2_cache_entry_flush, "%s: %s 0x%" PRIx64 "+%" PRIu32, s->node->name,
+          c->counts ? "refcounts" : "L2", at, bytes);
     int ret = qcow2_check_overlap(s, c->counts ? QCOW2_OL_REFBLOCK : QCOW2_OL_ACTIVE_L2, at, bytes);
     if (ret == 0) {
         block_debug_event(s->node->file, c->counts ? BLKDEBUG_EVENT_REFBLOCK_UPDATE_PART
@@ -251,6 +258,8 @@ static Qcow2Table *coroutine_fn table_new(Qcow2Cache *c, uint64_t offset, int *r
 static int coroutine_fn table_load(Qcow2Cache *c, Qcow2Table *t)
 {
     BlockEdge *file = c->s->node->file;
+    trace(qcow2_cache_get_read, "%s: %s 0x%" PRIx64, c->s->node->name,
+          c->counts ? "refcounts" : "L2", t->offset);
     block_debug_event(file, c->counts ? BLKDEBUG_EVENT_REFBLOCK_LOAD : BLKDEBUG_EVENT_L2_LOAD);
     int ret = block_co_read_buf(file, t->offset, c->entry_size, t->data, 0);
     t->busy = 0;

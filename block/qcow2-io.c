@@ -10,6 +10,13 @@
 #include "qcow2.h"
 
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(qcow2_writev_start_req)
+TRACE_EVENT(qcow2_writev_done_req)
+TRACE_EVENT(qcow2_pwrite_zeroes)
+TRACE_EVENT(qcow2_skip_cow)
+TRACE_EVENT(qcow2_alloc_clusters_offset)
 
 /* ---- reading ---- */
 
@@ -311,6 +318,10 @@ static int coroutine_fn plan_write(Qcow2 *s, Plan *p, IoVec *vec, size_t vec_off
     if (p->fresh && p->tail && reads_zero(s, p->offset + p->bytes, p->tail)) {
         p->tail = 0;
     }
+    if (p->fresh && !p->head && !p->tail) {
+        trace(qcow2_skip_cow, "%s: offset 0x%" PRIx64 " clusters %u", s->node->name, p->offset,
+              p->n);
+    }
     if (!p->head && !p->tail) {
         return write_data(s, host, p->bytes, vec, vec_offset);
     }
@@ -379,6 +390,8 @@ static int coroutine_fn write_new(Qcow2 *s, uint64_t offset, uint64_t bytes, IoV
         g_free(p.old);
         return ret;
     }
+    trace(qcow2_alloc_clusters_offset, "%s: offset 0x%" PRIx64 " bytes %" PRIu64 " host 0x%" PRIx64,
+          s->node->name, p.offset, p.bytes, p.host);
     plan_copies(s, &p);
     p.data_start = p.offset - p.head;
     p.data_end = p.offset + p.bytes + p.tail;
@@ -433,6 +446,8 @@ int coroutine_fn qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, I
                              size_t vec_offset, unsigned flags)
 {
     Qcow2 *s = node->state;
+    trace(qcow2_writev_start_req, "%s: offset 0x%" PRIx64 " bytes %" PRIu64, node->name, offset,
+          bytes);
     int ret = qcow2_start_writing(s);
     while (ret == 0 && bytes) {
         uint64_t done = 0;
@@ -441,6 +456,7 @@ int coroutine_fn qcow2_write(BlockNode *node, uint64_t offset, uint64_t bytes, I
         vec_offset += done;
         bytes -= done;
     }
+    trace(qcow2_writev_done_req, "%s: ret %d", node->name, ret);
     return ret < 0 ? ret : qcow2_relieve(s);
 }
 
@@ -554,6 +570,8 @@ int coroutine_fn qcow2_write_zeroes(BlockNode *node, uint64_t offset, uint64_t b
     uint64_t mask = s->subcluster_size - 1, end = offset + bytes;
     uint64_t first = offset & ~mask, last = (end + mask) & ~mask;
     bool may_unmap = flags & BLOCK_MAY_UNMAP;
+    trace(qcow2_pwrite_zeroes, "%s: offset 0x%" PRIx64 " bytes %" PRIu64, node->name, offset,
+          bytes);
     if (s->version < 3 &&
         (!may_unmap || node->backing || first < offset || (last > end && end < s->size))) {
         return -ENOTSUP; /* there is no entry for zeros */

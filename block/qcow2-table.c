@@ -10,6 +10,9 @@
 
 #include "util/bitmap.h"
 #include "util/error.h"
+#include "util/trace.h"
+
+TRACE_EVENT(qcow2_l2_allocate)
 
 /* ---- L1 ---- */
 
@@ -306,6 +309,7 @@ static int coroutine_fn make_l2_locked(Qcow2 *s, uint64_t offset)
     if (ret < 0) {
         return ret;
     }
+    trace(qcow2_l2_allocate, "%s: L1 index %" PRIu32 ", at 0x%" PRIx64, s->node->name, i, place);
     ret = write_new_l2(s, old, place);
     if (ret < 0) {
         qcow2_refcount_add(s, place, s->cluster_size, -1, QCOW2_FREE_OTHER);
