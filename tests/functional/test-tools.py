@@ -52,6 +52,15 @@ class Folder(unittest.TestCase):
         with open(self.path(name), 'wb') as file:
             file.write(data)
 
+    def write_sparse(self, name, data):
+        """With holes where 4 KiB are zero."""
+        with open(self.path(name), 'wb') as file:
+            file.truncate(len(data))
+            for at in range(0, len(data), 4096):
+                if any(data[at:at + 4096]):
+                    file.seek(at)
+                    file.write(data[at:at + 4096])
+
     def read(self, name):
         with open(self.path(name), 'rb') as file:
             return file.read()
@@ -66,7 +75,7 @@ class Copies(Folder):
     def test_convert_keeps_every_byte(self):
         rng = random.Random(SEED)
         data = sparse_bytes(5 * MIB + 3 * 512, rng)
-        self.write('a.raw', data)
+        self.write_sparse('a.raw', data)
         formats = [f for f in ('raw', 'qcow2', 'vdi') if f in tools.formats()]
         ways = ([], ['-S', '0'], ['-S', '512'], ['-S', '64k'], ['-W', '-m', '16'], ['-m', '1'],
                 ['-t', 'none', '-T', 'none'], ['-C'])
@@ -87,7 +96,7 @@ class Copies(Folder):
         parts = [sparse_bytes(n, rng) for n in (MIB + 512, 512, 3 * MIB - 1024, 0, 70 * 1024)]
         names = []
         for i, part in enumerate(parts):
-            self.write(f'p{i}', part)
+            self.write_sparse(f'p{i}', part)
             names.append(f'p{i}')
         for way in ([], ['-c'], ['-W'], ['-S', '0']):
             self.good(IMG, 'convert', *way, '-f', 'raw', '-O', 'qcow2', *names, 'b')
@@ -121,9 +130,7 @@ class Copies(Folder):
             self.assertLess(len(got) - len(want), 512)
 
     def test_backing_file_shows_through(self):
-        rng = random.Random(SEED)
-        base = sparse_bytes(2 * MIB, rng)
-        self.write('base.raw', base)
+        self.write('base.raw', b'b' * 2 * MIB)
         self.good(IMG, 'create', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', 'a.qcow2', '3M')
         self.good(IO, '-c', 'write -P 9 100k 100k', '-c', 'write -z 1M 64k', 'a.qcow2')
         want = self.content('a.qcow2', 'qcow2')
@@ -267,7 +274,8 @@ class Failures(Folder):
         done = self.run_in(IMG, 'convert', '-f', 'raw', '-O', 'raw', source, 'b')
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r'error while reading at byte \d+: Input/output error\n')
-        done = self.run_in(IMG, 'convert', '--salvage', '-f', 'raw', '-O', 'raw', source, 'b')
+        # one worker: its buffer is not fresh when it comes to that sector
+        done = self.run_in(IMG, 'convert', '--salvage', '-m', '1', '-f', 'raw', '-O', 'raw', source, 'b')
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stderr, 'qemu-img: warning: error while reading offset '
                                       f'{2050 * 512}: Input/output error\n')
