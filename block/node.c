@@ -347,7 +347,14 @@ static char *json_filename(BlockNode *node)
 const char *block_node_filename(BlockNode *node)
 {
     g_free(node->filename);
-    node->filename = node->driver->filename ? node->driver->filename(node) : NULL;
+    const BlockDriver *named = node->driver;
+    BlockNode *child = node;
+    if (!named->filename && named->kind == BLOCK_FORMAT && node->file) {
+        child =
+            node->file->node; /* the name of a format's file opens the same, but for the format */
+        named = child->driver;
+    }
+    node->filename = named->filename ? named->filename(child) : NULL;
     if (!node->filename) {
         node->filename = json_filename(node);
     }

@@ -62,7 +62,7 @@ create -f qcow2 -o compression_type=zstd x 1M
 create -f qcow2 -o extended_l2=on x 1M
 create -f qcow2 -o refcount_bits=3 x 1M
 err | create -f qcow2 -o encryption=on x 1M
-create -f vdi -o help
+out | create -f vdi -o help
 create -f vdi x 3M
 create -f vdi -o static=on x 3M
 info a.raw
@@ -110,8 +110,8 @@ map --output=json top.qcow2
 map over.qcow2
 map packed.qcow2
 map --output=json packed.qcow2
-map disk.vdi
-map --output=json disk.vdi
+out | map disk.vdi
+out | map --output=json disk.vdi
 compare a.raw same.raw
 compare -q a.raw other.raw
 compare a.raw other.raw
@@ -502,7 +502,7 @@ base.qcow2 -c info -c map -c alloc%200%201M -c write%20-c%20128k%2064k -c map
 base.qcow2 -c write%20-b%200%201k -c read%20-b%200%201k -c read%20-P%201%200%2064k
 top.qcow2 -c map -c read%20-P%201%200%2064k -c read%20-P%203%2064k%2064k
 -C top.qcow2 -c read%200%2064k -c map
-disk.vdi -c info -c map -c alloc%200%203M -c truncate%204M
+disk.vdi -c info -c map -c alloc%200%203M
 -f raw blkdebug::a.raw -c break%20write_aio%20A -c aio_write%200%2064k -c wait_break%20A -c resume%20A -c aio_flush
 -f raw blkdebug::a.raw -c break%20bad%20A -c resume%20A -c remove_break%20A
 '''
