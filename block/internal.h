@@ -122,13 +122,6 @@ void front_cancel_waiting(BlockFront *front);
 /* All fronts, listed or not. */
 BlockFront *front_next_any(const BlockFront *front);
 
-/* ---- temporary.c ---- */
-
-/* A new image on top of base, without a name in the file system. */
-BlockNode *block_open_temporary(BlockNode *base, unsigned flags, GError **error);
-/* A copy-on-read filter on top of base. */
-BlockNode *block_open_cor(BlockNode *base, unsigned flags, GError **error);
-
 /* ---- front-throttle.c ---- */
 
 struct ThrottleConfig;

@@ -7,8 +7,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include "block/image.h"
+#include "qapi/commands-qom.h"
+#include "qapi/qapi.h"
 #include "qapi/version.h"
-#include "qom/object.h"
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
@@ -47,25 +48,9 @@ int tool_fail(GError *error)
 
 bool tool_object(const char *text, GError **error)
 {
-    json_object *props = keyval_parse(text, "qom-type", false, NULL, error);
-    if (!props) {
-        return false;
-    }
-    g_autofree char *type =
-        g_strdup(json_object_get_string(json_object_object_get(props, "qom-type")));
-    g_autofree char *id = g_strdup(json_object_get_string(json_object_object_get(props, "id")));
-    bool ok;
-    if (!type) {
-        ok = error_set(error, "Parameter 'qom-type' is missing");
-    } else if (!id && object_type_by_name(type)) {
-        ok = error_set(error, "Parameter 'id' is missing");
-    } else {
-        json_object_object_del(props, "qom-type");
-        json_object_object_del(props, "id");
-        ok = user_creatable_add(type, id ? id : "", props, error);
-    }
-    json_object_put(props);
-    return ok;
+    g_autoptr(ObjectOptions) object =
+        qapi_decode_option(&qapi_type_ObjectOptions, text, "qom-type", error);
+    return object && qmp_object_add(object, error);
 }
 
 bool tool_trace(const char *text, bool *listed, GError **error)
@@ -295,66 +280,20 @@ static json_object *complete_options(const ToolOpen *open, GError **error)
     return o;
 }
 
-/* A node of a driver whose children are open already. options are taken. */
-static BlockNode *open_on_top(json_object *options, unsigned flags, GError **error)
+/* The new node, which has taken a reference to the one below; NULL if there is none. */
+static BlockNode *put_on_top(BlockNode *below, BlockNode *top)
 {
-    BlockNode *node = block_open_filename(NULL, options, flags, error);
-    json_object_put(options);
-    return node;
-}
-
-static json_object *file_options(const char *path)
-{
-    json_object *o = json_object_new_object();
-    json_object_object_add(o, "driver", json_object_new_string("file"));
-    json_object_object_add(o, "filename", json_object_new_string(path));
-    return o;
-}
-
-/* base: the caller's reference goes to the overlay, or is dropped. */
-static BlockNode *open_snapshot(BlockNode *base, unsigned flags, GError **error)
-{
-    g_autofree char *dir = g_strdup(g_getenv("TMPDIR") ? g_getenv("TMPDIR") : "/var/tmp");
-    g_autofree char *path = g_build_filename(dir, "tern.XXXXXX", NULL);
-    BlockNode *node = NULL;
-    const BlockDriver *qcow2 = block_driver_by_name("qcow2");
-    int fd = qcow2 ? g_mkstemp(path) : -1;
-    if (!qcow2) {
-        error_set(error, "A temporary image needs the driver 'qcow2', which is not there");
-    } else if (fd < 0) {
-        error_set_errno(error, errno, "Could not create a temporary image in '%s'", dir);
-    } else {
-        close(fd);
-        g_autofree char *size = g_strdup_printf("%" PRId64, block_node_length(base));
-        json_object *create = json_object_new_object();
-        json_object_object_add(create, "size", json_object_new_string(size));
-        if (block_create_image(path, qcow2, create, error)) {
-            json_object *o = json_object_new_object();
-            json_object_object_add(o, "driver", json_object_new_string("qcow2"));
-            json_object_object_add(o, "file", file_options(path));
-            json_object_object_add(o, "backing", json_object_new_string(base->name));
-            node = open_on_top(o, flags | BLOCK_OPEN_RDWR | BLOCK_OPEN_NO_FLUSH, error);
-        }
-        json_object_put(create);
-        unlink(path);
-    }
-    block_node_unref(base);
-    return node;
+    block_node_unref(below);
+    return top;
 }
 
 static BlockNode *open_copy_on_read(BlockNode *base, unsigned flags, GError **error)
 {
-    BlockNode *node = NULL;
     if (base->read_only) {
         error_set(error, "Can't use copy-on-read on read-only device");
-    } else {
-        json_object *o = json_object_new_object();
-        json_object_object_add(o, "driver", json_object_new_string("copy-on-read"));
-        json_object_object_add(o, "file", json_object_new_string(base->name));
-        node = open_on_top(o, flags, error);
+        return NULL;
     }
-    block_node_unref(base);
-    return node;
+    return block_open_cor(base, flags, error);
 }
 
 BlockFront *tool_open(const ToolOpen *open, GError **error)
@@ -372,10 +311,10 @@ BlockFront *tool_open(const ToolOpen *open, GError **error)
         node = NULL;
     }
     if (node && open->snapshot) {
-        node = open_snapshot(node, open->flags, error);
+        node = put_on_top(node, block_open_temporary(node, open->flags, error));
     }
     if (node && open->copy_on_read) {
-        node = open_copy_on_read(node, open->flags, error);
+        node = put_on_top(node, open_copy_on_read(node, open->flags, error));
     }
     BlockFront *front = node ? front_open_node(node, error) : NULL;
     if (front && open->writethrough) {

@@ -355,6 +355,10 @@ BlockNode *block_node_open(const BlockdevOptions *options, unsigned flags, GErro
  */
 BlockNode *block_open_filename(const char *filename, json_object *options, unsigned flags,
                                GError **error);
+/* A new image on top of base, without a name in the file system; it goes with its node. */
+BlockNode *block_open_temporary(BlockNode *base, unsigned flags, GError **error);
+/* A copy-on-read filter on top of base. Neither takes over the caller's reference to base. */
+BlockNode *block_open_cor(BlockNode *base, unsigned flags, GError **error);
 BlockNode *block_node_ref(BlockNode *node);
 /* At the last one the node is flushed, closed and freed. Not from within a request. */
 void block_node_unref(BlockNode *node);

@@ -7,9 +7,6 @@
 #include "block/image.h"
 #include "tools/tool.h"
 
-/* What a comparison says, and the exit status of all other commands. */
-enum { IMG_OK = 0, IMG_FAILED = 1 };
-
 typedef struct ImgCommand {
     const char *name;
     /* argv[0] is the command's name. Returns the exit status. */
