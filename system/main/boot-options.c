@@ -156,7 +156,7 @@ static const char *text_of(json_object *props, const char *key)
 
 bool boot_add_option_rom(const char *arg, GError **error)
 {
-    json_object *props = keyval_parse(arg, "file", false, NULL, error);
+    json_object *props = keyval_parse(arg, "romfile", false, NULL, error);
     const char *file, *bootindex;
     g_autofree char *path = NULL;
     int64_t index = -1;
@@ -168,14 +168,14 @@ bool boot_add_option_rom(const char *arg, GError **error)
     json_object_object_foreach(props, key, value)
     {
         (void)value;
-        if (ok && strcmp(key, "file") && strcmp(key, "bootindex")) {
+        if (ok && strcmp(key, "romfile") && strcmp(key, "bootindex")) {
             ok = error_set(error, "Invalid parameter '%s'", key);
         }
     }
-    file = text_of(props, "file");
+    file = text_of(props, "romfile");
     bootindex = text_of(props, "bootindex");
     if (ok && !file) {
-        ok = error_set(error, "Parameter 'file' is missing");
+        ok = error_set(error, "Parameter 'romfile' is missing");
     }
     if (ok && bootindex && (!parse_int64(bootindex, &index, NULL) || index < -1 || index > INT32_MAX)) {
         ok = error_set(error, "Parameter 'bootindex' expects a number");

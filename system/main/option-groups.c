@@ -37,6 +37,29 @@ GROUP(smp_group, "smp-opts",
       { "threads", "number" },
       { "maxcpus", "number" })
 
+GROUP(boot_group, "boot-opts",
+      { "order", "string" },
+      { "once", "string" },
+      { "menu", "boolean" },
+      { "splash", "string" },
+      { "splash-time", "number" },
+      { "reboot-timeout", "number" },
+      { "strict", "boolean" })
+
+GROUP(fw_cfg_group, "fw_cfg",
+      { "name", "string", "Sets the fw_cfg name of the blob to be inserted" },
+      { "file", "string", "Sets the name of the file from which the fw_cfg blob will be loaded" },
+      { "string", "string", "Sets content of the blob to be inserted from a string" })
+
+GROUP(option_rom_group, "option-rom",
+      { "romfile", "string" },
+      { "bootindex", "number" })
+
+/* What they take depends on what they are about. */
+GROUP(smbios_group, "smbios", { NULL })
+GROUP(acpi_group, "acpi", { NULL })
+GROUP(numa_group, "numa", { NULL })
+
 GROUP(name_group, "name",
       { "guest", "string", "name of the guest" },
       { "process", "string", "name of the process, as ps shows it" },
