@@ -74,7 +74,7 @@ class Client:
     def send(self, data):
         self.socket.sendall(data if isinstance(data, bytes) else data.encode())
 
-    def ask(self, name, **arguments):
+    def ask(self, name, /, **arguments):
         self.send(json.dumps({'execute': name, 'arguments': arguments}))
         answer = self.read()
         while 'event' in answer:
