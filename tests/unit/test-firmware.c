@@ -9,6 +9,7 @@
 #include "hw/acpi/tables.h"
 #include "hw/core/bootorder.h"
 #include "hw/i386/smbios.h"
+#include "hw/nvram/fw_cfg.h"
 #include "system/memory.h"
 #include "system/ram.h"
 #include "util/bytes.h"
@@ -253,13 +254,54 @@ static void test_boot_order(void)
 
 /* ---- RAM ------------------------------------------------------------------------------------------------------------------ */
 
+static void init_memory(void)
+{
+    static bool done;
+
+    if (!done) {
+        memory_init();
+        done = true;
+    }
+}
+
+/* P2: a command that comes after the last look at the dirty bitmap changes nothing and is remembered by name. */
+static void test_fw_cfg_writes_no_closed_ram(void)
+{
+    MemoryRegion *ram;
+    uint8_t *at, command[16] = { 0 };
+    FwCfg *fw;
+
+    init_memory();
+    ram = memory_region_new_ram(NULL, "fw-ram", 0x4000, NULL);
+    memory_region_map(system_memory(), 0, ram);
+    fw = fw_cfg_io_new(NULL);
+    g_assert_nonnull(fw);
+    at = memory_region_ram_ptr(ram);
+    store_be32(command, 8 | 2);
+    store_be32(command + 4, 4);
+    store_be64(command + 8, 0x2000);
+    memcpy(at + 0x1000, command, sizeof(command));
+    ram_close();
+    port_write(0x514, 0, 4);
+    port_write(0x518, GUINT32_SWAP_LE_BE(0x1000), 4);
+    g_assert_cmpmem(at + 0x1000, 16, command, 16);
+    g_assert_cmphex(load_le32(at + 0x2000), ==, 0);
+    g_assert_cmpstr(ram_late_writer(), ==, "fw_cfg");
+    ram_open();
+    port_write(0x518, GUINT32_SWAP_LE_BE(0x1000), 4);
+    g_assert_cmphex(load_be32(at + 0x1000), ==, 0);
+    g_assert_cmpmem(at + 0x2000, 4, "QEMU", 4);
+    device_unrealize((Device *)fw);
+    memory_region_free(ram);
+}
+
 static void test_ram_block_takes_another_size(void)
 {
     MemoryRegion *rom, *fixed;
     RamBlock *block;
     g_autoptr(GError) error = NULL;
 
-    memory_init();
+    init_memory();
     rom = memory_region_new_rom_resizable(NULL, "rom", 0x3000, 0x8000, NULL);
     block = memory_region_ram_block(rom);
     g_assert_cmphex(block->size, ==, 0x3000);
@@ -293,6 +335,7 @@ int main(int argc, char **argv)
     g_test_add_func("/firmware/smbios/too-large-for-2.8", test_smbios_too_large_for_28);
     g_test_add_func("/firmware/smbios/blobs", test_smbios_blobs);
     g_test_add_func("/firmware/boot-order", test_boot_order);
+    g_test_add_func("/firmware/fw_cfg-writes-no-closed-ram", test_fw_cfg_writes_no_closed_ram);
     g_test_add_func("/firmware/ram-block-takes-another-size", test_ram_block_takes_another_size);
     return g_test_run();
 }
