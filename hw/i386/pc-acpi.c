@@ -127,7 +127,7 @@ static void add_override(AcpiTables *t, uint8_t irq, uint32_t gsi, uint16_t flag
 static bool add_local_apic(PcMachine *pc, AcpiTables *t, unsigned n)
 {
     uint32_t id = pc_apic_id(&pc->machine, n);
-    bool enabled = cpu_by_index(n) || n < pc->machine.smp.cpus;
+    bool enabled = cpu_first() ? cpu_by_index(n) != NULL : n < pc->machine.smp.cpus;
 
     if (id < 255 && n < 255) {
         acpi_put_bytes(t, (const uint8_t[]){ MADT_LOCAL_APIC, 8, n, id }, 4);

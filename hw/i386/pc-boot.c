@@ -7,6 +7,7 @@
 
 #include "pc-fw.h"
 #include "hw/acpi/piix4.h"
+#include "hw/core/cpu.h"
 #include "hw/core/option-rom.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/timer/mc146818rtc.h"
@@ -69,11 +70,25 @@ static bool update_order_file(const PcMachine *pc, GError **error)
     return fw_cfg_modify_file(fw_cfg_find(), "bootorder", list->data, list->len, error);
 }
 
+/* How many processors the firmware is to wait for: those that are there now. */
+static void update_processors(void)
+{
+    Device *rtc = rtc_find();
+
+    if (cpu_count()) {
+        fw_cfg_add_i16(fw_cfg_find(), FW_CFG_NB_CPUS, cpu_count());
+        if (rtc) {
+            rtc_cmos_set(rtc, CMOS_CPUS, cpu_count() - 1);
+        }
+    }
+}
+
 /* -boot once= holds until the second reset: the first is that of the start. */
 static void boot_reset(void *opaque)
 {
     PcMachine *pc = opaque;
 
+    update_processors();
     update_order_file(pc, NULL); /* the file is there: nothing to fail */
     if (pc->machine.boot.once && ++pc->boot_resets == 2) {
         set_letters(usual_order(pc));
