@@ -214,7 +214,8 @@ uint8_t *aml_find_name(uint8_t *aml, size_t len, const char name[4])
             return aml + i + 5;
         }
         /* a name at the root is written with its backslash */
-        if (aml[i] == OP_NAME && aml[i + 1] == '\\' && i + 6 < len && !memcmp(aml + i + 2, name, 4)) {
+        if (aml[i] == OP_NAME && aml[i + 1] == '\\' && i + 6 < len &&
+            !memcmp(aml + i + 2, name, 4)) {
             return aml + i + 6;
         }
     }

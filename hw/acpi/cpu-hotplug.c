@@ -22,7 +22,13 @@ TRACE_EVENT(cpuhp_acpi_ejecting_cpu)
 
 enum { REG_SELECT = 0x0, REG_FLAGS = 0x4, REG_COMMAND = 0x5, REG_DATA = 0x8 };
 enum { FLAG_PRESENT = 1, FLAG_INSERTING = 2, FLAG_REMOVING = 4, FLAG_EJECT = 8 };
-enum { COMMAND_NEXT = 0, COMMAND_OST_EVENT = 1, COMMAND_OST_STATUS = 2, COMMAND_ARCH_ID = 3, COMMANDS };
+enum {
+    COMMAND_NEXT = 0,
+    COMMAND_OST_EVENT = 1,
+    COMMAND_OST_STATUS = 2,
+    COMMAND_ARCH_ID = 3,
+    COMMANDS
+};
 
 /* ---- the bitmap -------------------------------------------------------------------------------------------------- */
 
@@ -94,7 +100,8 @@ static void write_flags(AcpiCpuHotplug *hp, AcpiCpu *cpu, uint8_t flags)
         cpu->is_inserting = false;
     } else if (flags & FLAG_REMOVING) {
         cpu->is_removing = false;
-    } else if ((flags & FLAG_EJECT) && hp->select != 0 && hp->ops->present(hp->opaque, hp->select)) {
+    } else if ((flags & FLAG_EJECT) && hp->select != 0 &&
+               hp->ops->present(hp->opaque, hp->select)) {
         trace(cpuhp_acpi_ejecting_cpu, "idx[0x%" PRIx32 "]", hp->select);
         cpu->is_removing = false;
         hp->ops->eject(hp->opaque, hp->select);
@@ -123,8 +130,10 @@ static void write_data(AcpiCpuHotplug *hp, AcpiCpu *cpu, uint32_t value)
     } else if (hp->command == COMMAND_OST_STATUS) {
         cpu->ost_status = value;
         slot = g_strdup_printf("%" PRIu32, hp->select);
-        qapi_event_send_ACPI_DEVICE_OST(&(ACPIOSTInfo){
-            .slot = slot, .slot_type = ACPI_SLOT_TYPE_CPU, .source = cpu->ost_event, .status = cpu->ost_status });
+        qapi_event_send_ACPI_DEVICE_OST(&(ACPIOSTInfo){ .slot = slot,
+                                                        .slot_type = ACPI_SLOT_TYPE_CPU,
+                                                        .source = cpu->ost_event,
+                                                        .status = cpu->ost_status });
     }
 }
 
@@ -179,16 +188,18 @@ void acpi_cpu_hotplug_set_modern(AcpiCpuHotplug *hp, bool modern)
     }
 }
 
-void acpi_cpu_hotplug_init(AcpiCpuHotplug *hp, Object *owner, unsigned count, const AcpiCpuOps *ops, void *opaque,
-                           AcpiPm *pm)
+void acpi_cpu_hotplug_init(AcpiCpuHotplug *hp, Object *owner, unsigned count, const AcpiCpuOps *ops,
+                           void *opaque, AcpiPm *pm)
 {
     hp->pm = pm;
     hp->ops = ops;
     hp->opaque = opaque;
     hp->count = count;
     hp->cpus = g_new0(AcpiCpu, count);
-    hp->legacy = memory_region_new_io(owner, &legacy_ops, hp, "acpi-cpu-hotplug", ACPI_CPU_HOTPLUG_LEGACY_SIZE);
-    hp->registers = memory_region_new_io(owner, &registers_ops, hp, "acpi-cpu-hotplug", ACPI_CPU_HOTPLUG_SIZE);
+    hp->legacy = memory_region_new_io(owner, &legacy_ops, hp, "acpi-cpu-hotplug",
+                                      ACPI_CPU_HOTPLUG_LEGACY_SIZE);
+    hp->registers =
+        memory_region_new_io(owner, &registers_ops, hp, "acpi-cpu-hotplug", ACPI_CPU_HOTPLUG_SIZE);
     memory_region_set_enabled(hp->registers, false);
     memory_region_map(system_io(), ACPI_CPU_HOTPLUG_PORT, hp->legacy);
     memory_region_map_overlap(system_io(), ACPI_CPU_HOTPLUG_PORT, hp->registers, 1);
@@ -219,23 +230,17 @@ static const VmState vmstate_acpi_cpu = {
     .name = "CPU hotplug device state",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_BOOL(AcpiCpu, is_inserting),
-        VM_BOOL(AcpiCpu, is_removing),
-        VM_U32(AcpiCpu, ost_event),
-        VM_U32(AcpiCpu, ost_status),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_BOOL(AcpiCpu, is_inserting), VM_BOOL(AcpiCpu, is_removing),
+                                 VM_U32(AcpiCpu, ost_event), VM_U32(AcpiCpu, ost_status), VM_END },
 };
 
 const VmState vmstate_acpi_cpu_hotplug = {
     .name = "CPU hotplug state",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_NAMED("selector", u32, uint32_t, AcpiCpuHotplug, select),
-        VM_U8(AcpiCpuHotplug, command),
-        VM_STRUCT_VARRAY_POINTER("devs", AcpiCpuHotplug, cpus, count, 4096, vmstate_acpi_cpu, AcpiCpu, 0),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_NAMED("selector", u32, uint32_t, AcpiCpuHotplug, select),
+                                 VM_U8(AcpiCpuHotplug, command),
+                                 VM_STRUCT_VARRAY_POINTER("devs", AcpiCpuHotplug, cpus, count, 4096,
+                                                          vmstate_acpi_cpu, AcpiCpu, 0),
+                                 VM_END },
 };

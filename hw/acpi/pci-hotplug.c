@@ -18,7 +18,14 @@ TRACE_EVENT(acpi_pci_ej_write)
 TRACE_EVENT(acpi_pci_sel_write)
 TRACE_EVENT(acpi_pci_eject_slot)
 
-enum { REG_UP = 0x0, REG_DOWN = 0x4, REG_EJECT = 0x8, REG_REMOVABLE = 0xc, REG_SELECT = 0x10, REG_INDEX = 0x14 };
+enum {
+    REG_UP = 0x0,
+    REG_DOWN = 0x4,
+    REG_EJECT = 0x8,
+    REG_REMOVABLE = 0xc,
+    REG_SELECT = 0x10,
+    REG_INDEX = 0x14
+};
 
 static bool removable(const PciDevice *dev)
 {
@@ -169,7 +176,8 @@ void acpi_pci_hotplug_init(AcpiPciHotplug *hp, Object *owner, PciBus *bus, AcpiP
 {
     hp->pm = pm;
     hp->bus = bus;
-    hp->ports = memory_region_new_io(owner, &hotplug_ops, hp, "acpi-pci-hotplug", ACPI_PCI_HOTPLUG_SIZE);
+    hp->ports =
+        memory_region_new_io(owner, &hotplug_ops, hp, "acpi-pci-hotplug", ACPI_PCI_HOTPLUG_SIZE);
     memory_region_map(system_io(), ACPI_PCI_HOTPLUG_PORT, hp->ports);
     pci_bus_set_hotplug(bus, &bus_ops, hp);
 }
@@ -202,9 +210,7 @@ const VmState vmstate_acpi_pci_slots = {
     .name = "acpi_pcihp_pci_status",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_SCALAR_FULL(u32, uint32_t, AcpiPciSlots, up, 0, always),
-        VM_SCALAR_FULL(u32, uint32_t, AcpiPciSlots, down, 0, always),
-        VM_END
-    },
+    .fields =
+        (const VmField[]){ VM_SCALAR_FULL(u32, uint32_t, AcpiPciSlots, up, 0, always),
+                           VM_SCALAR_FULL(u32, uint32_t, AcpiPciSlots, down, 0, always), VM_END },
 };

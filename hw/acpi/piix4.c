@@ -21,7 +21,7 @@ enum {
     DEVRES_E = 0x5f,
     DEVRES_F = 0x63,
     DEVRES_G = 0x67,
-    PM_MISC = 0x80,         /* PMREGMISC: bit 0 opens the ACPI registers */
+    PM_MISC = 0x80, /* PMREGMISC: bit 0 opens the ACPI registers */
     SMB_BASE = 0x90,
     SMB_HOST_CONFIG = 0xd2, /* bit 0 opens the SMBus host */
 };
@@ -29,7 +29,7 @@ enum {
 #define PM_PORTS_SIZE 64
 #define APM_PORT 0xb2
 #define APM_PORT_SIZE 2
-#define ACPI_ENABLE 0xf1   /* in the FADT, too */
+#define ACPI_ENABLE 0xf1 /* in the FADT, too */
 #define ACPI_DISABLE 0xf0
 
 typedef struct Apm {
@@ -43,7 +43,8 @@ struct Piix4Pm {
     SmbusHost smb;
     AcpiPciHotplug pci_hotplug;
     AcpiCpuHotplug cpu_hotplug;
-    uint32_t memory_selector;   /* of the memory hot plug registers, which exist with slots for memory only */
+    uint32_t
+        memory_selector; /* of the memory hot plug registers, which exist with slots for memory only */
     const Piix4PmBoard *board;
     Irq *sci, *smi;
     MemoryRegion *ports, *apm_ports;
@@ -52,7 +53,6 @@ struct Piix4Pm {
     bool root_hotplug, memory_hotplug, smm_enabled, smm_compat, not_migrate_acpi_index;
     uint8_t disable_s3, disable_s4, s4_val;
 };
-
 
 AcpiPm *piix4_pm_acpi(Piix4Pm *s)
 {
@@ -97,8 +97,8 @@ static bool touches(unsigned addr, unsigned len, unsigned reg, unsigned reg_len)
 
 static void piix4_config_written(PciDevice *pci, unsigned addr, unsigned len)
 {
-    if (touches(addr, len, PM_BASE, 4) || touches(addr, len, PM_MISC, 1) || touches(addr, len, SMB_BASE, 4) ||
-        touches(addr, len, SMB_HOST_CONFIG, 1)) {
+    if (touches(addr, len, PM_BASE, 4) || touches(addr, len, PM_MISC, 1) ||
+        touches(addr, len, SMB_BASE, 4) || touches(addr, len, SMB_HOST_CONFIG, 1)) {
         update_ports((Piix4Pm *)pci);
     }
 }
@@ -165,7 +165,8 @@ static void piix4_reset(PciDevice *pci)
     pci->config[PM_BASE] = 0x01;
     pci->config[PM_MISC] = 0;
     if (!s->smm_enabled) {
-        pci->config[SMI_APMC_ENABLE] = 0x02; /* firmware takes its SMI handler for set up, and does not wait for one */
+        pci->config[SMI_APMC_ENABLE] =
+            0x02; /* firmware takes its SMI handler for set up, and does not wait for one */
     }
     update_ports(s);
     acpi_pm_reset(&s->acpi);
@@ -214,7 +215,8 @@ static bool piix4_realize(PciDevice *pci, GError **error)
     if (s->root_hotplug) {
         acpi_pci_hotplug_init(&s->pci_hotplug, owner, pci_device_bus(pci), &s->acpi);
     }
-    acpi_cpu_hotplug_init(&s->cpu_hotplug, owner, s->board->max_cpus, s->board->cpu_ops, s->board->opaque, &s->acpi);
+    acpi_cpu_hotplug_init(&s->cpu_hotplug, owner, s->board->max_cpus, s->board->cpu_ops,
+                          s->board->opaque, &s->acpi);
     acpi_report_cpus(&s->cpu_hotplug);
     vm_set_powerdown_handler(power_button, s);
     vm_set_wakeup_handler(woken, s);
@@ -273,21 +275,17 @@ static const VmState vmstate_apm = {
     .name = "APM State",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_U8(Apm, apmc),
-        VM_U8(Apm, apms),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_U8(Apm, apmc), VM_U8(Apm, apms), VM_END },
 };
 
 static const VmState vmstate_memory_hotplug = {
     .name = "memory hotplug state",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        { .name = "selector", .offset = 0, .size = sizeof(uint32_t), .kind = &vm_kind_u32 },
-        VM_END
-    },
+    .fields =
+        (const VmField[]){
+            { .name = "selector", .offset = 0, .size = sizeof(uint32_t), .kind = &vm_kind_u32 },
+            VM_END },
 };
 
 static bool memhp_needed(const void *opaque)
@@ -300,10 +298,9 @@ static const VmState vmstate_piix4_memhp = {
     .version = 1,
     .minimum_version = 1,
     .needed = memhp_needed,
-    .fields = (const VmField[]){
-        VM_NAMED_STRUCT("acpi_memory_hotplug", Piix4Pm, memory_selector, vmstate_memory_hotplug, uint32_t),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_NAMED_STRUCT("acpi_memory_hotplug", Piix4Pm, memory_selector,
+                                                 vmstate_memory_hotplug, uint32_t),
+                                 VM_END },
 };
 
 static bool cpuhp_needed(const void *opaque)
@@ -332,10 +329,9 @@ static const VmState vmstate_piix4_cpuhp = {
     .needed = cpuhp_needed,
     .pre_load = cpuhp_pre_load,
     .post_load = cpuhp_post_load,
-    .fields = (const VmField[]){
-        VM_NAMED_STRUCT("cpuhp_state", Piix4Pm, cpu_hotplug, vmstate_acpi_cpu_hotplug, AcpiCpuHotplug),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_NAMED_STRUCT("cpuhp_state", Piix4Pm, cpu_hotplug,
+                                                 vmstate_acpi_cpu_hotplug, AcpiCpuHotplug),
+                                 VM_END },
 };
 
 static bool acpi_index_sent(const void *opaque, int version)
@@ -350,22 +346,24 @@ static const VmState vmstate_piix4_pm = {
     .pre_save = piix4_pre_save,
     .pre_load = piix4_pre_load,
     .post_load = piix4_post_load,
-    .fields = (const VmField[]){
-        VM_NAMED_STRUCT("parent_obj", Piix4Pm, pci, vmstate_pci_device, PciDevice),
-        VM_NAMED("ar.pm1.evt.sts", u16, uint16_t, Piix4Pm, acpi.sts),
-        VM_NAMED("ar.pm1.evt.en", u16, uint16_t, Piix4Pm, acpi.en),
-        VM_NAMED("ar.pm1.cnt.cnt", u16, uint16_t, Piix4Pm, acpi.cnt),
-        VM_STRUCT(Piix4Pm, apm, vmstate_apm, Apm),
-        VM_STRUCT(Piix4Pm, smb, vmstate_smbus_host, SmbusHost),
-        VM_NAMED("ar.tmr.timer", timer, Timer, Piix4Pm, acpi.timer),
-        VM_NAMED("ar.tmr.overflow_time", i64, int64_t, Piix4Pm, acpi.overflow_time),
-        VM_NAMED_STRUCT("ar.gpe", Piix4Pm, acpi.gpe, vmstate_acpi_gpe, AcpiGpe),
-        VM_NAMED("acpi_pci_hotplug.hotplug_select", u32, uint32_t, Piix4Pm, pci_hotplug.select),
-        VM_NAMED_STRUCT_ARRAY("acpi_pci_hotplug.acpi_pcihp_pci_status", Piix4Pm, pci_hotplug.slots,
-                              ACPI_PCI_HOTPLUG_BUSES, vmstate_acpi_pci_slots, AcpiPciSlots),
-        VM_NAMED_TEST("acpi_pci_hotplug.acpi_index", u32, uint32_t, Piix4Pm, pci_hotplug.acpi_index, acpi_index_sent),
-        VM_END
-    },
+    .fields =
+        (const VmField[]){
+            VM_NAMED_STRUCT("parent_obj", Piix4Pm, pci, vmstate_pci_device, PciDevice),
+            VM_NAMED("ar.pm1.evt.sts", u16, uint16_t, Piix4Pm, acpi.sts),
+            VM_NAMED("ar.pm1.evt.en", u16, uint16_t, Piix4Pm, acpi.en),
+            VM_NAMED("ar.pm1.cnt.cnt", u16, uint16_t, Piix4Pm, acpi.cnt),
+            VM_STRUCT(Piix4Pm, apm, vmstate_apm, Apm),
+            VM_STRUCT(Piix4Pm, smb, vmstate_smbus_host, SmbusHost),
+            VM_NAMED("ar.tmr.timer", timer, Timer, Piix4Pm, acpi.timer),
+            VM_NAMED("ar.tmr.overflow_time", i64, int64_t, Piix4Pm, acpi.overflow_time),
+            VM_NAMED_STRUCT("ar.gpe", Piix4Pm, acpi.gpe, vmstate_acpi_gpe, AcpiGpe),
+            VM_NAMED("acpi_pci_hotplug.hotplug_select", u32, uint32_t, Piix4Pm, pci_hotplug.select),
+            VM_NAMED_STRUCT_ARRAY("acpi_pci_hotplug.acpi_pcihp_pci_status", Piix4Pm,
+                                  pci_hotplug.slots, ACPI_PCI_HOTPLUG_BUSES, vmstate_acpi_pci_slots,
+                                  AcpiPciSlots),
+            VM_NAMED_TEST("acpi_pci_hotplug.acpi_index", u32, uint32_t, Piix4Pm,
+                          pci_hotplug.acpi_index, acpi_index_sent),
+            VM_END },
     .subsections = (const VmState *const[]){ &vmstate_piix4_memhp, &vmstate_piix4_cpuhp, NULL },
 };
 

@@ -10,7 +10,7 @@
 
 TRACE_EVENT(acpi_pm_sleep)
 
-#define TIMER_MASK 0xffffffu      /* a 24-bit timer */
+#define TIMER_MASK 0xffffffu         /* a 24-bit timer */
 #define TIMER_HALF INT64_C(0x800000) /* TMR_STS: bit 23 has changed (4.8.3.1) */
 #define PM1_ENABLED_EVENTS (ACPI_PM1_TIMER | ACPI_PM1_GLOBAL | ACPI_PM1_POWER_BUTTON | ACPI_PM1_RTC)
 #define SLEEP_OFF 0
@@ -127,7 +127,8 @@ void acpi_pm_power_button(AcpiPm *pm)
 void acpi_pm_woken(AcpiPm *pm, int reason)
 {
     static const uint16_t bits[] = {
-        [VM_WAKEUP_OTHER] = ACPI_PM1_POWER_BUTTON, /* some button has to be it, or the guest wonders */
+        [VM_WAKEUP_OTHER] =
+            ACPI_PM1_POWER_BUTTON, /* some button has to be it, or the guest wonders */
         [VM_WAKEUP_RTC] = ACPI_PM1_RTC,
         [VM_WAKEUP_PM_TIMER] = ACPI_PM1_TIMER,
     };
@@ -258,9 +259,5 @@ const VmState vmstate_acpi_gpe = {
     .name = "gpe",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_U16(AcpiGpe, sts),
-        VM_U16(AcpiGpe, en),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_U16(AcpiGpe, sts), VM_U16(AcpiGpe, en), VM_END },
 };

@@ -15,7 +15,7 @@ typedef struct SmbusEeprom {
     SmbusDevice smbus;
     uint8_t data[EEPROM_SIZE];
     uint8_t offset;
-    bool accessed;                /* since the start: only then there is something to save */
+    bool accessed; /* since the start: only then there is something to save */
 } SmbusEeprom;
 
 static void eeprom_write(SmbusDevice *dev, const uint8_t *data, unsigned len)
@@ -59,13 +59,11 @@ static const VmState vmstate_smbus_eeprom = {
     .version = 1,
     .minimum_version = 1,
     .needed = eeprom_needed,
-    .fields = (const VmField[]){
-        VM_NAMED_STRUCT("smbusdev", SmbusEeprom, smbus, vmstate_smbus_device, SmbusDevice),
-        VM_U8_ARRAY(SmbusEeprom, data, EEPROM_SIZE),
-        VM_U8(SmbusEeprom, offset),
-        VM_BOOL(SmbusEeprom, accessed),
-        VM_END
-    },
+    .fields =
+        (const VmField[]){
+            VM_NAMED_STRUCT("smbusdev", SmbusEeprom, smbus, vmstate_smbus_device, SmbusDevice),
+            VM_U8_ARRAY(SmbusEeprom, data, EEPROM_SIZE), VM_U8(SmbusEeprom, offset),
+            VM_BOOL(SmbusEeprom, accessed), VM_END },
 };
 
 static const SmbusDeviceOps eeprom_ops = { .write = eeprom_write, .read_byte = eeprom_read_byte };

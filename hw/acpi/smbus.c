@@ -32,7 +32,12 @@ enum {
     STATUS_FAILED = 0x10,
     STATUS_BYTE_DONE = 0x80,
 };
-enum { CONTROL_INTERRUPT = 0x01, CONTROL_KILL = 0x02, CONTROL_LAST_BYTE = 0x20, CONTROL_START = 0x40 };
+enum {
+    CONTROL_INTERRUPT = 0x01,
+    CONTROL_KILL = 0x02,
+    CONTROL_LAST_BYTE = 0x20,
+    CONTROL_START = 0x40
+};
 enum {
     PROTOCOL_QUICK,
     PROTOCOL_BYTE,
@@ -48,7 +53,8 @@ enum {
 
 typedef struct I2cBus {
     Bus bus;
-    uint8_t saved_address; /* of a transfer in progress; FFh: none, which is always so between two steps */
+    uint8_t
+        saved_address; /* of a transfer in progress; FFh: none, which is always so between two steps */
     VmSection *section;
 } I2cBus;
 
@@ -56,10 +62,7 @@ static const VmState vmstate_i2c_bus = {
     .name = "i2c_bus",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_U8(I2cBus, saved_address),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_U8(I2cBus, saved_address), VM_END },
 };
 
 const BusType i2c_bus_type = {
@@ -98,7 +101,8 @@ static SmbusDevice *find_device(Bus *bus, uint8_t address)
     return NULL;
 }
 
-bool smbus_transfer(Bus *bus, uint8_t address, const uint8_t *data, unsigned len, uint8_t *in, unsigned n)
+bool smbus_transfer(Bus *bus, uint8_t address, const uint8_t *data, unsigned len, uint8_t *in,
+                    unsigned n)
 {
     SmbusDevice *dev = find_device(bus, address);
     const SmbusDeviceOps *ops = dev ? device_ops(&dev->device) : NULL;
@@ -119,23 +123,19 @@ static const VmState vmstate_i2c_slave = {
     .name = "I2CSlave",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_NAMED("address", equal_u8, uint8_t, SmbusDevice, address),
-        VM_END
-    },
+    .fields =
+        (const VmField[]){ VM_NAMED("address", equal_u8, uint8_t, SmbusDevice, address), VM_END },
 };
 
 const VmState vmstate_smbus_device = {
     .name = "smbus-device",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        { .name = "i2c", .size = 1, .vmstate = &vmstate_i2c_slave },
-        VM_I32(SmbusDevice, mode),
-        VM_I32(SmbusDevice, data_len),
-        VM_U8_ARRAY(SmbusDevice, data_buf, 34),
-        VM_END
-    },
+    .fields = (const VmField[]){ { .name = "i2c", .size = 1, .vmstate = &vmstate_i2c_slave },
+                                 VM_I32(SmbusDevice, mode),
+                                 VM_I32(SmbusDevice, data_len),
+                                 VM_U8_ARRAY(SmbusDevice, data_buf, 34),
+                                 VM_END },
 };
 
 const DeviceType smbus_device_type = {
@@ -196,7 +196,8 @@ static bool i2c_read(SmbusHost *host, uint8_t address)
 /* True if somebody answered to the protocol that the control register names. */
 static bool carry_out(SmbusHost *host)
 {
-    uint8_t address = host->addr >> 1, out[3] = { host->cmd, host->data0, host->data1 }, in[2] = { 0 };
+    uint8_t address = host->addr >> 1, out[3] = { host->cmd, host->data0, host->data1 },
+            in[2] = { 0 };
     bool read = host->addr & 1, ok;
 
     switch (host->ctl >> 2 & 7) {
@@ -228,8 +229,9 @@ static bool carry_out(SmbusHost *host)
 static void update_irq(SmbusHost *host)
 {
     if (host->irq) {
-        irq_set(*host->irq, (host->ctl & CONTROL_INTERRUPT) &&
-                                (host->stat & (STATUS_DONE | STATUS_ERROR | STATUS_FAILED | STATUS_BYTE_DONE)));
+        irq_set(*host->irq,
+                (host->ctl & CONTROL_INTERRUPT) &&
+                    (host->stat & (STATUS_DONE | STATUS_ERROR | STATUS_FAILED | STATUS_BYTE_DONE)));
     }
 }
 
@@ -432,22 +434,24 @@ const VmState vmstate_smbus_host = {
     .name = "pmsmb",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_NAMED("smb_stat", u8, uint8_t, SmbusHost, stat),
-        VM_NAMED("smb_ctl", u8, uint8_t, SmbusHost, ctl),
-        VM_NAMED("smb_cmd", u8, uint8_t, SmbusHost, cmd),
-        VM_NAMED("smb_addr", u8, uint8_t, SmbusHost, addr),
-        VM_NAMED("smb_data0", u8, uint8_t, SmbusHost, data0),
-        VM_NAMED("smb_data1", u8, uint8_t, SmbusHost, data1),
-        { .name = "smb_index", .offset = VM_CHECKED_OFFSET(SmbusHost, index, uint32_t), .size = 4,
-          .kind = &vm_kind_u32, .valid = smbus_index_valid },
-        VM_NAMED_ARRAY("smb_data", u8, uint8_t, SmbusHost, data, SMBUS_BLOCK_MAX),
-        VM_NAMED("smb_auxctl", u8, uint8_t, SmbusHost, auxctl),
-        VM_NAMED("smb_blkdata", u8, uint8_t, SmbusHost, blkdata),
-        VM_BOOL(SmbusHost, i2c_enable),
-        VM_BOOL(SmbusHost, op_done),
-        VM_BOOL(SmbusHost, in_i2c_block_read),
-        VM_BOOL(SmbusHost, start_transaction_on_status_read),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_NAMED("smb_stat", u8, uint8_t, SmbusHost, stat),
+                                 VM_NAMED("smb_ctl", u8, uint8_t, SmbusHost, ctl),
+                                 VM_NAMED("smb_cmd", u8, uint8_t, SmbusHost, cmd),
+                                 VM_NAMED("smb_addr", u8, uint8_t, SmbusHost, addr),
+                                 VM_NAMED("smb_data0", u8, uint8_t, SmbusHost, data0),
+                                 VM_NAMED("smb_data1", u8, uint8_t, SmbusHost, data1),
+                                 { .name = "smb_index",
+                                   .offset = VM_CHECKED_OFFSET(SmbusHost, index, uint32_t),
+                                   .size = 4,
+                                   .kind = &vm_kind_u32,
+                                   .valid = smbus_index_valid },
+                                 VM_NAMED_ARRAY("smb_data", u8, uint8_t, SmbusHost, data,
+                                                SMBUS_BLOCK_MAX),
+                                 VM_NAMED("smb_auxctl", u8, uint8_t, SmbusHost, auxctl),
+                                 VM_NAMED("smb_blkdata", u8, uint8_t, SmbusHost, blkdata),
+                                 VM_BOOL(SmbusHost, i2c_enable),
+                                 VM_BOOL(SmbusHost, op_done),
+                                 VM_BOOL(SmbusHost, in_i2c_block_read),
+                                 VM_BOOL(SmbusHost, start_transaction_on_status_read),
+                                 VM_END },
 };

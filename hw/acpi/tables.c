@@ -79,7 +79,8 @@ void acpi_put_pointer(AcpiTables *tables, uint32_t offset)
     acpi_put(tables, offset, 4);
 }
 
-static void put_header(AcpiTables *tables, const char *signature, uint8_t revision, const char *oem_table_id)
+static void put_header(AcpiTables *tables, const char *signature, uint8_t revision,
+                       const char *oem_table_id)
 {
     char id[9];
 
@@ -97,12 +98,14 @@ static void put_header(AcpiTables *tables, const char *signature, uint8_t revisi
 
 static void list_table(AcpiTables *tables, const char *signature, uint32_t start)
 {
-    if (memcmp(signature, "DSDT", 4) && memcmp(signature, "FACS", 4) && memcmp(signature, "RSDT", 4)) {
+    if (memcmp(signature, "DSDT", 4) && memcmp(signature, "FACS", 4) &&
+        memcmp(signature, "RSDT", 4)) {
         g_array_append_val(tables->listed, start);
     }
 }
 
-uint32_t acpi_table_begin(AcpiTables *tables, const char *signature, uint8_t revision, const char *oem_table_id)
+uint32_t acpi_table_begin(AcpiTables *tables, const char *signature, uint8_t revision,
+                          const char *oem_table_id)
 {
     uint32_t start = tables->blob->len;
 
@@ -183,7 +186,8 @@ void acpi_loader_allocate(AcpiTables *tables, const char *file, uint32_t align, 
     put_entry(tables, LOADER_ALLOCATE, entry);
 }
 
-void acpi_loader_add_pointer(AcpiTables *tables, const char *dest, uint32_t offset, uint8_t size, const char *src)
+void acpi_loader_add_pointer(AcpiTables *tables, const char *dest, uint32_t offset, uint8_t size,
+                             const char *src)
 {
     uint8_t entry[LOADER_ENTRY_SIZE] = { 0 };
 
@@ -194,7 +198,8 @@ void acpi_loader_add_pointer(AcpiTables *tables, const char *dest, uint32_t offs
     put_entry(tables, LOADER_ADD_POINTER, entry);
 }
 
-void acpi_loader_checksum(AcpiTables *tables, const char *file, uint32_t offset, uint32_t start, uint32_t len)
+void acpi_loader_checksum(AcpiTables *tables, const char *file, uint32_t offset, uint32_t start,
+                          uint32_t len)
 {
     uint8_t entry[LOADER_ENTRY_SIZE] = { 0 };
 
@@ -205,8 +210,8 @@ void acpi_loader_checksum(AcpiTables *tables, const char *file, uint32_t offset,
     put_entry(tables, LOADER_CHECKSUM, entry);
 }
 
-void acpi_loader_write_pointer(AcpiTables *tables, const char *dest, uint32_t dest_offset, uint8_t size, const char *src,
-                               uint32_t src_offset)
+void acpi_loader_write_pointer(AcpiTables *tables, const char *dest, uint32_t dest_offset,
+                               uint8_t size, const char *src, uint32_t src_offset)
 {
     uint8_t entry[LOADER_ENTRY_SIZE] = { 0 };
 

@@ -6,8 +6,8 @@
 #include "util/error.h"
 
 typedef struct BootEntry {
-    Device *dev;     /* NULL: part is the whole path */
-    char *part;      /* suffix under which it was set, or NULL */
+    Device *dev; /* NULL: part is the whole path */
+    char *part;  /* suffix under which it was set, or NULL */
     int32_t index;
 } BootEntry;
 
@@ -178,7 +178,8 @@ GByteArray *boot_order_list(bool strict)
         if (e->dev && !e->dev->realized) {
             continue;
         }
-        path = device_firmware_path(place ? place->target : e->dev, place ? place->suffix : e->part);
+        path =
+            device_firmware_path(place ? place->target : e->dev, place ? place->suffix : e->part);
         g_byte_array_append(list, (const uint8_t *)path, strlen(path));
         g_byte_array_append(list, (const uint8_t *)"\n", 1);
     }

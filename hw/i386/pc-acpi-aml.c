@@ -25,7 +25,8 @@ typedef struct Presence {
     bool found;
 } Presence;
 
-static bool covers(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset, bool readonly, void *opaque)
+static bool covers(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset, bool readonly,
+                   void *opaque)
 {
     Presence *p = opaque;
 

@@ -20,7 +20,7 @@
 
 #define KIB UINT64_C(1024)
 #define GIB (UINT64_C(1) << 30)
-#define TABLES_ALIGN (128 * KIB)     /* a size that differs little from version to version */
+#define TABLES_ALIGN (128 * KIB) /* a size that differs little from version to version */
 #define TABLES_MAX (2048 * KIB)
 #define LOADER_ALIGN (4 * KIB)
 #define LOADER_MAX (64 * KIB)
@@ -33,7 +33,14 @@
 #define HPET_ADDRESS UINT64_C(0xfed00000)
 #define HPET_ID 0x8086a201u
 
-enum { MADT_LOCAL_APIC = 0, MADT_IO_APIC = 1, MADT_OVERRIDE = 2, MADT_LOCAL_NMI = 4, MADT_X2APIC = 9, MADT_X2APIC_NMI = 10 };
+enum {
+    MADT_LOCAL_APIC = 0,
+    MADT_IO_APIC = 1,
+    MADT_OVERRIDE = 2,
+    MADT_LOCAL_NMI = 4,
+    MADT_X2APIC = 9,
+    MADT_X2APIC_NMI = 10
+};
 
 typedef struct AcpiFile {
     const char *name;
@@ -43,7 +50,7 @@ typedef struct AcpiFile {
 typedef struct PcAcpi {
     PcMachine *pc;
     AcpiFile tables, loader, rsdp;
-    uint8_t patched;               /* the firmware has looked since the last reset (P2) */
+    uint8_t patched; /* the firmware has looked since the last reset (P2) */
 } PcAcpi;
 
 /* ---- fixed tables ---------------------------------------------------------------------------------------------------- */
@@ -64,31 +71,38 @@ static uint32_t add_facs(AcpiTables *t)
 
 static void add_fadt(PcMachine *pc, AcpiTables *t, uint32_t facs, uint32_t dsdt)
 {
-    enum { WBINVD = 1 << 0, PROC_C1 = 1 << 2, SLP_BUTTON = 1 << 5, RTC_S4 = 1 << 7, PLATFORM_CLOCK = 1 << 15 };
+    enum {
+        WBINVD = 1 << 0,
+        PROC_C1 = 1 << 2,
+        SLP_BUTTON = 1 << 5,
+        RTC_S4 = 1 << 7,
+        PLATFORM_CLOCK = 1 << 15
+    };
     uint32_t pm = piix4_pm_base(pc->pm);
     uint32_t start = acpi_table_begin(t, "FACP", 1, NULL);
 
     acpi_put_pointer(t, facs);
     acpi_put_pointer(t, dsdt);
-    acpi_put(t, 1, 1);              /* INT_MODEL: multiple APIC */
+    acpi_put(t, 1, 1); /* INT_MODEL: multiple APIC */
     acpi_put(t, 0, 1);
     acpi_put(t, SCI_LINE, 2);
     acpi_put(t, SMI_COMMAND_PORT, 4);
-    acpi_put(t, 0xf1, 1);           /* ACPI_ENABLE, ACPI_DISABLE */
+    acpi_put(t, 0xf1, 1); /* ACPI_ENABLE, ACPI_DISABLE */
     acpi_put(t, 0xf0, 1);
     acpi_put(t, 0, 2);
-    acpi_put(t, pm, 4);             /* PM1a event, control; no PM1b, no PM2 */
+    acpi_put(t, pm, 4); /* PM1a event, control; no PM1b, no PM2 */
     acpi_put(t, 0, 4);
     acpi_put(t, pm + 4, 4);
     acpi_put_zeros(t, 8);
-    acpi_put(t, pm + 8, 4);         /* timer */
+    acpi_put(t, pm + 8, 4); /* timer */
     acpi_put(t, PIIX4_GPE_PORT, 4);
     acpi_put(t, 0, 4);
-    acpi_put_bytes(t, (const uint8_t[]){ 4, 2, 0, 4, 4, 0, 0, 0 }, 8); /* lengths of the blocks above */
-    acpi_put(t, 0xfff, 2);          /* no C2, no C3 */
+    acpi_put_bytes(t, (const uint8_t[]){ 4, 2, 0, 4, 4, 0, 0, 0 },
+                   8);     /* lengths of the blocks above */
+    acpi_put(t, 0xfff, 2); /* no C2, no C3 */
     acpi_put(t, 0xfff, 2);
     acpi_put_zeros(t, 8);
-    acpi_put(t, 0x32, 1);           /* century in the RTC's RAM */
+    acpi_put(t, 0x32, 1); /* century in the RTC's RAM */
     acpi_put_zeros(t, 3);
     acpi_put(t, WBINVD | PROC_C1 | SLP_BUTTON | RTC_S4 | PLATFORM_CLOCK, 4);
     acpi_table_end(t, start);
@@ -99,7 +113,7 @@ static void add_hpet(AcpiTables *t)
     uint32_t start = acpi_table_begin(t, "HPET", 1, NULL);
 
     acpi_put(t, HPET_ID, 4);
-    acpi_put(t, 0, 4);              /* in memory */
+    acpi_put(t, 0, 4); /* in memory */
     acpi_put(t, HPET_ADDRESS, 8);
     acpi_put_zeros(t, 4);
     acpi_table_end(t, start);
@@ -148,21 +162,21 @@ static void add_madt(PcMachine *pc, AcpiTables *t)
     bool x2apic = false;
 
     acpi_put(t, LAPIC_ADDRESS, 4);
-    acpi_put(t, 1, 4);                                 /* there are 8259s, too */
+    acpi_put(t, 1, 4); /* there are 8259s, too */
     for (unsigned n = 0; n < MAX(pc->machine.smp.max_cpus, 1); n++) {
         x2apic |= add_local_apic(pc, t, n);
     }
     acpi_put_bytes(t, (const uint8_t[]){ MADT_IO_APIC, 12, 0, 0 }, 4);
     acpi_put(t, IOAPIC_ADDRESS, 4);
     acpi_put(t, 0, 4);
-    add_override(t, 0, 2, 0);                          /* the PIT */
+    add_override(t, 0, 2, 0); /* the PIT */
     for (unsigned i = 0; i < G_N_ELEMENTS(level_lines); i++) {
         add_override(t, level_lines[i], level_lines[i], 0x000d);
     }
     if (x2apic) {
         acpi_put_bytes(t, (const uint8_t[]){ MADT_X2APIC_NMI, 12, 0, 0 }, 4);
         acpi_put(t, UINT32_MAX, 4);
-        acpi_put(t, 1, 4);                             /* LINT1 */
+        acpi_put(t, 1, 4); /* LINT1 */
     } else {
         acpi_put_bytes(t, (const uint8_t[]){ MADT_LOCAL_NMI, 6, 0xff, 0, 0, 1 }, 6);
     }
@@ -171,7 +185,8 @@ static void add_madt(PcMachine *pc, AcpiTables *t)
 
 /* ---- NUMA -------------------------------------------------------------------------------------------------------------- */
 
-static void add_memory_affinity(AcpiTables *t, uint32_t node, uint64_t base, uint64_t len, uint32_t flags)
+static void add_memory_affinity(AcpiTables *t, uint32_t node, uint64_t base, uint64_t len,
+                                uint32_t flags)
 {
     acpi_put_bytes(t, (const uint8_t[]){ 1, 40 }, 2);
     acpi_put(t, node, 4);
@@ -204,7 +219,8 @@ static void add_cpu_affinity(PcMachine *pc, AcpiTables *t, unsigned n)
 
 /* The node's memory [base, base + len) of the guest's RAM in one piece, as the guest sees it: without the hole below 1 MiB
  * and the one below 4 GiB. Returns how many entries it took. */
-static unsigned add_node_memory(PcMachine *pc, AcpiTables *t, uint32_t node, uint64_t base, uint64_t len)
+static unsigned add_node_memory(PcMachine *pc, AcpiTables *t, uint32_t node, uint64_t base,
+                                uint64_t len)
 {
     const struct {
         uint64_t from, to, add; /* of RAM; what is added to get the address */
@@ -313,7 +329,8 @@ static void looked_at(void *opaque)
     }
     s->patched = 1;
     t = pc_acpi_build(s->pc);
-    if (t->blob->len <= memory_region_size(s->tables.rom) && t->loader->len <= memory_region_size(s->loader.rom)) {
+    if (t->blob->len <= memory_region_size(s->tables.rom) &&
+        t->loader->len <= memory_region_size(s->loader.rom)) {
         fill(&s->tables, t->blob);
         fill(&s->loader, t->loader);
         fill(&s->rsdp, t->rsdp);
@@ -330,25 +347,25 @@ static const VmState vmstate_acpi_build = {
     .name = "acpi_build",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){
-        VM_U8(PcAcpi, patched),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_U8(PcAcpi, patched), VM_END },
 };
 
 static const FwCfgFileOps file_ops = { .select = looked_at };
 
-static bool add_file(PcAcpi *s, AcpiFile *file, const char *name, uint64_t len, uint64_t size, uint64_t max, GError **error)
+static bool add_file(PcAcpi *s, AcpiFile *file, const char *name, uint64_t len, uint64_t size,
+                     uint64_t max, GError **error)
 {
     g_autofree char *block = g_strconcat("/rom@", name, NULL);
 
     if (size > max) {
-        return error_set(error, "%s would have %" PRIu64 " bytes, more than %" PRIu64, name, size, max);
+        return error_set(error, "%s would have %" PRIu64 " bytes, more than %" PRIu64, name, size,
+                         max);
     }
     file->name = name;
     file->rom = memory_region_new_rom_resizable(NULL, block, size, max, error);
-    return file->rom && fw_cfg_add_file_callback(fw_cfg_find(), name, memory_region_ram_ptr(file->rom), len, max,
-                                                 &file_ops, s, error);
+    return file->rom &&
+           fw_cfg_add_file_callback(fw_cfg_find(), name, memory_region_ram_ptr(file->rom), len, max,
+                                    &file_ops, s, error);
 }
 
 static uint64_t round_up(uint64_t value, uint64_t unit)

@@ -118,7 +118,8 @@ static bool add_splash(const BootOptions *boot, FwCfg *fw, GError **error)
     if (len >= 30 && !memcmp(picture, "BM", 2) && load_le16(picture + 28) == 24) {
         return fw_cfg_add_file(fw, "bootsplash.bmp", picture, len, error);
     }
-    return error_set(error, "splash file '%s' format not recognized; must be JPEG or 24 bit BMP", boot->splash);
+    return error_set(error, "splash file '%s' format not recognized; must be JPEG or 24 bit BMP",
+                     boot->splash);
 }
 
 static bool add_boot_options(const BootOptions *boot, FwCfg *fw, GError **error)
@@ -145,7 +146,8 @@ static bool add_boot_options(const BootOptions *boot, FwCfg *fw, GError **error)
 
 static bool add_option_rom(const OptionRom *rom, FwCfg *fw, GError **error)
 {
-    g_autofree char *base = g_path_get_basename(rom->path), *contents = NULL, *name = NULL, *boot_path = NULL;
+    g_autofree char *base = g_path_get_basename(rom->path), *contents = NULL, *name = NULL,
+                    *boot_path = NULL;
     g_autoptr(GError) why = NULL;
     gsize len;
 
@@ -153,7 +155,9 @@ static bool add_option_rom(const OptionRom *rom, FwCfg *fw, GError **error)
         return error_set(error, "Could not open option rom '%s': %s", rom->path, why->message);
     }
     if (len < 3 || memcmp(contents, "\x55\xaa", 2) || len > ROM_MAX) {
-        return error_set(error, "'%s' is not an option ROM: it does not begin with 55h, AAh, or is too large", rom->path);
+        return error_set(
+            error, "'%s' is not an option ROM: it does not begin with 55h, AAh, or is too large",
+            rom->path);
     }
     name = g_strdup_printf("%s/%s", rom->vga ? "vgaroms" : "genroms", base);
     boot_path = g_strconcat("/rom@", name, NULL);
@@ -179,8 +183,9 @@ bool pc_boot_init(PcMachine *pc, GError **error)
     const BootOptions *boot = &pc->machine.boot;
     FwCfg *fw = fw_cfg_find();
 
-    return check_letters(usual_order(pc), error) && (!boot->once || check_letters(boot->once, error)) &&
-           add_boot_options(boot, fw, error) && fw_cfg_add_file(fw, "bios-geometry", NULL, 0, error);
+    return check_letters(usual_order(pc), error) &&
+           (!boot->once || check_letters(boot->once, error)) && add_boot_options(boot, fw, error) &&
+           fw_cfg_add_file(fw, "bios-geometry", NULL, 0, error);
 }
 
 bool pc_boot_done(PcMachine *pc, GError **error)
@@ -220,6 +225,7 @@ static void hmp_boot_set(Hmp *hmp, const HmpArgs *args)
 }
 
 static const HmpCommand boot_commands[] = {
-    { "boot_set", "bootdevice:s", "bootdevice", "define new values for the boot device list", hmp_boot_set },
+    { "boot_set", "bootdevice:s", "bootdevice", "define new values for the boot device list",
+      hmp_boot_set },
 };
 HMP_REGISTER(boot_commands);

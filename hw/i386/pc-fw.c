@@ -64,7 +64,8 @@ static bool amd_processors(void)
     if (cpu && object_is_a(cpu, &x86_cpu_type.object)) {
         x86_cpu_cpuid((X86Cpu *)cpu, 0, 0, regs);
     }
-    return regs[1] == 0x68747541 && regs[3] == 0x69746e65 && regs[2] == 0x444d4163; /* AuthenticAMD */
+    return regs[1] == 0x68747541 && regs[3] == 0x69746e65 &&
+           regs[2] == 0x444d4163; /* AuthenticAMD */
 }
 
 static bool add_e820(PcMachine *pc, FwCfg *fw, GError **error)
@@ -155,7 +156,8 @@ bool pc_fw_init(PcMachine *pc, GError **error)
 static void tell_ports(PcMachine *pc)
 {
     if (pc->pm) {
-        piix4_pm_set_ports(pc->pm, pc_port_present(0x378), pc_port_present(0x3f8), pc_port_present(0x2f8));
+        piix4_pm_set_ports(pc->pm, pc_port_present(0x378), pc_port_present(0x3f8),
+                           pc_port_present(0x2f8));
     }
 }
 
@@ -181,5 +183,6 @@ bool pc_fw_done(Machine *machine, GError **error)
     add_numa(pc, fw_cfg_find());
     add_hpet(fw_cfg_find());
     tell_ports(pc);
-    return add_e820(pc, fw_cfg_find(), error) && pc_kernel_init(pc, error) && pc_boot_done(pc, error) && pc_smbios_init(pc, error) && pc_acpi_init(pc, error);
+    return add_e820(pc, fw_cfg_find(), error) && pc_kernel_init(pc, error) &&
+           pc_boot_done(pc, error) && pc_smbios_init(pc, error) && pc_acpi_init(pc, error);
 }

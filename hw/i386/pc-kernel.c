@@ -14,27 +14,27 @@
 #include "util/error.h"
 
 enum { /* offsets in the setup header */
-    SETUP_SECTS = 0x1f1,
-    VID_MODE = 0x1fa,
-    HEADER_MAGIC = 0x202,
-    VERSION = 0x206,
-    TYPE_OF_LOADER = 0x210,
-    LOADFLAGS = 0x211,
-    CODE32_START = 0x214,
-    RAMDISK_IMAGE = 0x218,
-    RAMDISK_SIZE = 0x21c,
-    HEAP_END = 0x224,
-    CMD_LINE_POINTER = 0x228,
-    INITRD_ADDR_MAX = 0x22c,
-    CMDLINE_SIZE = 0x238,
-    HEADER_END = 0x264,
+       SETUP_SECTS = 0x1f1,
+       VID_MODE = 0x1fa,
+       HEADER_MAGIC = 0x202,
+       VERSION = 0x206,
+       TYPE_OF_LOADER = 0x210,
+       LOADFLAGS = 0x211,
+       CODE32_START = 0x214,
+       RAMDISK_IMAGE = 0x218,
+       RAMDISK_SIZE = 0x21c,
+       HEAP_END = 0x224,
+       CMD_LINE_POINTER = 0x228,
+       INITRD_ADDR_MAX = 0x22c,
+       CMDLINE_SIZE = 0x238,
+       HEADER_END = 0x264,
 };
 #define SECTOR 512
 #define MAGIC "HdrS"
 #define LOADED_HIGH 0x01
 #define CAN_USE_HEAP 0x80
-#define LOADER_TYPE 0xb0          /* QEMU's, version 0 */
-#define OLD_MAGIC 0x020f          /* of the command line before protocol 2.02 */
+#define LOADER_TYPE 0xb0 /* QEMU's, version 0 */
+#define OLD_MAGIC 0x020f /* of the command line before protocol 2.02 */
 #define HIGH_ADDRESS 0x100000u
 #define LOW_ADDRESS 0x10000u      /* of a zImage */
 #define REAL_ADDRESS 0x10000u     /* of the real-mode part, */
@@ -42,7 +42,8 @@ enum { /* offsets in the setup header */
 #define CMDLINE_ADDRESS 0x20000u
 #define CMDLINE_MAX_OLD 255
 #define INITRD_MAX_OLD 0x37ffffffu
-#define RESERVED_AT_END (UINT64_C(128) << 10) /* ACPI tables of the firmware, below the end of RAM */
+#define RESERVED_AT_END \
+    (UINT64_C(128) << 10) /* ACPI tables of the firmware, below the end of RAM */
 #define BOOT_ROM "linuxboot_dma.bin"
 
 typedef struct Kernel {
@@ -50,7 +51,7 @@ typedef struct Kernel {
     char *data;
     gsize len;
     unsigned protocol;
-    gsize setup_size;        /* boot sector and setup */
+    gsize setup_size; /* boot sector and setup */
     uint32_t real_address, cmdline_address, protected_address;
     uint32_t initrd_max;
 } Kernel;
@@ -71,21 +72,25 @@ static bool parse_header(Kernel *k, GError **error)
 
     if (k->len < HEADER_END || memcmp(h + HEADER_MAGIC, MAGIC, 4)) {
         if (k->len >= 4 && !memcmp(h, "\177ELF", 4)) {
-            return error_set(error, "kernel '%s' is an ELF file: multiboot and PVH kernels are not supported, a bzImage is",
+            return error_set(error,
+                             "kernel '%s' is an ELF file: multiboot and PVH kernels are not "
+                             "supported, a bzImage is",
                              k->name);
         }
-        return error_set(error, "invalid kernel header: '%s' is not a Linux kernel (bzImage)", k->name);
+        return error_set(error, "invalid kernel header: '%s' is not a Linux kernel (bzImage)",
+                         k->name);
     }
     k->protocol = load_le16(h + VERSION);
     if (k->protocol < 0x200) {
-        return error_set(error, "kernel '%s' has boot protocol %u.%02u, at least 2.00 is needed", k->name, k->protocol >> 8,
-                         k->protocol & 0xff);
+        return error_set(error, "kernel '%s' has boot protocol %u.%02u, at least 2.00 is needed",
+                         k->name, k->protocol >> 8, k->protocol & 0xff);
     }
     sectors = h[SETUP_SECTS] ? h[SETUP_SECTS] : 4;
     k->setup_size = (sectors + 1) * SECTOR;
     if (k->setup_size >= k->len) {
-        return error_set(error, "kernel '%s' is cut off: its setup alone has %zu bytes, the file %zu", k->name, k->setup_size,
-                         k->len);
+        return error_set(error,
+                         "kernel '%s' is cut off: its setup alone has %zu bytes, the file %zu",
+                         k->name, k->setup_size, k->len);
     }
     k->initrd_max = k->protocol >= 0x203 ? load_le32(h + INITRD_ADDR_MAX) : INITRD_MAX_OLD;
     return true;
@@ -102,7 +107,9 @@ static bool place(PcMachine *pc, Kernel *k, GError **error)
     k->cmdline_address = high ? CMDLINE_ADDRESS : REAL_ADDRESS_LOW + 0x9a00;
     end = k->protected_address + (uint64_t)(k->len - k->setup_size);
     if (end > (high ? pc->ram_below_4g : REAL_ADDRESS_LOW)) {
-        return error_set(error, "kernel '%s' is too large: it would end at 0x%" PRIx64 ", there is room up to 0x%" PRIx64,
+        return error_set(error,
+                         "kernel '%s' is too large: it would end at 0x%" PRIx64
+                         ", there is room up to 0x%" PRIx64,
                          k->name, end, high ? pc->ram_below_4g : (uint64_t)REAL_ADDRESS_LOW);
     }
     return true;
@@ -117,8 +124,9 @@ static bool add_cmdline(PcMachine *pc, FwCfg *fw, Kernel *k, GError **error)
     g_autofree char *padded = g_malloc0(size);
 
     if (strlen(text) > max) {
-        return error_set(error, "kernel command line is too long: %zu characters, '%s' takes %" PRIu32, strlen(text), k->name,
-                         max);
+        return error_set(error,
+                         "kernel command line is too long: %zu characters, '%s' takes %" PRIu32,
+                         strlen(text), k->name, max);
     }
     memcpy(padded, text, strlen(text));
     fw_cfg_add_i32(fw, FW_CFG_CMDLINE_ADDR, k->cmdline_address);
@@ -150,7 +158,8 @@ static bool add_initrd(PcMachine *pc, FwCfg *fw, Kernel *k, GError **error)
     top = MIN((uint64_t)k->initrd_max + 1, pc->ram_below_4g - RESERVED_AT_END);
     if (len == 0 || len >= top || ((top - len) & ~UINT64_C(0xfff)) < kernel_end) {
         return error_set(error,
-                         "initrd '%s' does not fit: %zu bytes between the kernel's end (0x%" PRIx64 ") and 0x%" PRIx64,
+                         "initrd '%s' does not fit: %zu bytes between the kernel's end (0x%" PRIx64
+                         ") and 0x%" PRIx64,
                          pc->machine.initrd, len, kernel_end, top);
     }
     address = (top - len) & ~UINT64_C(0xfff);
@@ -200,7 +209,10 @@ bool pc_kernel_init(PcMachine *pc, GError **error)
     }
     rom = datadir_find(BOOT_ROM);
     if (!rom) {
-        return error_set(error, "-kernel needs the option ROM '%s', which is in none of the folders of '-L help'", BOOT_ROM);
+        return error_set(
+            error,
+            "-kernel needs the option ROM '%s', which is in none of the folders of '-L help'",
+            BOOT_ROM);
     }
     ok = load_kernel(pc, fw_cfg_find(), &k, error);
     g_free(k.data);

@@ -30,7 +30,9 @@ static void cpu_eject(void *opaque, unsigned n)
     }
 }
 
-static const AcpiCpuOps cpu_ops = { .present = cpu_present, .arch_id = cpu_arch_id, .eject = cpu_eject };
+static const AcpiCpuOps cpu_ops = { .present = cpu_present,
+                                    .arch_id = cpu_arch_id,
+                                    .eject = cpu_eject };
 
 bool pc_pm_init(PcMachine *pc, GError **error)
 {

@@ -26,7 +26,8 @@ static void describe(PcMachine *pc, SmbiosMachine *m)
 {
     const Machine *machine = &pc->machine;
     const MachineType *type = machine_get_type(machine);
-    unsigned cores = MAX(machine->smp.cores, 1) * MAX(machine->smp.dies, 1), threads = MAX(machine->smp.threads, 1);
+    unsigned cores = MAX(machine->smp.cores, 1) * MAX(machine->smp.dies, 1),
+             threads = MAX(machine->smp.threads, 1);
     Cpu *cpu = cpu_first();
     uint32_t regs[4] = { 0 };
 
@@ -52,7 +53,9 @@ static void describe(PcMachine *pc, SmbiosMachine *m)
 /* By version of the machine: 2.8, 3.0, whichever is needed. */
 static const char *usual_entry_point(const char *version)
 {
-    return machine_version_compare(version, "8.0") <= 0 ? "32" : machine_version_compare(version, "8.2") <= 0 ? "64" : "auto";
+    return machine_version_compare(version, "8.0") <= 0   ? "32"
+           : machine_version_compare(version, "8.2") <= 0 ? "64"
+                                                          : "auto";
 }
 
 bool pc_smbios_init(PcMachine *pc, GError **error)
@@ -60,13 +63,15 @@ bool pc_smbios_init(PcMachine *pc, GError **error)
     SmbiosMachine m;
     g_autoptr(GByteArray) tables = NULL;
     g_autoptr(GByteArray) anchor = NULL;
-    const char *type = pc->smbios_entry_point ? pc->smbios_entry_point
-                                              : usual_entry_point(machine_get_type(&pc->machine)->version);
+    const char *type = pc->smbios_entry_point
+                           ? pc->smbios_entry_point
+                           : usual_entry_point(machine_get_type(&pc->machine)->version);
     bool automatic = !strcmp(type, "auto"), ok;
     g_autoptr(GError) too_large = NULL;
 
     if (!automatic && strcmp(type, "32") && strcmp(type, "64")) {
-        return error_set(error, "Parameter 'smbios-entry-point-type' does not accept value '%s'", type);
+        return error_set(error, "Parameter 'smbios-entry-point-type' does not accept value '%s'",
+                         type);
     }
     describe(pc, &m);
     m.entry_point_64 = !strcmp(type, "64");
@@ -75,6 +80,9 @@ bool pc_smbios_init(PcMachine *pc, GError **error)
         m.entry_point_64 = true;
         ok = smbios_build(&m, &tables, &anchor, error);
     }
-    return ok && fw_cfg_add_file(fw_cfg_find(), "etc/smbios/smbios-tables", tables->data, tables->len, error) &&
-           fw_cfg_add_file(fw_cfg_find(), "etc/smbios/smbios-anchor", anchor->data, anchor->len, error);
+    return ok &&
+           fw_cfg_add_file(fw_cfg_find(), "etc/smbios/smbios-tables", tables->data, tables->len,
+                           error) &&
+           fw_cfg_add_file(fw_cfg_find(), "etc/smbios/smbios-anchor", anchor->data, anchor->len,
+                           error);
 }

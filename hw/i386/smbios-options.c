@@ -34,7 +34,18 @@ void smbios_reset_options(void)
 
 /* ---- fields ---------------------------------------------------------------------------------------------------------- */
 
-typedef enum FieldKind { TEXT, TEXTS, TEXT_FILE, NUMBER8, NUMBER16, ID64, BOOLEAN, RELEASE, UUID, KIND } FieldKind;
+typedef enum FieldKind {
+    TEXT,
+    TEXTS,
+    TEXT_FILE,
+    NUMBER8,
+    NUMBER16,
+    ID64,
+    BOOLEAN,
+    RELEASE,
+    UUID,
+    KIND
+} FieldKind;
 
 typedef struct Field {
     uint8_t type;
@@ -43,31 +54,67 @@ typedef struct Field {
     size_t offset; /* in SmbiosOptions; in the element for types 8 and 41 */
 } Field;
 
-#define F(type_, key_, kind_, member) { type_, key_, kind_, offsetof(SmbiosOptions, member) }
-#define P(key_, kind_, member) { 8, key_, kind_, offsetof(SmbiosPort, member) }
-#define O(key_, kind_, member) { 41, key_, kind_, offsetof(SmbiosOnboard, member) }
+#define F(type_, key_, kind_, member)                       \
+    {                                                       \
+        type_, key_, kind_, offsetof(SmbiosOptions, member) \
+    }
+#define P(key_, kind_, member)                       \
+    {                                                \
+        8, key_, kind_, offsetof(SmbiosPort, member) \
+    }
+#define O(key_, kind_, member)                           \
+    {                                                    \
+        41, key_, kind_, offsetof(SmbiosOnboard, member) \
+    }
 static const Field fields[] = {
-    F(0, "vendor", TEXT, bios.vendor), F(0, "version", TEXT, bios.version), F(0, "date", TEXT, bios.date),
-    F(0, "release", RELEASE, bios.major), F(0, "uefi", BOOLEAN, bios.uefi),
-    F(1, "manufacturer", TEXT, system.manufacturer), F(1, "product", TEXT, system.product),
-    F(1, "version", TEXT, system.version), F(1, "serial", TEXT, system.serial), F(1, "uuid", UUID, system.uuid),
-    F(1, "sku", TEXT, system.sku), F(1, "family", TEXT, system.family),
-    F(2, "manufacturer", TEXT, board.manufacturer), F(2, "product", TEXT, board.product),
-    F(2, "version", TEXT, board.version), F(2, "serial", TEXT, board.serial), F(2, "asset", TEXT, board.asset),
+    F(0, "vendor", TEXT, bios.vendor),
+    F(0, "version", TEXT, bios.version),
+    F(0, "date", TEXT, bios.date),
+    F(0, "release", RELEASE, bios.major),
+    F(0, "uefi", BOOLEAN, bios.uefi),
+    F(1, "manufacturer", TEXT, system.manufacturer),
+    F(1, "product", TEXT, system.product),
+    F(1, "version", TEXT, system.version),
+    F(1, "serial", TEXT, system.serial),
+    F(1, "uuid", UUID, system.uuid),
+    F(1, "sku", TEXT, system.sku),
+    F(1, "family", TEXT, system.family),
+    F(2, "manufacturer", TEXT, board.manufacturer),
+    F(2, "product", TEXT, board.product),
+    F(2, "version", TEXT, board.version),
+    F(2, "serial", TEXT, board.serial),
+    F(2, "asset", TEXT, board.asset),
     F(2, "location", TEXT, board.location),
-    F(3, "manufacturer", TEXT, chassis.manufacturer), F(3, "version", TEXT, chassis.version),
-    F(3, "serial", TEXT, chassis.serial), F(3, "asset", TEXT, chassis.asset), F(3, "sku", TEXT, chassis.sku),
-    F(4, "sock_pfx", TEXT, cpu.socket), F(4, "manufacturer", TEXT, cpu.manufacturer),
-    F(4, "version", TEXT, cpu.version), F(4, "serial", TEXT, cpu.serial), F(4, "asset", TEXT, cpu.asset),
-    F(4, "part", TEXT, cpu.part), F(4, "max-speed", NUMBER16, cpu.max_speed),
-    F(4, "current-speed", NUMBER16, cpu.current_speed), F(4, "processor-id", ID64, cpu.id),
-    P("internal_reference", TEXT, internal), P("external_reference", TEXT, external),
-    P("connector_type", NUMBER8, connector), P("port_type", NUMBER8, port),
-    F(11, "value", TEXTS, strings), F(11, "path", TEXT_FILE, strings),
-    F(17, "loc_pfx", TEXT, memory.locator), F(17, "bank", TEXT, memory.bank),
-    F(17, "manufacturer", TEXT, memory.manufacturer), F(17, "serial", TEXT, memory.serial),
-    F(17, "asset", TEXT, memory.asset), F(17, "part", TEXT, memory.part), F(17, "speed", NUMBER16, memory.speed),
-    O("designation", TEXT, designation), O("kind", KIND, kind), O("instance", NUMBER8, instance),
+    F(3, "manufacturer", TEXT, chassis.manufacturer),
+    F(3, "version", TEXT, chassis.version),
+    F(3, "serial", TEXT, chassis.serial),
+    F(3, "asset", TEXT, chassis.asset),
+    F(3, "sku", TEXT, chassis.sku),
+    F(4, "sock_pfx", TEXT, cpu.socket),
+    F(4, "manufacturer", TEXT, cpu.manufacturer),
+    F(4, "version", TEXT, cpu.version),
+    F(4, "serial", TEXT, cpu.serial),
+    F(4, "asset", TEXT, cpu.asset),
+    F(4, "part", TEXT, cpu.part),
+    F(4, "max-speed", NUMBER16, cpu.max_speed),
+    F(4, "current-speed", NUMBER16, cpu.current_speed),
+    F(4, "processor-id", ID64, cpu.id),
+    P("internal_reference", TEXT, internal),
+    P("external_reference", TEXT, external),
+    P("connector_type", NUMBER8, connector),
+    P("port_type", NUMBER8, port),
+    F(11, "value", TEXTS, strings),
+    F(11, "path", TEXT_FILE, strings),
+    F(17, "loc_pfx", TEXT, memory.locator),
+    F(17, "bank", TEXT, memory.bank),
+    F(17, "manufacturer", TEXT, memory.manufacturer),
+    F(17, "serial", TEXT, memory.serial),
+    F(17, "asset", TEXT, memory.asset),
+    F(17, "part", TEXT, memory.part),
+    F(17, "speed", NUMBER16, memory.speed),
+    O("designation", TEXT, designation),
+    O("kind", KIND, kind),
+    O("instance", NUMBER8, instance),
     O("pcidev", TEXT, pcidev),
 };
 
@@ -84,8 +131,8 @@ static bool known_type(unsigned type)
 /* DSP0134, 7.42.1 */
 static bool parse_kind(const char *text, uint8_t *kind, GError **error)
 {
-    static const char *const names[] = { "other", "unknown", "video", "scsi", "ethernet",
-                                         "tokenring", "sound", "pata", "sata", "sas" };
+    static const char *const names[] = { "other",     "unknown", "video", "scsi", "ethernet",
+                                         "tokenring", "sound",   "pata",  "sata", "sas" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
         if (!strcmp(text, names[i])) {
@@ -96,7 +143,8 @@ static bool parse_kind(const char *text, uint8_t *kind, GError **error)
     return error_set(error, "invalid parameter value: %s", text);
 }
 
-static bool parse_number(const Field *f, const char *text, uint64_t max, uint64_t *value, GError **error)
+static bool parse_number(const Field *f, const char *text, uint64_t max, uint64_t *value,
+                         GError **error)
 {
     return (parse_uint64(text, value, NULL) && *value <= max) ||
            error_set(error, "Parameter '%s' expects a number up to %" PRIu64, f->key, max);
@@ -158,7 +206,8 @@ static bool set_field(const Field *f, void *base, const char *text, GError **err
         smbios_options()->cpu.has_id = true;
         return parse_number(f, text, UINT64_MAX, member, error);
     case BOOLEAN:
-        return parse_bool(text, member, NULL) || error_set(error, "Parameter '%s' expects 'on' or 'off'", f->key);
+        return parse_bool(text, member, NULL) ||
+               error_set(error, "Parameter '%s' expects 'on' or 'off'", f->key);
     case RELEASE:
         if (sscanf(text, "%u.%u%c", &major, &minor, &rest) != 2 || major > 255 || minor > 255) {
             return error_set(error, "Invalid release");
@@ -198,10 +247,13 @@ bool smbios_check_blob(const uint8_t *data, size_t len, GError **error)
     for (size_t at = 0, size; at < len; at += size) {
         size = structure_size(data + at, len - at);
         if (size == 0) {
-            return error_set(error, "the structure at offset %zu is cut off: header, or no end of its strings", at);
+            return error_set(
+                error, "the structure at offset %zu is cut off: header, or no end of its strings",
+                at);
         }
         if (data[at] >= SMBIOS_TYPES - 1) {
-            return error_set(error, "the structure at offset %zu has type %u, not one of 0 to 126", at, data[at]);
+            return error_set(error, "the structure at offset %zu has type %u, not one of 0 to 126",
+                             at, data[at]);
         }
     }
     return true;
@@ -297,7 +349,8 @@ static bool set_type(unsigned type, const GPtrArray *parts, GError **error)
     void *base = o;
 
     if (smbios_bit(o->files, type)) {
-        return error_set(error, "can't process fields for type %u, binary file already loaded!", type);
+        return error_set(error, "can't process fields for type %u, binary file already loaded!",
+                         type);
     }
     o->given[type / 32] |= 1u << type % 32;
     if (type == 8) {

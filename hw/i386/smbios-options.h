@@ -16,11 +16,11 @@ typedef struct SmbiosOnboard { /* type 41 */
 } SmbiosOnboard;
 
 typedef struct SmbiosOptions {
-    uint32_t given[4];          /* bit per type that -smbios type= named (0…127) */
-    uint32_t files[4];          /* … and that a file has */
-    GByteArray *blob;           /* structures of files */
+    uint32_t given[4]; /* bit per type that -smbios type= named (0…127) */
+    uint32_t files[4]; /* … and that a file has */
+    GByteArray *blob;  /* structures of files */
     unsigned blob_count;
-    size_t blob_max;            /* the largest */
+    size_t blob_max; /* the largest */
     struct {
         char *vendor, *version, *date;
         uint8_t major, minor;
@@ -45,9 +45,9 @@ typedef struct SmbiosOptions {
         char *locator, *bank, *manufacturer, *serial, *asset, *part;
         uint16_t speed;
     } memory;
-    GArray *ports;              /* SmbiosPort */
-    GArray *onboard;            /* SmbiosOnboard */
-    GPtrArray *strings;         /* type 11 */
+    GArray *ports;      /* SmbiosPort */
+    GArray *onboard;    /* SmbiosOnboard */
+    GPtrArray *strings; /* type 11 */
 } SmbiosOptions;
 
 SmbiosOptions *smbios_options(void);

@@ -23,7 +23,7 @@ typedef struct Builder {
     const SmbiosMachine *machine;
     const SmbiosOptions *options;
     GByteArray *out;
-    GPtrArray *strings;     /* of the structure being made: const char * */
+    GPtrArray *strings; /* of the structure being made: const char * */
     size_t start;
     size_t largest;
     unsigned count;
@@ -102,9 +102,9 @@ static void bios_information(Builder *b)
     put(b, 0xe800, 2);
     put_string(b, o->bios.date);
     put(b, 0, 1);
-    put(b, 1 << 3, 8);                             /* characteristics are not supported */
+    put(b, 1 << 3, 8); /* characteristics are not supported */
     put(b, 0, 1);
-    put(b, 0x14 | (o->bios.uefi ? 0x08 : 0), 1);   /* a virtual machine */
+    put(b, 0x14 | (o->bios.uefi ? 0x08 : 0), 1); /* a virtual machine */
     put(b, o->bios.major, 1);
     put(b, o->bios.minor, 1);
     put(b, 0xffff, 2);
@@ -142,7 +142,7 @@ static void system_information(Builder *b)
     put_string(b, given_or(o->system.version, b->machine->version));
     put_string(b, o->system.serial);
     put_uuid(b, given_or(o->system.uuid, b->machine->uuid));
-    put(b, 6, 1);                                  /* woken by the power switch */
+    put(b, 6, 1); /* woken by the power switch */
     put_string(b, o->system.sku);
     put_string(b, o->system.family);
     end(b);
@@ -161,10 +161,10 @@ static void base_board(Builder *b)
     put_string(b, given_or(o->board.version, b->machine->version));
     put_string(b, o->board.serial);
     put_string(b, o->board.asset);
-    put(b, 1, 1);                                  /* hosting */
+    put(b, 1, 1); /* hosting */
     put_string(b, o->board.location);
-    put(b, 0x0300, 2);                             /* in that chassis */
-    put(b, 0x0a, 1);                               /* a motherboard */
+    put(b, 0x0300, 2); /* in that chassis */
+    put(b, 0x0a, 1);   /* a motherboard */
     put(b, 0, 1);
     end(b);
 }
@@ -178,12 +178,12 @@ static void chassis(Builder *b)
     }
     begin(b, 3, 0);
     put_string(b, given_or(o->chassis.manufacturer, b->machine->manufacturer));
-    put(b, 1, 1);                                  /* other */
+    put(b, 1, 1); /* other */
     put_string(b, given_or(o->chassis.version, b->machine->version));
     put_string(b, o->chassis.serial);
     put_string(b, o->chassis.asset);
-    put(b, 0x02030303, 4);                         /* all is safe */
-    put(b, 0, 8);                                  /* OEM, height, cords, elements */
+    put(b, 0x02030303, 4); /* all is safe */
+    put(b, 0, 8);          /* OEM, height, cords, elements */
     put_string(b, o->chassis.sku);
     end(b);
 }
@@ -197,8 +197,8 @@ static void processor(Builder *b, unsigned socket)
 
     begin(b, 4, socket);
     put_string(b, designation);
-    put(b, 3, 1);                                  /* a central processor */
-    put(b, 1, 1);                                  /* of another family */
+    put(b, 3, 1); /* a central processor */
+    put(b, 1, 1); /* of another family */
     put_string(b, given_or(o->cpu.manufacturer, m->manufacturer));
     put(b, o->cpu.has_id ? o->cpu.id : (uint64_t)m->cpuid_edx << 32 | m->cpuid_eax, 8);
     put_string(b, given_or(o->cpu.version, m->version));
@@ -206,16 +206,16 @@ static void processor(Builder *b, unsigned socket)
     put(b, 0, 2);
     put(b, o->cpu.max_speed, 2);
     put(b, o->cpu.current_speed, 2);
-    put(b, 0x41, 1);                               /* there, enabled */
+    put(b, 0x41, 1); /* there, enabled */
     put(b, 1, 1);
-    put(b, UINT64_C(0xffffffffffff), 6);           /* no caches */
+    put(b, UINT64_C(0xffffffffffff), 6); /* no caches */
     put_string(b, o->cpu.serial);
     put_string(b, o->cpu.asset);
     put_string(b, o->cpu.part);
     put(b, MIN(cores, 255), 1);
     put(b, MIN(cores, 255), 1);
     put(b, MIN(threads, 255), 1);
-    put(b, 1 << 1, 2);                             /* characteristics are not known */
+    put(b, 1 << 1, 2); /* characteristics are not known */
     put(b, 1, 2);
     if (m->entry_point_64) {
         put(b, cores, 2);
@@ -265,9 +265,9 @@ static void memory_array(Builder *b)
     uint64_t kib = b->machine->ram_size / KIB;
 
     begin(b, 16, 0);
-    put(b, 1, 1);                                  /* other */
-    put(b, 3, 1);                                  /* system memory */
-    put(b, 6, 1);                                  /* multi-bit ECC */
+    put(b, 1, 1); /* other */
+    put(b, 3, 1); /* system memory */
+    put(b, 6, 1); /* multi-bit ECC */
     put(b, kib < 0x80000000 ? kib : 0x80000000, 4);
     put(b, NO_ERROR_INFORMATION, 2);
     put(b, dimms(b), 2);
@@ -282,16 +282,16 @@ static void memory_device(Builder *b, unsigned n, uint64_t size)
     uint64_t mib = (size + MIB - 1) / MIB;
 
     begin(b, 17, n);
-    put(b, 0x1000, 2);                             /* of that array */
+    put(b, 0x1000, 2); /* of that array */
     put(b, NO_ERROR_INFORMATION, 2);
     put(b, UNKNOWN16, 2);
     put(b, UNKNOWN16, 2);
     put(b, MIN(mib, 0x7fff), 2);
-    put(b, 9, 1);                                  /* a DIMM */
+    put(b, 9, 1); /* a DIMM */
     put(b, 0, 1);
     put_string(b, locator);
     put_string(b, o->memory.bank);
-    put(b, 7, 1);                                  /* RAM */
+    put(b, 7, 1); /* RAM */
     put(b, 1 << 1, 2);
     put(b, o->memory.speed, 2);
     put_string(b, given_or(o->memory.manufacturer, b->machine->manufacturer));
@@ -301,7 +301,7 @@ static void memory_device(Builder *b, unsigned n, uint64_t size)
     put(b, 0, 1);
     put(b, mib < 0x7fff ? 0 : mib, 4);
     put(b, o->memory.speed, 2);
-    put(b, 0, 6);                                  /* voltages */
+    put(b, 0, 6); /* voltages */
     end(b);
 }
 
@@ -350,9 +350,9 @@ static bool onboard_devices(Builder *b, GError **error)
         }
         begin(b, 41, i);
         put_string(b, o->designation);
-        put(b, o->kind | 0x80, 1);                 /* enabled */
+        put(b, o->kind | 0x80, 1); /* enabled */
         put(b, o->instance, 1);
-        put(b, 0, 2);                              /* segment */
+        put(b, 0, 2); /* segment */
         put(b, address >> 8, 1);
         put(b, address & 0xff, 1);
         end(b);
@@ -389,7 +389,8 @@ static GByteArray *entry_point_64(const Builder *b)
     return g_byte_array_append(g_byte_array_new(), ep, sizeof(ep));
 }
 
-bool smbios_build(const SmbiosMachine *machine, GByteArray **tables, GByteArray **anchor, GError **error)
+bool smbios_build(const SmbiosMachine *machine, GByteArray **tables, GByteArray **anchor,
+                  GError **error)
 {
     Builder b = { .machine = machine, .options = smbios_options(), .out = g_byte_array_new() };
     bool ok;
@@ -410,7 +411,7 @@ bool smbios_build(const SmbiosMachine *machine, GByteArray **tables, GByteArray 
     memory(&b);
     if (wanted(&b, 32)) {
         begin(&b, 32, 0);
-        put(&b, 0, 7);                             /* no error in booting */
+        put(&b, 0, 7); /* no error in booting */
         end(&b);
     }
     ok = onboard_devices(&b, error);
@@ -418,7 +419,9 @@ bool smbios_build(const SmbiosMachine *machine, GByteArray **tables, GByteArray 
     end(&b);
     g_ptr_array_unref(b.strings);
     if (ok && !machine->entry_point_64 && b.out->len > UINT16_MAX) {
-        ok = error_set(error, "SMBIOS 2.8 tables cannot have %u bytes, 65535 is the most: use smbios-entry-point-type=64",
+        ok = error_set(error,
+                       "SMBIOS 2.8 tables cannot have %u bytes, 65535 is the most: use "
+                       "smbios-entry-point-type=64",
                        b.out->len);
     }
     if (!ok) {

@@ -42,7 +42,7 @@ TRACE_EVENT(fw_cfg_add_file)
 typedef struct FwCfgItem {
     uint8_t *data;
     size_t len, max_len;
-    bool owned;                   /* data are ours */
+    bool owned; /* data are ours */
     const FwCfgFileOps *ops;
     void *opaque;
 } FwCfgItem;
@@ -60,10 +60,10 @@ struct FwCfg {
 
     FwCfgItem items[FW_CFG_FILE_FIRST];
     FwCfgItem arch_items[NUM_ARCH_KEYS];
-    GPtrArray *files;             /* FwCfgFile *, by name (F1) */
+    GPtrArray *files; /* FwCfgFile *, by name (F1) */
 
-    uint16_t cur_entry;           /* as selected, or KEY_INVALID */
-    uint32_t cur_offset;          /* next byte; may be past the end (F2: checked at each use) */
+    uint16_t cur_entry;  /* as selected, or KEY_INVALID */
+    uint32_t cur_offset; /* next byte; may be past the end (F2: checked at each use) */
     uint64_t dma_addr;
     uint64_t table_mr_size, linker_mr_size, rsdp_mr_size; /* scratch of the description below */
     MemoryRegion *ports, *dma;
@@ -200,7 +200,8 @@ static FwCfgFile *file_new(FwCfg *s, const char *name, size_t len, GError **erro
     FwCfgFile *file;
 
     if (!*name || strlen(name) > FW_CFG_FILE_NAME_MAX) {
-        error_set(error, "fw_cfg file name '%s' must have 1 to %d characters", name, FW_CFG_FILE_NAME_MAX);
+        error_set(error, "fw_cfg file name '%s' must have 1 to %d characters", name,
+                  FW_CFG_FILE_NAME_MAX);
         return NULL;
     }
     if (file_find(s, name)) {
@@ -215,7 +216,8 @@ static FwCfgFile *file_new(FwCfg *s, const char *name, size_t len, GError **erro
         error_set(error, "fw_cfg file '%s' is larger than 4 GiB", name);
         return NULL;
     }
-    while (at < s->files->len && strcmp(((FwCfgFile *)g_ptr_array_index(s->files, at))->name, name) < 0) {
+    while (at < s->files->len &&
+           strcmp(((FwCfgFile *)g_ptr_array_index(s->files, at))->name, name) < 0) {
         at++;
     }
     file = g_new0(FwCfgFile, 1);
@@ -246,7 +248,8 @@ bool fw_cfg_add_file_callback(FwCfg *s, const char *name, void *data, size_t len
     if (!file) {
         return false;
     }
-    file->item = (FwCfgItem){ .data = data, .len = len, .max_len = max_len, .ops = ops, .opaque = opaque };
+    file->item =
+        (FwCfgItem){ .data = data, .len = len, .max_len = max_len, .ops = ops, .opaque = opaque };
     update_directory(s);
     return true;
 }
@@ -292,7 +295,9 @@ static const char *key_name(const FwCfg *s, uint16_t key)
 {
     unsigned n = (key & KEY_INDEX) - FW_CFG_FILE_FIRST;
 
-    return !(key & FW_CFG_ARCH_LOCAL) && n < s->files->len ? ((FwCfgFile *)g_ptr_array_index(s->files, n))->name : "";
+    return !(key & FW_CFG_ARCH_LOCAL) && n < s->files->len
+               ? ((FwCfgFile *)g_ptr_array_index(s->files, n))->name
+               : "";
 }
 
 static void fw_cfg_select(FwCfg *s, uint16_t key)
@@ -492,7 +497,8 @@ static bool fw_cfg_io_realize(Device *dev, GError **error)
         return error_set(error, "at most one fw_cfg device is permitted");
     }
     if (s->file_slots < MIN_FILE_SLOTS || s->file_slots > MAX_FILE_SLOTS) {
-        return error_set(error, "\"file_slots\" must be between 0x%x and 0x%x", MIN_FILE_SLOTS, MAX_FILE_SLOTS);
+        return error_set(error, "\"file_slots\" must be between 0x%x and 0x%x", MIN_FILE_SLOTS,
+                         MAX_FILE_SLOTS);
     }
     the_fw_cfg = s;
     s->ports = memory_region_new_io(&dev->object, &ports_ops, s, "fwcfg", PORT_SIZE);
@@ -574,8 +580,8 @@ static bool fw_cfg_post_load(void *opaque, int version, GError **error)
         uint64_t size = *mr_size(s, i);
 
         if (size > (file ? file->item.max_len : 0)) {
-            return error_set(error, "%s has %" PRIu64 " bytes, here there is room for %zu", mr_names[i], size,
-                             file ? file->item.max_len : (size_t)0);
+            return error_set(error, "%s has %" PRIu64 " bytes, here there is room for %zu",
+                             mr_names[i], size, file ? file->item.max_len : (size_t)0);
         }
         if (file && size) {
             file->item.len = size;
@@ -593,10 +599,7 @@ static bool dma_needed(const void *opaque)
 static const VmState vmstate_fw_cfg_dma = {
     .name = "fw_cfg/dma",
     .needed = dma_needed,
-    .fields = (const VmField[]){
-        VM_U64(FwCfg, dma_addr),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_U64(FwCfg, dma_addr), VM_END },
 };
 
 static bool acpi_mr_needed(const void *opaque)
@@ -611,12 +614,8 @@ static const VmState vmstate_fw_cfg_acpi_mr = {
     .version = 1,
     .minimum_version = 1,
     .needed = acpi_mr_needed,
-    .fields = (const VmField[]){
-        VM_U64(FwCfg, table_mr_size),
-        VM_U64(FwCfg, linker_mr_size),
-        VM_U64(FwCfg, rsdp_mr_size),
-        VM_END
-    },
+    .fields = (const VmField[]){ VM_U64(FwCfg, table_mr_size), VM_U64(FwCfg, linker_mr_size),
+                                 VM_U64(FwCfg, rsdp_mr_size), VM_END },
 };
 
 static const VmState vmstate_fw_cfg = {
@@ -626,11 +625,9 @@ static const VmState vmstate_fw_cfg = {
     .pre_save = fw_cfg_pre_save,
     .pre_load = fw_cfg_pre_load,
     .post_load = fw_cfg_post_load,
-    .fields = (const VmField[]){
-        VM_U16(FwCfg, cur_entry),
-        VM_NAMED("cur_offset[1]", u32, uint32_t, FwCfg, cur_offset),
-        VM_END
-    },
+    .fields =
+        (const VmField[]){ VM_U16(FwCfg, cur_entry),
+                           VM_NAMED("cur_offset[1]", u32, uint32_t, FwCfg, cur_offset), VM_END },
     .subsections = (const VmState *const[]){ &vmstate_fw_cfg_dma, &vmstate_fw_cfg_acpi_mr, NULL },
 };
 

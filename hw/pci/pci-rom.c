@@ -46,8 +46,8 @@ static char *find_rom(const PciDevice *dev, char **contents, gsize *len, GError 
     } else if (*len > ROM_MAX) {
         error_set(error, "romfile \"%s\" too large (size cannot exceed 2 GiB)", dev->romfile);
     } else if (dev->romsize != UINT32_MAX && *len > dev->romsize) {
-        error_set(error, "romfile \"%s\" (%zu bytes) is too large for ROM size %" PRIu32, dev->romfile, *len,
-                  dev->romsize);
+        error_set(error, "romfile \"%s\" (%zu bytes) is too large for ROM size %" PRIu32,
+                  dev->romfile, *len, dev->romsize);
     } else {
         return g_steal_pointer(&path);
     }
@@ -61,7 +61,8 @@ static char *block_name(const PciDevice *dev)
     const VmState *vmstate = device_vmstate(&dev->device);
     g_autofree char *prefix = device_section_prefix(&dev->device);
 
-    return g_strdup_printf("%s/%s.rom", prefix, vmstate ? vmstate->name : dev->device.object.type->name);
+    return g_strdup_printf("%s/%s.rom", prefix,
+                           vmstate ? vmstate->name : dev->device.object.type->name);
 }
 
 bool pci_rom_load(PciDevice *dev, GError **error)

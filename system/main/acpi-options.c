@@ -18,8 +18,12 @@ static const struct {
     unsigned offset, size;
     bool number;
 } fields[] = {
-    { "sig", 0, 4, false },          { "rev", 8, 1, true },      { "oem_id", 10, 6, false },
-    { "oem_table_id", 16, 8, false }, { "oem_rev", 24, 4, true }, { "asl_compiler_id", 28, 4, false },
+    { "sig", 0, 4, false },
+    { "rev", 8, 1, true },
+    { "oem_id", 10, 6, false },
+    { "oem_table_id", 16, 8, false },
+    { "oem_rev", 24, 4, true },
+    { "asl_compiler_id", 28, 4, false },
     { "asl_compiler_rev", 32, 4, true },
 };
 
@@ -55,11 +59,13 @@ static bool set_field(GByteArray *table, unsigned i, const char *text, GError **
 
     if (fields[i].number) {
         if (!parse_uint64(text, &number, NULL) || number >> fields[i].size * 8) {
-            return error_set(error, "Parameter '%s' expects a number of %u bytes", fields[i].key, fields[i].size);
+            return error_set(error, "Parameter '%s' expects a number of %u bytes", fields[i].key,
+                             fields[i].size);
         }
         store_le64(bytes, number);
     } else if (strlen(text) > fields[i].size) {
-        return error_set(error, "Parameter '%s' has more than %u characters: '%s'", fields[i].key, fields[i].size, text);
+        return error_set(error, "Parameter '%s' has more than %u characters: '%s'", fields[i].key,
+                         fields[i].size, text);
     } else {
         memcpy(bytes, text, strlen(text));
     }
@@ -109,8 +115,9 @@ static bool make_table(json_object *props, GByteArray *table, GError **error)
         return false;
     }
     if (file && (table->len < HEADER_SIZE || load_le32(table->data + 4) != table->len)) {
-        return error_set(error, "file %s is no ACPI table: it has %u bytes, its header says %" PRIu32, file, table->len,
-                         table->len < HEADER_SIZE ? 0 : load_le32(table->data + 4));
+        return error_set(
+            error, "file %s is no ACPI table: it has %u bytes, its header says %" PRIu32, file,
+            table->len, table->len < HEADER_SIZE ? 0 : load_le32(table->data + 4));
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(fields); i++) {
         const char *text = text_of(props, fields[i].key);

@@ -15,13 +15,16 @@
 
 static bool boot_bool(const char *key, const char *text, bool *value, GError **error)
 {
-    return parse_bool(text, value, NULL) || error_set(error, "Parameter 'boot.%s' expects 'on' or 'off'", key);
+    return parse_bool(text, value, NULL) ||
+           error_set(error, "Parameter 'boot.%s' expects 'on' or 'off'", key);
 }
 
-static bool boot_number(const char *key, const char *text, int64_t *value, bool *given, GError **error)
+static bool boot_number(const char *key, const char *text, int64_t *value, bool *given,
+                        GError **error)
 {
     *given = true;
-    return parse_int64(text, value, NULL) || error_set(error, "Parameter 'boot.%s' expects integer", key);
+    return parse_int64(text, value, NULL) ||
+           error_set(error, "Parameter 'boot.%s' expects integer", key);
 }
 
 static void boot_string(char **member, const char *text)
@@ -75,11 +78,14 @@ static bool parse_boot(BootOptions *boot, const char *arg, GError **error)
         }
     }
     json_object_put(props);
-    if (ok && boot->has_splash_time && (boot->splash_time < 0 || boot->splash_time > BOOT_TIME_MAX)) {
+    if (ok && boot->has_splash_time &&
+        (boot->splash_time < 0 || boot->splash_time > BOOT_TIME_MAX)) {
         return error_set(error, "splash-time is invalid,it should be a value between 0 and 65535");
     }
-    if (ok && boot->has_reboot_timeout && (boot->reboot_timeout < -1 || boot->reboot_timeout > BOOT_TIME_MAX)) {
-        return error_set(error, "reboot timeout is invalid,it should be a value between -1 and 65535");
+    if (ok && boot->has_reboot_timeout &&
+        (boot->reboot_timeout < -1 || boot->reboot_timeout > BOOT_TIME_MAX)) {
+        return error_set(error,
+                         "reboot timeout is invalid,it should be a value between -1 and 65535");
     }
     return ok;
 }
@@ -104,7 +110,8 @@ static bool kernel_options(const Options *options, Machine *machine, GError **er
         return error_set(error, "-initrd only allowed with -kernel option");
     }
     if (machine->kernel && !object_is_a(machine, object_type_by_name("generic-pc-machine"))) {
-        return error_set(error, "-kernel: machine '%s' does not boot kernels", machine_get_type(machine)->name);
+        return error_set(error, "-kernel: machine '%s' does not boot kernels",
+                         machine_get_type(machine)->name);
     }
     return true;
 }
@@ -117,8 +124,8 @@ static bool machine_switch(const Options *options, OptionId id, const char *name
         return true;
     }
     if (!object_has_property(&machine->object, property)) {
-        return error_set(error, "-%s: machine '%s' has no property '%s'", name, machine_get_type(machine)->name,
-                         property);
+        return error_set(error, "-%s: machine '%s' has no property '%s'", name,
+                         machine_get_type(machine)->name, property);
     }
     return object_set_text(&machine->object, property, "off", error);
 }
@@ -149,7 +156,8 @@ bool boot_from_options(const Options *options, Machine *machine, GError **error)
 static const char *text_of(json_object *props, const char *key)
 {
     json_object *value;
-    const char *text = json_object_object_get_ex(props, key, &value) ? json_object_get_string(value) : NULL;
+    const char *text =
+        json_object_object_get_ex(props, key, &value) ? json_object_get_string(value) : NULL;
 
     return text;
 }
@@ -177,7 +185,8 @@ bool boot_add_option_rom(const char *arg, GError **error)
     if (ok && !file) {
         ok = error_set(error, "Parameter 'romfile' is missing");
     }
-    if (ok && bootindex && (!parse_int64(bootindex, &index, NULL) || index < -1 || index > INT32_MAX)) {
+    if (ok && bootindex &&
+        (!parse_int64(bootindex, &index, NULL) || index < -1 || index > INT32_MAX)) {
         ok = error_set(error, "Parameter 'bootindex' expects a number");
     }
     path = ok ? datadir_find(file) : NULL;
@@ -191,7 +200,8 @@ bool boot_add_option_rom(const char *arg, GError **error)
     return ok;
 }
 
-static bool add_fw_cfg_file(FwCfg *fw, const char *name, const char *file, const char *string, GError **error)
+static bool add_fw_cfg_file(FwCfg *fw, const char *name, const char *file, const char *string,
+                            GError **error)
 {
     g_autofree char *contents = NULL;
     g_autoptr(GError) why = NULL;

@@ -45,7 +45,8 @@ static bool known_keys(char **parts, const char *const *keys, GError **error)
     return true;
 }
 
-static bool number_of(char **parts, const char *key, bool required, uint64_t max, uint64_t *value, GError **error)
+static bool number_of(char **parts, const char *key, bool required, uint64_t max, uint64_t *value,
+                      GError **error)
 {
     const char *text = value_of(parts, key);
 
@@ -61,7 +62,8 @@ static bool number_of(char **parts, const char *key, bool required, uint64_t max
 static bool assign_cpu(uint64_t cpu, unsigned node, GError **error)
 {
     if (cpu >= target->smp.max_cpus) {
-        return error_set(error, "CPU index (%" PRIu64 ") should be smaller than maxcpus (%u)", cpu, target->smp.max_cpus);
+        return error_set(error, "CPU index (%" PRIu64 ") should be smaller than maxcpus (%u)", cpu,
+                         target->smp.max_cpus);
     }
     if (numa->cpu_node[cpu] != NO_NODE && numa->cpu_node[cpu] != node) {
         return error_set(error, "CPU is already assigned to node-id: %u", numa->cpu_node[cpu]);
@@ -76,7 +78,8 @@ static bool assign_cpus(const char *range, unsigned node, GError **error)
     g_auto(GStrv) ends = g_strsplit(range, "-", 2);
     uint64_t first, last;
 
-    if (!ends[0] || !parse_uint64(ends[0], &first, NULL) || (ends[1] && !parse_uint64(ends[1], &last, NULL))) {
+    if (!ends[0] || !parse_uint64(ends[0], &first, NULL) ||
+        (ends[1] && !parse_uint64(ends[1], &last, NULL))) {
         return error_set(error, "Parameter 'cpus' expects a number or a range");
     }
     last = ends[1] ? last : first;
@@ -117,7 +120,8 @@ static bool add_node(char **parts, GError **error)
     static const char *const keys[] = { "type", "nodeid", "cpus", "mem", "memdev", NULL };
     uint64_t node = numa->nodes;
 
-    if (!known_keys(parts, keys, error) || !number_of(parts, "nodeid", false, UINT16_MAX, &node, error)) {
+    if (!known_keys(parts, keys, error) ||
+        !number_of(parts, "nodeid", false, UINT16_MAX, &node, error)) {
         return false;
     }
     if (node >= NUMA_NODES_MAX) {
@@ -146,25 +150,30 @@ static bool add_distance(char **parts, GError **error)
     static const char *const keys[] = { "type", "src", "dst", "val", NULL };
     uint64_t src, dst, val;
 
-    if (!known_keys(parts, keys, error) || !number_of(parts, "src", true, UINT16_MAX, &src, error) ||
+    if (!known_keys(parts, keys, error) ||
+        !number_of(parts, "src", true, UINT16_MAX, &src, error) ||
         !number_of(parts, "dst", true, UINT16_MAX, &dst, error) ||
         !number_of(parts, "val", true, DISTANCE_MAX, &val, error)) {
         return false;
     }
     if (src >= NUMA_NODES_MAX || dst >= NUMA_NODES_MAX) {
-        return error_set(error, "Parameter '%s' expects an integer between 0 and %d", src >= NUMA_NODES_MAX ? "src" : "dst",
-                         NUMA_NODES_MAX - 1);
+        return error_set(error, "Parameter '%s' expects an integer between 0 and %d",
+                         src >= NUMA_NODES_MAX ? "src" : "dst", NUMA_NODES_MAX - 1);
     }
     if (!present[src] || !present[dst]) {
-        return error_set(error, "Source/Destination NUMA node is missing. Please use '-numa node' option to declare it "
-                                "first.");
+        return error_set(
+            error,
+            "Source/Destination NUMA node is missing. Please use '-numa node' option to declare it "
+            "first.");
     }
     if (val < DISTANCE_LOCAL) {
-        return error_set(error, "NUMA distance (%" PRIu64 ") is invalid, it shouldn't be less than %d.", val,
-                         DISTANCE_LOCAL);
+        return error_set(error,
+                         "NUMA distance (%" PRIu64 ") is invalid, it shouldn't be less than %d.",
+                         val, DISTANCE_LOCAL);
     }
     if (src == dst && val != DISTANCE_LOCAL) {
-        return error_set(error, "Local distance of node %" PRIu64 " should be %d.", src, DISTANCE_LOCAL);
+        return error_set(error, "Local distance of node %" PRIu64 " should be %d.", src,
+                         DISTANCE_LOCAL);
     }
     numa->distance[src][dst] = val;
     numa->has_distance = true;
@@ -174,17 +183,20 @@ static bool add_distance(char **parts, GError **error)
 /* All processors that fit what is given of socket, die, core and thread. */
 static bool add_cpu(char **parts, GError **error)
 {
-    static const char *const keys[] = { "type", "node-id", "socket-id", "die-id", "core-id", "thread-id", NULL };
+    static const char *const keys[] = { "type",    "node-id",   "socket-id", "die-id",
+                                        "core-id", "thread-id", NULL };
     const MachineSmp *smp = &target->smp;
     uint64_t node, want[4];
     bool any = false;
 
-    if (!known_keys(parts, keys, error) || !number_of(parts, "node-id", true, UINT16_MAX, &node, error)) {
+    if (!known_keys(parts, keys, error) ||
+        !number_of(parts, "node-id", true, UINT16_MAX, &node, error)) {
         return false;
     }
     if (node >= NUMA_NODES_MAX || !present[node]) {
         return error_set(error,
-                         "Invalid node-id=%" PRIu64 ", NUMA node must be defined with -numa node,nodeid=ID before it's used "
+                         "Invalid node-id=%" PRIu64
+                         ", NUMA node must be defined with -numa node,nodeid=ID before it's used "
                          "with -numa cpu,node-id=ID",
                          node);
     }
@@ -194,7 +206,8 @@ static bool add_cpu(char **parts, GError **error)
         }
     }
     for (unsigned n = 0; n < smp->max_cpus; n++) {
-        unsigned is[4] = { n / (smp->threads * smp->cores * smp->dies), n / (smp->threads * smp->cores) % smp->dies,
+        unsigned is[4] = { n / (smp->threads * smp->cores * smp->dies),
+                           n / (smp->threads * smp->cores) % smp->dies,
                            n / smp->threads % smp->cores, n % smp->threads };
         bool fits = true;
 
@@ -243,7 +256,8 @@ static bool complete_distances(GError **error)
 
             if (!there && !back) {
                 return error_set(error,
-                                 "The distance between node %u and %u is missing, at least one distance value between each "
+                                 "The distance between node %u and %u is missing, at least one "
+                                 "distance value between each "
                                  "nodes should be provided.",
                                  a, b);
             }
@@ -254,7 +268,8 @@ static bool complete_distances(GError **error)
         numa->distance[a][a] = DISTANCE_LOCAL;
         for (unsigned b = 0; b < numa->nodes; b++) {
             if (!numa->distance[a][b] && asymmetric) {
-                return error_set(error, "At least one asymmetrical pair of distances is given, please provide distances for "
+                return error_set(error, "At least one asymmetrical pair of distances is given, "
+                                        "please provide distances for "
                                         "both directions of all node pairs.");
             }
             if (!numa->distance[a][b]) {
@@ -276,8 +291,10 @@ static bool complete(GError **error)
         total += numa->memory[node];
     }
     if (total != target->ram_size) {
-        return error_set(error, "total memory for NUMA nodes (0x%" PRIx64 ") should equal RAM size (0x%" PRIx64 ")", total,
-                         target->ram_size);
+        return error_set(error,
+                         "total memory for NUMA nodes (0x%" PRIx64
+                         ") should equal RAM size (0x%" PRIx64 ")",
+                         total, target->ram_size);
     }
     for (unsigned n = 0; n < target->smp.max_cpus; n++) {
         if (numa->cpu_node[n] == NO_NODE) {

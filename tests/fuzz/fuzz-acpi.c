@@ -112,7 +112,8 @@ static void machine_begin(void)
     pm = piix4_pm_new(pci_bus, PCI_DEVFN(1, 3), &board, NULL);
     if (!fw || !pm || !smbus_eeproms_new(piix4_pm_smbus(pm), 2, NULL) ||
         !fw_cfg_add_file(fw, "etc/one", "contents", 8, NULL) ||
-        !fw_cfg_add_file_callback(fw, "etc/two", writable, 32, sizeof(writable), &writable_ops, NULL, NULL)) {
+        !fw_cfg_add_file_callback(fw, "etc/two", writable, 32, sizeof(writable), &writable_ops,
+                                  NULL, NULL)) {
         abort();
     }
     device_reset((Device *)fw);
@@ -177,7 +178,8 @@ static void reload_all(void)
 
 static void access_port(Input *in)
 {
-    static const uint16_t bases[] = { 0x510, 0x518, 0x600, 0xb0, 0xae00, 0xae10, 0xaf00, 0xafe0, 0xb100 };
+    static const uint16_t bases[] = { 0x510,  0x518,  0x600,  0xb0,  0xae00,
+                                      0xae10, 0xaf00, 0xafe0, 0xb100 };
     unsigned what = take(in, 1), port = bases[what % G_N_ELEMENTS(bases)] + (take(in, 1) & 0xf);
     unsigned size = 1u << (what >> 6) % 3;
 

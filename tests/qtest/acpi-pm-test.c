@@ -245,7 +245,8 @@ static void test_gpe(void)
     g_assert_cmphex(qtest_inl(q, GPE_STS), ==, 0x12ff0000);
     qtest_outw(q, GPE_EN, 0x0102);
     g_assert_cmphex(qtest_inw(q, GPE_EN), ==, 0x0102);
-    qtest_qmp_ok(q, "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': 'u', 'addr': '5'}}");
+    qtest_qmp_ok(q, "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': "
+                    "'u', 'addr': '5'}}");
     g_assert_cmphex(qtest_inb(q, GPE_STS), ==, 2);
     g_assert_true(qtest_get_irq(q, SCI));
     qtest_outb(q, GPE_STS, 0xfd);
@@ -270,11 +271,14 @@ static void test_pci_hotplug(void)
 
     g_assert_cmphex(qtest_inl(q, 0xae0c), ==, 0xfffffffc); /* host bridge and PIIX cannot go */
     qtest_outw(q, GPE_EN, 2);
-    qtest_qmp_ok(q, "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': 'u', 'addr': '5',"
+    qtest_qmp_ok(q, "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': "
+                    "'u', 'addr': '5',"
                     " 'acpi-index': 7}}");
-    qtest_qmp_ok(q, "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': 'v', 'addr': '9'}}");
+    qtest_qmp_ok(q, "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': "
+                    "'v', 'addr': '9'}}");
     qtest_qmp_fails(q, "GenericError", "a PCI device with acpi-index = 7 already exist",
-                    "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': 'w', 'acpi-index': 7}}");
+                    "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci', 'id': "
+                    "'w', 'acpi-index': 7}}");
     g_assert_cmphex(qtest_inl(q, 0xae00), ==, 1 << 5 | 1 << 9);
     g_assert_cmphex(qtest_inl(q, 0xae00), ==, 0); /* reading took it */
     qtest_outl(q, 0xae14, 1 << 5);

@@ -183,7 +183,9 @@ static void test_pc_items(void)
 static void test_user_files(void)
 {
     const char *path = qtest_image("user", 600, 7);
-    QTest *q = qtest_start("-machine pc -fw_cfg name=opt/b,string=two -fw_cfg opt/a,file=%s -fw_cfg name=opt/empty,string=", path);
+    QTest *q = qtest_start("-machine pc -fw_cfg name=opt/b,string=two -fw_cfg opt/a,file=%s "
+                           "-fw_cfg name=opt/empty,string=",
+                           path);
     g_autofree uint8_t *a = NULL, *b = NULL, *empty = NULL;
     uint16_t key_a, key_b;
     uint32_t size;
@@ -224,7 +226,8 @@ static void test_bad_user_files(void)
     refused("-fw_cfg name=opt/a,string=x,file=/dev/null", "exactly one of");
     refused("-fw_cfg name=opt/a,string=x,nonsense=1", "Invalid parameter 'nonsense'");
     refused("-fw_cfg name=opt/a,file=/nonexistent/file", "can't load /nonexistent/file");
-    refused("-fw_cfg name=opt/a,string=1 -fw_cfg name=opt/a,string=2", "duplicate fw_cfg file name: opt/a");
+    refused("-fw_cfg name=opt/a,string=1 -fw_cfg name=opt/a,string=2",
+            "duplicate fw_cfg file name: opt/a");
     refused(too_long, "55 char");
     refused("-machine none -fw_cfg name=opt/a,string=x", "fw_cfg device not available");
     refused("-global fw_cfg_io.x-file-slots=15", "\"file_slots\" must be");

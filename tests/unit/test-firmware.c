@@ -37,26 +37,51 @@ static void test_aml_terms(void)
     aml_integer(aml, 0xff);
     aml_integer(aml, 0x100);
     aml_integer(aml, 0x12345678);
-    expect(aml, "00" "01" "0aff" "0b0001" "0c78563412");
+    expect(aml, "00"
+                "01"
+                "0aff"
+                "0b0001"
+                "0c78563412");
     aml_path(aml, "A");
     aml_path(aml, "\\_SB.PCI0");
     aml_path(aml, "\\_SB.PCI0.ISA");
-    expect(aml, "415f5f5f" "5c2e" "5f53425f" "50434930" "5c2f03" "5f53425f" "50434930" "4953415f");
+    expect(aml, "415f5f5f"
+                "5c2e"
+                "5f53425f"
+                "50434930"
+                "5c2f03"
+                "5f53425f"
+                "50434930"
+                "4953415f");
     aml_name(aml, "_UID");
     aml_string(aml, "x");
-    expect(aml, "085f554944" "0d7800");
+    expect(aml, "085f554944"
+                "0d7800");
     aml_buffer(aml, "\1\2", 2);
-    expect(aml, "11" "05" "0a02" "0102");
+    expect(aml, "11"
+                "05"
+                "0a02"
+                "0102");
     term = aml_open_device(aml, "C001");
     aml_close(aml, term);
-    expect(aml, "5b82" "05" "43303031");
+    expect(aml, "5b82"
+                "05"
+                "43303031");
     term = aml_open_method(aml, "_OST", 3, true);
     aml_return(aml);
     aml_arg(aml, 2);
     aml_close(aml, term);
-    expect(aml, "14" "08" "5f4f5354" "0b" "a4" "6a");
+    expect(aml, "14"
+                "08"
+                "5f4f5354"
+                "0b"
+                "a4"
+                "6a");
     aml_external(aml, "X", AML_METHOD, 2);
-    expect(aml, "15" "585f5f5f" "08" "02");
+    expect(aml, "15"
+                "585f5f5f"
+                "08"
+                "02");
 }
 
 /* PkgLength at each of its borders: the length counts its own bytes (20.2.4). */
@@ -66,7 +91,8 @@ static void test_aml_lengths(void)
         unsigned contents;
         const char *encoded;
     } cases[] = {
-        { 62, "3f" }, { 63, "4104" }, { 4093, "4fff" }, { 4094, "810001" }, { 1048572, "8fffff" }, { 1048573, "c1000001" },
+        { 62, "3f" },       { 63, "4104" },        { 4093, "4fff" },
+        { 4094, "810001" }, { 1048572, "8fffff" }, { 1048573, "c1000001" },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -116,7 +142,8 @@ static void test_tables(void)
     g_assert_cmpmem(t->blob->data + other + 16, 8, "OTHER   ", 8);
     acpi_tables_finish(t);
     /* The RSDT names the one, not the DSDT. */
-    g_assert_cmpuint(t->blob->len, ==, start + ACPI_HEADER_SIZE + 6 + ACPI_HEADER_SIZE + ACPI_HEADER_SIZE + 4);
+    g_assert_cmpuint(t->blob->len, ==,
+                     start + ACPI_HEADER_SIZE + 6 + ACPI_HEADER_SIZE + ACPI_HEADER_SIZE + 4);
     g_assert_cmpmem(t->rsdp->data, 8, "RSD PTR ", 8);
     /* Two files, a pointer, two checksums, RSDT's pointer and checksum, RSDP's. */
     g_assert_cmpuint(t->loader->len, ==, 128 * (2 + 1 + 2 + 2 + 2));
@@ -157,8 +184,14 @@ static int no_pci(const char *id)
 
 static SmbiosMachine machine(uint64_t ram)
 {
-    return (SmbiosMachine){ .manufacturer = "QEMU", .product = "P", .version = "V", .sockets = 2, .cores = 3, .threads = 1,
-                            .ram_size = ram, .ranges = { { 0, 3 << 20 }, { UINT64_C(4) << 30, ram } },
+    return (SmbiosMachine){ .manufacturer = "QEMU",
+                            .product = "P",
+                            .version = "V",
+                            .sockets = 2,
+                            .cores = 3,
+                            .threads = 1,
+                            .ram_size = ram,
+                            .ranges = { { 0, 3 << 20 }, { UINT64_C(4) << 30, ram } },
                             .pci_address = no_pci };
 }
 
@@ -189,8 +222,9 @@ static void test_smbios_large_memory(void)
 
     m.entry_point_64 = true;
     g_assert_true(smbios_build(&m, &tables, &anchor, NULL));
-    g_assert_true(smbios_check_blob(tables->data, tables->len - 6, NULL)); /* without the end's structure */
-    g_assert_cmpuint(count_type(tables, 17, &s), ==, 320);                 /* of 16 GiB */
+    g_assert_true(
+        smbios_check_blob(tables->data, tables->len - 6, NULL)); /* without the end's structure */
+    g_assert_cmpuint(count_type(tables, 17, &s), ==, 320);       /* of 16 GiB */
     g_assert_cmpuint(load_le16(s + 12), ==, 16384);
     g_assert_cmpuint(count_type(tables, 16, &s), ==, 1);
     g_assert_cmphex(load_le32(s + 7), ==, 0x80000000); /* see the extended field */

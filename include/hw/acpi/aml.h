@@ -12,7 +12,7 @@
 size_t aml_open_scope(GByteArray *aml, const char *name);
 size_t aml_open_device(GByteArray *aml, const char *name);
 size_t aml_open_method(GByteArray *aml, const char *name, unsigned args, bool serialized);
-size_t aml_open_if(GByteArray *aml);     /* the condition comes next */
+size_t aml_open_if(GByteArray *aml); /* the condition comes next */
 size_t aml_open_package(GByteArray *aml, unsigned count);
 void aml_close(GByteArray *aml, size_t term);
 
@@ -25,7 +25,9 @@ void aml_name(GByteArray *aml, const char *name); /* Name (name, …): the objec
 void aml_integer(GByteArray *aml, uint32_t value);
 void aml_string(GByteArray *aml, const char *text);
 void aml_buffer(GByteArray *aml, const void *data, size_t len);
-void aml_path(GByteArray *aml, const char *name);  /* a reference, or the call of a method, whose arguments come next */
+void aml_path(
+    GByteArray *aml,
+    const char *name); /* a reference, or the call of a method, whose arguments come next */
 /* Operators: operands come next. */
 void aml_arg(GByteArray *aml, unsigned n);
 void aml_return(GByteArray *aml);

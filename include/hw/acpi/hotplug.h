@@ -19,15 +19,15 @@
 /* ---- PCI ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct AcpiPciSlots {
-    uint32_t up;    /* plugged; reading it clears */
-    uint32_t down;  /* to be ejected */
+    uint32_t up;   /* plugged; reading it clears */
+    uint32_t down; /* to be ejected */
 } AcpiPciSlots;
 
 typedef struct AcpiPciHotplug {
     AcpiPm *pm;
-    PciBus *bus;                    /* number 0; there are no others */
-    uint32_t select;                /* bus that the guest looks at */
-    uint32_t acpi_index;            /* of the slot that it asked for last */
+    PciBus *bus;         /* number 0; there are no others */
+    uint32_t select;     /* bus that the guest looks at */
+    uint32_t acpi_index; /* of the slot that it asked for last */
     AcpiPciSlots slots[ACPI_PCI_HOTPLUG_BUSES];
     MemoryRegion *ports;
 } AcpiPciHotplug;
@@ -50,24 +50,24 @@ typedef struct AcpiCpu {
 /* What the board knows of its processors. */
 typedef struct AcpiCpuOps {
     bool (*present)(void *opaque, unsigned n);
-    uint64_t (*arch_id)(void *opaque, unsigned n);   /* APIC id */
-    void (*eject)(void *opaque, unsigned n);         /* the guest has let go */
+    uint64_t (*arch_id)(void *opaque, unsigned n); /* APIC id */
+    void (*eject)(void *opaque, unsigned n);       /* the guest has let go */
 } AcpiCpuOps;
 
 typedef struct AcpiCpuHotplug {
     AcpiPm *pm;
     const AcpiCpuOps *ops;
     void *opaque;
-    bool modern;                    /* the guest has switched to the registers of the text above */
+    bool modern; /* the guest has switched to the registers of the text above */
     uint32_t select;
     uint8_t command;
     uint32_t count;
-    AcpiCpu *cpus;                  /* count */
+    AcpiCpu *cpus; /* count */
     MemoryRegion *legacy, *registers;
 } AcpiCpuHotplug;
 
-void acpi_cpu_hotplug_init(AcpiCpuHotplug *hp, Object *owner, unsigned count, const AcpiCpuOps *ops, void *opaque,
-                           AcpiPm *pm);
+void acpi_cpu_hotplug_init(AcpiCpuHotplug *hp, Object *owner, unsigned count, const AcpiCpuOps *ops,
+                           void *opaque, AcpiPm *pm);
 void acpi_cpu_hotplug_cleanup(AcpiCpuHotplug *hp);
 /* Switches without a guest (after a load). */
 void acpi_cpu_hotplug_set_modern(AcpiCpuHotplug *hp, bool modern);

@@ -14,7 +14,7 @@ typedef struct Piix4Pm Piix4Pm;
 /* What the board brings along. */
 typedef struct Piix4PmBoard {
     Irq *sci;
-    Irq *smi;                      /* may be NULL */
+    Irq *smi; /* may be NULL */
     unsigned max_cpus;
     const AcpiCpuOps *cpu_ops;
     void *opaque;

@@ -17,22 +17,22 @@
 #define ACPI_PM_TIMER_HZ 3579545
 
 enum { /* PM1_STS and PM1_EN */
-    ACPI_PM1_TIMER = 1 << 0,
-    ACPI_PM1_GLOBAL = 1 << 5,
-    ACPI_PM1_POWER_BUTTON = 1 << 8,
-    ACPI_PM1_RTC = 1 << 10,
-    ACPI_PM1_WAKE = 1 << 15, /* status only */
+       ACPI_PM1_TIMER = 1 << 0,
+       ACPI_PM1_GLOBAL = 1 << 5,
+       ACPI_PM1_POWER_BUTTON = 1 << 8,
+       ACPI_PM1_RTC = 1 << 10,
+       ACPI_PM1_WAKE = 1 << 15, /* status only */
 };
 enum { /* PM1_CNT */
-    ACPI_PM1_SCI_EN = 1 << 0,
-    ACPI_PM1_SLEEP_TYPE_SHIFT = 10,
-    ACPI_PM1_SLEEP_EN = 1 << 13,
+       ACPI_PM1_SCI_EN = 1 << 0,
+       ACPI_PM1_SLEEP_TYPE_SHIFT = 10,
+       ACPI_PM1_SLEEP_EN = 1 << 13,
 };
 enum { /* general-purpose events of the PC */
-    ACPI_GPE_PCI_HOTPLUG = 1 << 1,
-    ACPI_GPE_CPU_HOTPLUG = 1 << 2,
-    ACPI_GPE_MEMORY_HOTPLUG = 1 << 3,
-    ACPI_GPE_VMGENID = 1 << 5,
+       ACPI_GPE_PCI_HOTPLUG = 1 << 1,
+       ACPI_GPE_CPU_HOTPLUG = 1 << 2,
+       ACPI_GPE_MEMORY_HOTPLUG = 1 << 3,
+       ACPI_GPE_VMGENID = 1 << 5,
 };
 
 typedef struct AcpiGpe {
@@ -43,10 +43,10 @@ typedef struct AcpiPm {
     uint16_t sts, en, cnt;
     AcpiGpe gpe;
     Timer timer;
-    int64_t overflow_time;           /* ticks (A2) */
+    int64_t overflow_time; /* ticks (A2) */
     bool disable_s3, disable_s4;
-    uint8_t s4_type;                 /* value of SLP_TYP that means S4 */
-    Irq **sci;                       /* where the chip keeps its pin */
+    uint8_t s4_type; /* value of SLP_TYP that means S4 */
+    Irq **sci;       /* where the chip keeps its pin */
     MemoryRegion *event, *control, *timer_port, *gpe_ports;
 } AcpiPm;
 

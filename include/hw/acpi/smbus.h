@@ -13,8 +13,9 @@
 
 typedef struct SmbusDevice {
     Device device;
-    uint8_t address;         /* property: seven bits */
-    int32_t mode, data_len;  /* as streams have them: a transfer is never in progress between two steps */
+    uint8_t address; /* property: seven bits */
+    int32_t mode,
+        data_len; /* as streams have them: a transfer is never in progress between two steps */
     uint8_t data_buf[34];
 } SmbusDevice;
 
@@ -33,19 +34,20 @@ Bus *smbus_new(Device *owner, const char *name);
 /* Its section goes with the owner. */
 void smbus_cleanup(Bus *bus);
 /* One transfer: writes len bytes (after which, with n, n bytes are read). False if nobody has the address. */
-bool smbus_transfer(Bus *bus, uint8_t address, const uint8_t *data, unsigned len, uint8_t *in, unsigned n);
+bool smbus_transfer(Bus *bus, uint8_t address, const uint8_t *data, unsigned len, uint8_t *in,
+                    unsigned n);
 
 /* ---- the host controller --------------------------------------------------------------------------------------------- */
 
 typedef struct SmbusHost {
     Bus *bus;
     uint8_t stat, ctl, cmd, addr, data0, data1;
-    uint32_t index;                 /* next byte of the block buffer; < SMBUS_BLOCK_MAX */
+    uint32_t index; /* next byte of the block buffer; < SMBUS_BLOCK_MAX */
     uint8_t data[SMBUS_BLOCK_MAX];
     uint8_t auxctl, blkdata;
     bool i2c_enable, op_done, in_i2c_block_read, start_transaction_on_status_read;
     MemoryRegion *ports;
-    Irq **irq;                      /* NULL: none */
+    Irq **irq; /* NULL: none */
 } SmbusHost;
 
 void smbus_host_init(SmbusHost *host, Device *owner);

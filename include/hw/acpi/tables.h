@@ -14,10 +14,10 @@
 #define ACPI_LOADER_FILE "etc/table-loader"
 
 typedef struct AcpiTables {
-    GByteArray *blob;       /* ACPI_TABLES_FILE */
-    GByteArray *rsdp;       /* ACPI_RSDP_FILE */
-    GByteArray *loader;     /* ACPI_LOADER_FILE */
-    GArray *listed;         /* uint32_t: offsets of the tables that the RSDT names */
+    GByteArray *blob;   /* ACPI_TABLES_FILE */
+    GByteArray *rsdp;   /* ACPI_RSDP_FILE */
+    GByteArray *loader; /* ACPI_LOADER_FILE */
+    GArray *listed;     /* uint32_t: offsets of the tables that the RSDT names */
     char oem_id[7], oem_table_id[9];
 } AcpiTables;
 
@@ -35,7 +35,8 @@ void acpi_put_pointer(AcpiTables *tables, uint32_t offset);
 
 /* A header; returns where it is. The end fills in the length and has the checksum made. Tables but DSDT and FACS are listed
  * in the RSDT. oem_table_id NULL: the usual one. */
-uint32_t acpi_table_begin(AcpiTables *tables, const char *signature, uint8_t revision, const char *oem_table_id);
+uint32_t acpi_table_begin(AcpiTables *tables, const char *signature, uint8_t revision,
+                          const char *oem_table_id);
 void acpi_table_end(AcpiTables *tables, uint32_t start);
 /* A table as it is, header included (compiled AML: OEM id and compiler are made the usual ones if restamp). */
 uint32_t acpi_table_add(AcpiTables *tables, const void *table, size_t len, bool restamp);
@@ -46,11 +47,13 @@ void acpi_tables_finish(AcpiTables *tables);
 
 /* The firmware allocates the file, in low memory (below 1 MiB, where RSDP and EBDA are) or anywhere below 4 GiB. */
 void acpi_loader_allocate(AcpiTables *tables, const char *file, uint32_t align, bool low);
-void acpi_loader_add_pointer(AcpiTables *tables, const char *dest, uint32_t offset, uint8_t size, const char *src);
-void acpi_loader_checksum(AcpiTables *tables, const char *file, uint32_t offset, uint32_t start, uint32_t len);
+void acpi_loader_add_pointer(AcpiTables *tables, const char *dest, uint32_t offset, uint8_t size,
+                             const char *src);
+void acpi_loader_checksum(AcpiTables *tables, const char *file, uint32_t offset, uint32_t start,
+                          uint32_t len);
 /* The address of src plus an offset goes back into a writable fw_cfg file. */
-void acpi_loader_write_pointer(AcpiTables *tables, const char *dest, uint32_t dest_offset, uint8_t size, const char *src,
-                               uint32_t src_offset);
+void acpi_loader_write_pointer(AcpiTables *tables, const char *dest, uint32_t dest_offset,
+                               uint8_t size, const char *src, uint32_t src_offset);
 
 /* ---- tables of devices ----------------------------------------------------------------------------------------------- */
 

@@ -13,13 +13,13 @@
 
 /* -boot. Owned by the machine; strings may be NULL. */
 typedef struct BootOptions {
-    char *order;              /* letters; NULL: the board's default */
-    char *once;               /* for the first boot only */
-    char *splash;             /* file */
+    char *order;  /* letters; NULL: the board's default */
+    char *once;   /* for the first boot only */
+    char *splash; /* file */
     bool menu, strict;
     bool has_splash_time, has_reboot_timeout;
-    int64_t splash_time;      /* ms */
-    int64_t reboot_timeout;   /* ms; -1: never */
+    int64_t splash_time;    /* ms */
+    int64_t reboot_timeout; /* ms; -1: never */
 } BootOptions;
 
 /* Whether each letter is one of a…p and none comes twice. */

@@ -7,8 +7,8 @@
 
 typedef struct OptionRom {
     char *path;
-    bool vga;           /* to be run first, as the display's */
-    int32_t bootindex;  /* -1: none */
+    bool vga;          /* to be run first, as the display's */
+    int32_t bootindex; /* -1: none */
 } OptionRom;
 
 /* path is copied; whether it can be read is found out when the board asks. */

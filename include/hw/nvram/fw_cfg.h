@@ -70,7 +70,8 @@ bool fw_cfg_add_file(FwCfg *fw, const char *name, const void *data, size_t len, 
 
 /* Files with more to them. */
 typedef struct FwCfgFileOps {
-    void (*select)(void *opaque);  /* the guest has selected the item; it may change it now. NULL: nothing */
+    void (*select)(
+        void *opaque); /* the guest has selected the item; it may change it now. NULL: nothing */
     void (*written)(void *opaque, uint32_t offset, uint32_t len); /* NULL: the guest cannot write */
 } FwCfgFileOps;
 /* The data stay the caller's and must outlive the device; ops and opaque too. len may grow up to max_len with
