@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern const uint8_t aml_dsdt[], aml_ssdt_slots[];
-extern const size_t aml_dsdt_len, aml_ssdt_slots_len;
+extern const uint8_t aml_dsdt[], aml_ssdt_cpu[], aml_ssdt_vmgenid[];
+extern const size_t aml_dsdt_len, aml_ssdt_cpu_len, aml_ssdt_vmgenid_len;
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * AML of the PC: the DSDT as compiled, with what is not there marked so; an SSDT of the slots; and one that is written
+ * AML of the PC: the DSDT as compiled, with what is not there marked so; an SSDT of processor hot plug; and one that is written
  * here, because it depends on numbers: processors, sleep states, the host bridge's windows.
  */
 #include "util/osdep.h"
@@ -11,6 +11,7 @@
 #include "hw/acpi/aml.h"
 #include "hw/acpi/piix4.h"
 #include "hw/core/cpu.h"
+#include "hw/misc/vmgenid.h"
 #include "util/bytes.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -50,34 +51,15 @@ bool pc_hpet_present(void)
     return p.found;
 }
 
-/* Name (P_xx, 0x0F) becomes 0 for what is not there. */
-static void mark(uint8_t *aml, size_t len, const char name[4], bool present)
+/* Name (_STA, 0x0F) of a device that is not there becomes 0. */
+static void mark(uint8_t *aml, size_t len, const char device[4], bool present)
 {
-    uint8_t *data = aml_find_name(aml, len, name);
+    uint8_t *name = memmem(aml, len, device, 4);
+    uint8_t *sta = name ? memmem(name, len - (name - aml), "\x08_STA\x0a\x0f", 7) : NULL;
 
-    g_assert(data[0] == 0x0a && data[1] == 0x0f);
-    data[1] = present ? 0x0f : 0;
+    g_assert(sta && sta - name < 64);
+    sta[6] = present ? 0x0f : 0;
 }
-
-uint32_t pc_acpi_add_dsdt(PcMachine *pc, AcpiTables *tables)
-{
-    uint32_t start = acpi_table_add(tables, aml_dsdt, aml_dsdt_len, true);
-    uint8_t *dsdt = tables->blob->data + start;
-    bool keyboard = pc_port_present(0x64);
-
-    mark(dsdt, aml_dsdt_len, "P_KB", keyboard);
-    mark(dsdt, aml_dsdt_len, "P_MO", keyboard);
-    mark(dsdt, aml_dsdt_len, "P_RT", pc_port_present(0x70));
-    mark(dsdt, aml_dsdt_len, "P_FD", pc_port_present(0x3f5));
-    mark(dsdt, aml_dsdt_len, "P_LP", pc_port_present(0x378));
-    mark(dsdt, aml_dsdt_len, "P_C1", pc_port_present(0x3f8));
-    mark(dsdt, aml_dsdt_len, "P_C2", pc_port_present(0x2f8));
-    mark(dsdt, aml_dsdt_len, "P_HP", pc_hpet_present());
-    mark(dsdt, aml_dsdt_len, "P_FW", true);
-    return start;
-}
-
-/* ---- slots ---------------------------------------------------------------------------------------------------------- */
 
 static bool slot_ejectable(PcMachine *pc, unsigned slot)
 {
@@ -92,19 +74,35 @@ static bool slot_ejectable(PcMachine *pc, unsigned slot)
     return true;
 }
 
-static void add_slots(PcMachine *pc, AcpiTables *tables)
+static void mark_slots(PcMachine *pc, uint8_t *aml, size_t len)
 {
-    uint32_t start = acpi_table_add(tables, aml_ssdt_slots, aml_ssdt_slots_len, true);
-    uint8_t *aml = tables->blob->data + start, *end = aml + aml_ssdt_slots_len;
     unsigned slot = FIRST_SLOT;
 
-    for (uint8_t *p = aml; p + 4 <= end; p++) {
+    for (uint8_t *p = aml; p + 4 <= aml + len; p++) {
         if (!memcmp(p, "_EJ0", 4)) {
             memcpy(p, slot_ejectable(pc, slot) ? "_EJ0" : "XEJ0", 4);
             slot++;
         }
     }
     g_assert(slot == LAST_SLOT + 1);
+}
+
+uint32_t pc_acpi_add_dsdt(PcMachine *pc, AcpiTables *tables)
+{
+    uint32_t start = acpi_table_add(tables, aml_dsdt, aml_dsdt_len, true);
+    uint8_t *dsdt = tables->blob->data + start;
+    bool keyboard = pc_port_present(0x64);
+
+    mark(dsdt, aml_dsdt_len, "KBD_", keyboard);
+    mark(dsdt, aml_dsdt_len, "MOU_", keyboard);
+    mark(dsdt, aml_dsdt_len, "RTC_", pc_port_present(0x70));
+    mark(dsdt, aml_dsdt_len, "FDC0", pc_port_present(0x3f5));
+    mark(dsdt, aml_dsdt_len, "LPT1", pc_port_present(0x378));
+    mark(dsdt, aml_dsdt_len, "COM1", pc_port_present(0x3f8));
+    mark(dsdt, aml_dsdt_len, "COM2", pc_port_present(0x2f8));
+    mark(dsdt, aml_dsdt_len, "HPET", pc_hpet_present());
+    mark_slots(pc, dsdt, aml_dsdt_len);
+    return start;
 }
 
 /* ---- what the host bridge passes on ---------------------------------------------------------------------------------- */
@@ -303,6 +301,30 @@ static void add_cpus(PcMachine *pc, GByteArray *aml)
     aml_close(aml, container);
 }
 
+/* ---- VM generation ID ---- */
+
+/* The device's blob is a file of its own, whose address goes into the table and back to the device. The pointer stands in the
+ * script before the table's checksum. */
+static void add_vmgenid(AcpiTables *tables)
+{
+    g_autofree uint8_t *aml = NULL;
+    uint8_t *address, *hid;
+
+    if (!vmgenid_find()) {
+        return;
+    }
+    aml = g_memdup2(aml_ssdt_vmgenid, aml_ssdt_vmgenid_len);
+    hid = memmem(aml, aml_ssdt_vmgenid_len, "QEMU0001", 8);
+    address = aml_find_name(aml, aml_ssdt_vmgenid_len, "VGIA") + 1; /* behind DWordPrefix */
+    g_assert(hid);
+    memcpy(hid, "QEMUVGID", 8);
+    memset(address, 0, 4);
+    acpi_loader_allocate(tables, VMGENID_GUID_FILE, 4096, false);
+    acpi_loader_write_pointer(tables, VMGENID_ADDR_FILE, 0, 8, VMGENID_GUID_FILE, VMGENID_GUID_OFFSET);
+    acpi_loader_add_pointer(tables, ACPI_TABLES_FILE, tables->blob->len + (address - aml), 4, VMGENID_GUID_FILE);
+    acpi_table_add(tables, aml, aml_ssdt_vmgenid_len, true);
+}
+
 /* ---- all of it -------------------------------------------------------------------------------------------------------- */
 
 void pc_acpi_add_ssdts(PcMachine *pc, AcpiTables *tables)
@@ -319,5 +341,6 @@ void pc_acpi_add_ssdts(PcMachine *pc, AcpiTables *tables)
     add_cpus(pc, aml);
     acpi_put_bytes(tables, aml->data, aml->len);
     acpi_table_end(tables, start);
-    add_slots(pc, tables);
+    acpi_table_add(tables, aml_ssdt_cpu, aml_ssdt_cpu_len, true);
+    add_vmgenid(tables);
 }

@@ -200,9 +200,21 @@ class Tables(unittest.TestCase):
 
     def test_slots_whose_device_cannot_go_have_no_eject_method(self):
         tables = self.tables([])
-        slots = [t for s, t in tables if s == 'SSDT'][1]
+        slots = dict(tables)['DSDT']
         self.assertEqual(slots.count(b'_EJ0') + slots.count(b'XEJ0'), 30)
+        self.assertNotEqual(slots[36], 0x15, 'SeaBIOS does not know External')
         self.assertEqual(slots.count(b'XEJ0'), 0)
+
+    def test_generation_id_is_found_and_told(self):
+        with Machine(TERN, MACHINE + ['-device', 'vmgenid,guid=324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87']) as machine:
+            contents = fw_cfg.files(machine.qtest)
+        memory, place = fw_cfg.load_acpi(contents)
+        tables = fw_cfg.acpi_tables(contents)
+        table = next(t for s, t in tables if s == 'SSDT' and b'QEMUVGID' in t)
+        at = table.index(b'VGIA') + 5
+        self.assertEqual(struct.unpack('<I', table[at:at + 4])[0], place['etc/vmgenid_guid'])
+        self.assertIn(b'_HID\x0dQEMUVGID', table)
+        self.assertEqual(memory['etc/vmgenid_guid'][40:44].hex(), 'af6e4e32')
 
     def test_table_of_the_user(self):
         with tempfile.NamedTemporaryFile(dir=self.folder) as file:

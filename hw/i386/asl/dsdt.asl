@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * DSDT of the 440FX PC: host bridge with its interrupt links, ISA devices, HPET, and the methods that answer the
- * general-purpose events of hot plug. What differs from machine to machine is in names that the board patches
- * (pc-acpi.c): P_… for "is it there", or comes in an SSDT.
+ * general-purpose event of PCI hot plug. The board patches the _STA of devices that are not there (pc-acpi-aml.c). Everything that
+ * has an External is in SSDTs: SeaBIOS reads the DSDT to find devices, and does not know that operation.
  */
 DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
 {
-    External (\_SB.PCI0.DVNT, MethodObj)
-    External (\_SB.CPUS.CTFY, MethodObj)
-
-    /* Patched: 0Fh there, 0 not. */
-    Name (\P_KB, 0x0F)
-    Name (\P_MO, 0x0F)
-    Name (\P_RT, 0x0F)
-    Name (\P_FD, 0x0F)
-    Name (\P_LP, 0x0F)
-    Name (\P_C1, 0x0F)
-    Name (\P_C2, 0x0F)
-    Name (\P_HP, 0x0F)
-    Name (\P_FW, 0x0F)
-
     Scope (\_SB)
     {
         Device (PCI0)
@@ -111,6 +97,40 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 Return (Buffer (1) { 0x00 })
             }
 
+            /* ---- the slots; the board renames _EJ0 (to XEJ0) where what is plugged cannot go: the n-th _EJ0 in the table
+             * is that of slot n + 1, they begin with slot 2 ---- */
+#define SLOT(name, number)                                                                              \
+        Device (name)                                                                                       \
+        {                                                                                                   \
+            Name (_ADR, number##0000)                                                                       \
+            Name (_SUN, number)                                                                             \
+            Method (_EJ0, 1, NotSerialized) { PHEO (_SUN) }                                                 \
+            Method (_DSM, 4, Serialized) { Return (PHDS (Arg0, Arg1, Arg2, _SUN)) }                         \
+        }
+#define ASK(name, bit)                                                                                  \
+        If ((Arg0 & bit))                                                                                   \
+        {                                                                                                   \
+            Notify (name, Arg1)                                                                             \
+        }
+            SLOT (S10, 0x02) SLOT (S18, 0x03) SLOT (S20, 0x04) SLOT (S28, 0x05) SLOT (S30, 0x06) SLOT (S38, 0x07)
+            SLOT (S40, 0x08) SLOT (S48, 0x09) SLOT (S50, 0x0A) SLOT (S58, 0x0B) SLOT (S60, 0x0C) SLOT (S68, 0x0D)
+            SLOT (S70, 0x0E) SLOT (S78, 0x0F) SLOT (S80, 0x10) SLOT (S88, 0x11) SLOT (S90, 0x12) SLOT (S98, 0x13)
+            SLOT (SA0, 0x14) SLOT (SA8, 0x15) SLOT (SB0, 0x16) SLOT (SB8, 0x17) SLOT (SC0, 0x18) SLOT (SC8, 0x19)
+            SLOT (SD0, 0x1A) SLOT (SD8, 0x1B) SLOT (SE0, 0x1C) SLOT (SE8, 0x1D) SLOT (SF0, 0x1E) SLOT (SF8, 0x1F)
+
+            /* Tells the slots in Arg0 of event Arg1. */
+            Method (DVNT, 2, NotSerialized)
+            {
+                ASK (S10, 0x00000004) ASK (S18, 0x00000008) ASK (S20, 0x00000010) ASK (S28, 0x00000020)
+                ASK (S30, 0x00000040) ASK (S38, 0x00000080) ASK (S40, 0x00000100) ASK (S48, 0x00000200)
+                ASK (S50, 0x00000400) ASK (S58, 0x00000800) ASK (S60, 0x00001000) ASK (S68, 0x00002000)
+                ASK (S70, 0x00004000) ASK (S78, 0x00008000) ASK (S80, 0x00010000) ASK (S88, 0x00020000)
+                ASK (S90, 0x00040000) ASK (S98, 0x00080000) ASK (SA0, 0x00100000) ASK (SA8, 0x00200000)
+                ASK (SB0, 0x00400000) ASK (SB8, 0x00800000) ASK (SC0, 0x01000000) ASK (SC8, 0x02000000)
+                ASK (SD0, 0x04000000) ASK (SD8, 0x08000000) ASK (SE0, 0x10000000) ASK (SE8, 0x20000000)
+                ASK (SF0, 0x40000000) ASK (SF8, 0x80000000)
+            }
+
             /* ---- what is reserved for ACPI ---- */
 #define RESERVED(name, uid, port, len)                  \
     Device (name)                                       \
@@ -129,7 +149,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
             Device (FWCF)
             {
                 Name (_HID, "QEMU0002")
-                Method (_STA, 0, NotSerialized) { Return ((P_FW & 0x0B)) }
+                Name (_STA, 0x0B)
                 Name (_CRS, ResourceTemplate ()
                 {
                     IO (Decode16, 0x0510, 0x0510, 0x01, 0x0C)
@@ -152,7 +172,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 Device (RTC)
                 {
                     Name (_HID, EisaId ("PNP0B00"))
-                    Method (_STA, 0, NotSerialized) { Return (P_RT) }
+                    Name (_STA, 0x0F)
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x0070, 0x0070, 0x01, 0x08)
@@ -162,7 +182,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 Device (KBD)
                 {
                     Name (_HID, EisaId ("PNP0303"))
-                    Method (_STA, 0, NotSerialized) { Return (P_KB) }
+                    Name (_STA, 0x0F)
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x0060, 0x0060, 0x01, 0x01)
@@ -173,7 +193,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 Device (MOU)
                 {
                     Name (_HID, EisaId ("PNP0F13"))
-                    Method (_STA, 0, NotSerialized) { Return (P_MO) }
+                    Name (_STA, 0x0F)
                     Name (_CRS, ResourceTemplate ()
                     {
                         IRQNoFlags () { 12 }
@@ -182,7 +202,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 Device (FDC0)
                 {
                     Name (_HID, EisaId ("PNP0700"))
-                    Method (_STA, 0, NotSerialized) { Return (P_FD) }
+                    Name (_STA, 0x0F)
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x03F2, 0x03F2, 0x00, 0x04)
@@ -195,7 +215,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 {
                     Name (_HID, EisaId ("PNP0400"))
                     Name (_UID, 1)
-                    Method (_STA, 0, NotSerialized) { Return (P_LP) }
+                    Name (_STA, 0x0F)
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x0378, 0x0378, 0x08, 0x08)
@@ -206,7 +226,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 {
                     Name (_HID, EisaId ("PNP0501"))
                     Name (_UID, 1)
-                    Method (_STA, 0, NotSerialized) { Return (P_C1) }
+                    Name (_STA, 0x0F)
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x03F8, 0x03F8, 0x00, 0x08)
@@ -217,7 +237,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                 {
                     Name (_HID, EisaId ("PNP0501"))
                     Name (_UID, 2)
-                    Method (_STA, 0, NotSerialized) { Return (P_C2) }
+                    Name (_STA, 0x0F)
                     Name (_CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x02F8, 0x02F8, 0x00, 0x08)
@@ -289,102 +309,11 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
         {
             Name (_HID, EisaId ("PNP0103"))
             Name (_UID, 0)
-            Method (_STA, 0, NotSerialized) { Return (P_HP) }
+            Name (_STA, 0x0F)
             Name (_CRS, ResourceTemplate ()
             {
                 Memory32Fixed (ReadOnly, 0xFED00000, 0x00000400)
             })
-        }
-
-        /* ---- processors: the registers of hot plug; the objects are in an SSDT ---- */
-        Device (CPUR)
-        {
-            Name (_HID, EisaId ("PNP0A06"))
-            Name (_UID, "CPU Hotplug resources")
-            Name (_STA, 0x0B)
-            Name (_CRS, ResourceTemplate ()
-            {
-                IO (Decode16, 0xAF00, 0xAF00, 0x01, 0x0C)
-            })
-            OperationRegion (REGS, SystemIO, 0xAF00, 0x0C)
-            Field (REGS, ByteAcc, NoLock, WriteAsZeros)
-            {
-                Offset (0x04),
-                CHER, 1,    /* it is here */
-                CINS, 1,    /* it has come */
-                CRMV, 1,    /* it is to go */
-                CEJE, 1,
-                Offset (0x05),
-                CCMD, 8
-            }
-            Field (REGS, DWordAcc, NoLock, Preserve)
-            {
-                CSEL, 32,
-                Offset (0x08),
-                CDAT, 32
-            }
-            Mutex (CLCK, 0)
-
-            /* A write to the first byte makes the registers of the bitmap. */
-            Method (_INI, 0, Serialized)
-            {
-                CSEL = 0
-            }
-            Method (CSTA, 1, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = Arg0
-                Local0 = CHER
-                Release (CLCK)
-                If ((Local0 == 1))
-                {
-                    Return (0x0F)
-                }
-                Return (0)
-            }
-            Method (CEJ0, 1, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = Arg0
-                CEJE = 1
-                Release (CLCK)
-            }
-            Method (COST, 3, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = Arg0
-                CCMD = 1
-                CDAT = Arg1
-                CCMD = 2
-                CDAT = Arg2
-                Release (CLCK)
-            }
-            /* Every event there is: command 0 goes to the next processor that has one, taking it back clears it. */
-            Method (CEVT, 0, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = 0
-                Local1 = 1
-                While ((Local1 == 1))
-                {
-                    Local1 = 0
-                    CCMD = 0
-                    Local0 = CDAT
-                    If ((CINS == 1))
-                    {
-                        CINS = 1
-                        \_SB.CPUS.CTFY (Local0, 1)
-                        Local1 = 1
-                    }
-                    ElseIf ((CRMV == 1))
-                    {
-                        CRMV = 1
-                        \_SB.CPUS.CTFY (Local0, 3)
-                        Local1 = 1
-                    }
-                }
-                Release (CLCK)
-            }
         }
     }
 
@@ -393,10 +322,6 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
         Method (_E01, 0, NotSerialized)
         {
             \_SB.PCI0.PHEV ()
-        }
-        Method (_E02, 0, NotSerialized)
-        {
-            \_SB.CPUR.CEVT ()
         }
     }
 }

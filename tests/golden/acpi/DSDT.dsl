@@ -1,17 +1,5 @@
 DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
 {
-    External (_SB_.CPUS.CTFY, MethodObj)    // 2 Arguments
-    External (_SB_.PCI0.DVNT, MethodObj)    // 2 Arguments
-
-    Name (P_KB, 0x0F)
-    Name (P_MO, 0x0F)
-    Name (P_RT, 0x0F)
-    Name (P_FD, 0x00)
-    Name (P_LP, 0x00)
-    Name (P_C1, 0x00)
-    Name (P_C2, 0x00)
-    Name (P_HP, 0x00)
-    Name (P_FW, 0x0F)
     Scope (_SB)
     {
         Device (PCI0)
@@ -1115,6 +1103,609 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 })
             }
 
+            Device (S10)
+            {
+                Name (_ADR, 0x00020000)  // _ADR: Address
+                Name (_SUN, 0x02)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S18)
+            {
+                Name (_ADR, 0x00030000)  // _ADR: Address
+                Name (_SUN, 0x03)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S20)
+            {
+                Name (_ADR, 0x00040000)  // _ADR: Address
+                Name (_SUN, 0x04)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S28)
+            {
+                Name (_ADR, 0x00050000)  // _ADR: Address
+                Name (_SUN, 0x05)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S30)
+            {
+                Name (_ADR, 0x00060000)  // _ADR: Address
+                Name (_SUN, 0x06)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S38)
+            {
+                Name (_ADR, 0x00070000)  // _ADR: Address
+                Name (_SUN, 0x07)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S40)
+            {
+                Name (_ADR, 0x00080000)  // _ADR: Address
+                Name (_SUN, 0x08)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S48)
+            {
+                Name (_ADR, 0x00090000)  // _ADR: Address
+                Name (_SUN, 0x09)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S50)
+            {
+                Name (_ADR, 0x000A0000)  // _ADR: Address
+                Name (_SUN, 0x0A)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S58)
+            {
+                Name (_ADR, 0x000B0000)  // _ADR: Address
+                Name (_SUN, 0x0B)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S60)
+            {
+                Name (_ADR, 0x000C0000)  // _ADR: Address
+                Name (_SUN, 0x0C)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S68)
+            {
+                Name (_ADR, 0x000D0000)  // _ADR: Address
+                Name (_SUN, 0x0D)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S70)
+            {
+                Name (_ADR, 0x000E0000)  // _ADR: Address
+                Name (_SUN, 0x0E)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S78)
+            {
+                Name (_ADR, 0x000F0000)  // _ADR: Address
+                Name (_SUN, 0x0F)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S80)
+            {
+                Name (_ADR, 0x00100000)  // _ADR: Address
+                Name (_SUN, 0x10)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S88)
+            {
+                Name (_ADR, 0x00110000)  // _ADR: Address
+                Name (_SUN, 0x11)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S90)
+            {
+                Name (_ADR, 0x00120000)  // _ADR: Address
+                Name (_SUN, 0x12)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (S98)
+            {
+                Name (_ADR, 0x00130000)  // _ADR: Address
+                Name (_SUN, 0x13)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SA0)
+            {
+                Name (_ADR, 0x00140000)  // _ADR: Address
+                Name (_SUN, 0x14)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SA8)
+            {
+                Name (_ADR, 0x00150000)  // _ADR: Address
+                Name (_SUN, 0x15)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SB0)
+            {
+                Name (_ADR, 0x00160000)  // _ADR: Address
+                Name (_SUN, 0x16)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SB8)
+            {
+                Name (_ADR, 0x00170000)  // _ADR: Address
+                Name (_SUN, 0x17)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SC0)
+            {
+                Name (_ADR, 0x00180000)  // _ADR: Address
+                Name (_SUN, 0x18)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SC8)
+            {
+                Name (_ADR, 0x00190000)  // _ADR: Address
+                Name (_SUN, 0x19)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SD0)
+            {
+                Name (_ADR, 0x001A0000)  // _ADR: Address
+                Name (_SUN, 0x1A)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SD8)
+            {
+                Name (_ADR, 0x001B0000)  // _ADR: Address
+                Name (_SUN, 0x1B)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SE0)
+            {
+                Name (_ADR, 0x001C0000)  // _ADR: Address
+                Name (_SUN, 0x1C)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SE8)
+            {
+                Name (_ADR, 0x001D0000)  // _ADR: Address
+                Name (_SUN, 0x1D)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SF0)
+            {
+                Name (_ADR, 0x001E0000)  // _ADR: Address
+                Name (_SUN, 0x1E)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Device (SF8)
+            {
+                Name (_ADR, 0x001F0000)  // _ADR: Address
+                Name (_SUN, 0x1F)  // _SUN: Slot User Number
+                Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+                {
+                    PHEO (_SUN)
+                }
+
+                Method (_DSM, 4, Serialized)  // _DSM: Device-Specific Method
+                {
+                    Return (PHDS (Arg0, Arg1, Arg2, _SUN))
+                }
+            }
+
+            Method (DVNT, 2, NotSerialized)
+            {
+                If ((Arg0 & 0x04))
+                {
+                    Notify (S10, Arg1)
+                }
+
+                If ((Arg0 & 0x08))
+                {
+                    Notify (S18, Arg1)
+                }
+
+                If ((Arg0 & 0x10))
+                {
+                    Notify (S20, Arg1)
+                }
+
+                If ((Arg0 & 0x20))
+                {
+                    Notify (S28, Arg1)
+                }
+
+                If ((Arg0 & 0x40))
+                {
+                    Notify (S30, Arg1)
+                }
+
+                If ((Arg0 & 0x80))
+                {
+                    Notify (S38, Arg1)
+                }
+
+                If ((Arg0 & 0x0100))
+                {
+                    Notify (S40, Arg1)
+                }
+
+                If ((Arg0 & 0x0200))
+                {
+                    Notify (S48, Arg1)
+                }
+
+                If ((Arg0 & 0x0400))
+                {
+                    Notify (S50, Arg1)
+                }
+
+                If ((Arg0 & 0x0800))
+                {
+                    Notify (S58, Arg1)
+                }
+
+                If ((Arg0 & 0x1000))
+                {
+                    Notify (S60, Arg1)
+                }
+
+                If ((Arg0 & 0x2000))
+                {
+                    Notify (S68, Arg1)
+                }
+
+                If ((Arg0 & 0x4000))
+                {
+                    Notify (S70, Arg1)
+                }
+
+                If ((Arg0 & 0x8000))
+                {
+                    Notify (S78, Arg1)
+                }
+
+                If ((Arg0 & 0x00010000))
+                {
+                    Notify (S80, Arg1)
+                }
+
+                If ((Arg0 & 0x00020000))
+                {
+                    Notify (S88, Arg1)
+                }
+
+                If ((Arg0 & 0x00040000))
+                {
+                    Notify (S90, Arg1)
+                }
+
+                If ((Arg0 & 0x00080000))
+                {
+                    Notify (S98, Arg1)
+                }
+
+                If ((Arg0 & 0x00100000))
+                {
+                    Notify (SA0, Arg1)
+                }
+
+                If ((Arg0 & 0x00200000))
+                {
+                    Notify (SA8, Arg1)
+                }
+
+                If ((Arg0 & 0x00400000))
+                {
+                    Notify (SB0, Arg1)
+                }
+
+                If ((Arg0 & 0x00800000))
+                {
+                    Notify (SB8, Arg1)
+                }
+
+                If ((Arg0 & 0x01000000))
+                {
+                    Notify (SC0, Arg1)
+                }
+
+                If ((Arg0 & 0x02000000))
+                {
+                    Notify (SC8, Arg1)
+                }
+
+                If ((Arg0 & 0x04000000))
+                {
+                    Notify (SD0, Arg1)
+                }
+
+                If ((Arg0 & 0x08000000))
+                {
+                    Notify (SD8, Arg1)
+                }
+
+                If ((Arg0 & 0x10000000))
+                {
+                    Notify (SE0, Arg1)
+                }
+
+                If ((Arg0 & 0x20000000))
+                {
+                    Notify (SE8, Arg1)
+                }
+
+                If ((Arg0 & 0x40000000))
+                {
+                    Notify (SF0, Arg1)
+                }
+
+                If ((Arg0 & 0x80000000))
+                {
+                    Notify (SF8, Arg1)
+                }
+            }
+
             Device (GPER)
             {
                 Name (_HID, EisaId ("PNP0A06") /* Generic Container Device */)  // _HID: Hardware ID
@@ -1150,11 +1741,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
             Device (FWCF)
             {
                 Name (_HID, "QEMU0002")  // _HID: Hardware ID
-                Method (_STA, 0, NotSerialized)  // _STA: Status
-                {
-                    Return ((P_FW & 0x0B))
-                }
-
+                Name (_STA, 0x0B)  // _STA: Status
                 Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                 {
                     IO (Decode16,
@@ -1181,11 +1768,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 Device (RTC)
                 {
                     Name (_HID, EisaId ("PNP0B00") /* AT Real-Time Clock */)  // _HID: Hardware ID
-                    Method (_STA, 0, NotSerialized)  // _STA: Status
-                    {
-                        Return (P_RT) /* \P_RT */
-                    }
-
+                    Name (_STA, 0x0F)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IO (Decode16,
@@ -1202,11 +1785,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 Device (KBD)
                 {
                     Name (_HID, EisaId ("PNP0303") /* IBM Enhanced Keyboard (101/102-key, PS/2 Mouse) */)  // _HID: Hardware ID
-                    Method (_STA, 0, NotSerialized)  // _STA: Status
-                    {
-                        Return (P_KB) /* \P_KB */
-                    }
-
+                    Name (_STA, 0x0F)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IO (Decode16,
@@ -1229,11 +1808,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 Device (MOU)
                 {
                     Name (_HID, EisaId ("PNP0F13") /* PS/2 Mouse */)  // _HID: Hardware ID
-                    Method (_STA, 0, NotSerialized)  // _STA: Status
-                    {
-                        Return (P_MO) /* \P_MO */
-                    }
-
+                    Name (_STA, 0x0F)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IRQNoFlags ()
@@ -1244,11 +1819,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 Device (FDC0)
                 {
                     Name (_HID, EisaId ("PNP0700"))  // _HID: Hardware ID
-                    Method (_STA, 0, NotSerialized)  // _STA: Status
-                    {
-                        Return (P_FD) /* \P_FD */
-                    }
-
+                    Name (_STA, 0x00)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IO (Decode16,
@@ -1274,11 +1845,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 {
                     Name (_HID, EisaId ("PNP0400") /* Standard LPT Parallel Port */)  // _HID: Hardware ID
                     Name (_UID, One)  // _UID: Unique ID
-                    Method (_STA, 0, NotSerialized)  // _STA: Status
-                    {
-                        Return (P_LP) /* \P_LP */
-                    }
-
+                    Name (_STA, 0x00)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IO (Decode16,
@@ -1296,11 +1863,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 {
                     Name (_HID, EisaId ("PNP0501") /* 16550A-compatible COM Serial Port */)  // _HID: Hardware ID
                     Name (_UID, One)  // _UID: Unique ID
-                    Method (_STA, 0, NotSerialized)  // _STA: Status
-                    {
-                        Return (P_C1) /* \P_C1 */
-                    }
-
+                    Name (_STA, 0x00)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IO (Decode16,
@@ -1318,11 +1881,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 {
                     Name (_HID, EisaId ("PNP0501") /* 16550A-compatible COM Serial Port */)  // _HID: Hardware ID
                     Name (_UID, 0x02)  // _UID: Unique ID
-                    Method (_STA, 0, NotSerialized)  // _STA: Status
-                    {
-                        Return (P_C2) /* \P_C2 */
-                    }
-
+                    Name (_STA, 0x00)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IO (Decode16,
@@ -1536,11 +2095,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
         {
             Name (_HID, EisaId ("PNP0103") /* HPET System Timer */)  // _HID: Hardware ID
             Name (_UID, Zero)  // _UID: Unique ID
-            Method (_STA, 0, NotSerialized)  // _STA: Status
-            {
-                Return (P_HP) /* \P_HP */
-            }
-
+            Name (_STA, 0x0F)  // _STA: Status
             Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
             {
                 Memory32Fixed (ReadOnly,
@@ -1549,106 +2104,6 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                     )
             })
         }
-
-        Device (CPUR)
-        {
-            Name (_HID, EisaId ("PNP0A06") /* Generic Container Device */)  // _HID: Hardware ID
-            Name (_UID, "CPU Hotplug resources")  // _UID: Unique ID
-            Name (_STA, 0x0B)  // _STA: Status
-            Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
-            {
-                IO (Decode16,
-                    0xAF00,             // Range Minimum
-                    0xAF00,             // Range Maximum
-                    0x01,               // Alignment
-                    0x0C,               // Length
-                    )
-            })
-            OperationRegion (REGS, SystemIO, 0xAF00, 0x0C)
-            Field (REGS, ByteAcc, NoLock, WriteAsZeros)
-            {
-                Offset (0x04), 
-                CHER,   1, 
-                CINS,   1, 
-                CRMV,   1, 
-                CEJE,   1, 
-                Offset (0x05), 
-                CCMD,   8
-            }
-
-            Field (REGS, DWordAcc, NoLock, Preserve)
-            {
-                CSEL,   32, 
-                Offset (0x08), 
-                CDAT,   32
-            }
-
-            Mutex (CLCK, 0x00)
-            Method (_INI, 0, Serialized)  // _INI: Initialize
-            {
-                CSEL = Zero
-            }
-
-            Method (CSTA, 1, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = Arg0
-                Local0 = CHER /* \_SB_.CPUR.CHER */
-                Release (CLCK)
-                If ((Local0 == One))
-                {
-                    Return (0x0F)
-                }
-
-                Return (Zero)
-            }
-
-            Method (CEJ0, 1, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = Arg0
-                CEJE = One
-                Release (CLCK)
-            }
-
-            Method (COST, 3, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = Arg0
-                CCMD = One
-                CDAT = Arg1
-                CCMD = 0x02
-                CDAT = Arg2
-                Release (CLCK)
-            }
-
-            Method (CEVT, 0, Serialized)
-            {
-                Acquire (CLCK, 0xFFFF)
-                CSEL = Zero
-                Local1 = One
-                While ((Local1 == One))
-                {
-                    Local1 = Zero
-                    CCMD = Zero
-                    Local0 = CDAT /* \_SB_.CPUR.CDAT */
-                    If ((CINS == One))
-                    {
-                        CINS = One
-                        ^^CPUS.CTFY (Local0, One)
-                        Local1 = One
-                    }
-                    ElseIf ((CRMV == One))
-                    {
-                        CRMV = One
-                        ^^CPUS.CTFY (Local0, 0x03)
-                        Local1 = One
-                    }
-                }
-
-                Release (CLCK)
-            }
-        }
     }
 
     Scope (_GPE)
@@ -1656,11 +2111,6 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
         Method (_E01, 0, NotSerialized)  // _Exx: Edge-Triggered GPE, xx=0x00-0xFF
         {
             \_SB.PCI0.PHEV ()
-        }
-
-        Method (_E02, 0, NotSerialized)  // _Exx: Edge-Triggered GPE, xx=0x00-0xFF
-        {
-            \_SB.CPUR.CEVT ()
         }
     }
 }
