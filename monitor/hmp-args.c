@@ -12,6 +12,7 @@ typedef struct Spec {
     char name[40];
     char type;   /* '-' for a flag */
     char letter; /* of the flag */
+    bool value;  /* the flag has a word behind it */
     bool optional;
 } Spec;
 
@@ -31,6 +32,8 @@ static bool next_spec(const char **p, Spec *spec)
     *p = colon + 2;
     if (spec->type == '-') {
         spec->letter = *(*p)++;
+        spec->value = **p == 's';
+        *p += spec->value;
     }
     if (**p == '?') {
         spec->optional = true;
@@ -243,12 +246,16 @@ static bool parse_format(Hmp *hmp, const HmpCommand *command, const Spec *spec, 
     return true;
 }
 
-static bool parse_flag(const Spec *spec, const char **p, HmpArgs *args)
+static bool parse_flag(Hmp *hmp, const HmpCommand *command, const Spec *spec, const char **p,
+                       HmpArgs *args)
 {
     skip_blanks(p);
     if ((*p)[0] == '-' && (*p)[1] == spec->letter && (!(*p)[2] || g_ascii_isspace((*p)[2]))) {
-        add_arg(args, spec);
         *p += 2;
+        if (spec->value) {
+            return parse_text(hmp, command, spec, p, args);
+        }
+        add_arg(args, spec);
     }
     return true;
 }
@@ -294,7 +301,7 @@ static bool parse_one(Hmp *hmp, const HmpCommand *command, const Spec *spec, con
     case '/':
         return parse_format(hmp, command, spec, p, args);
     case '-':
-        return check_unknown_flag(hmp, command, *p) && parse_flag(spec, p, args);
+        return check_unknown_flag(hmp, command, *p) && parse_flag(hmp, command, spec, p, args);
     default:
         g_assert_not_reached();
     }

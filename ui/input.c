@@ -22,6 +22,9 @@ struct InputHandler {
     Console *console;
 };
 
+/* No console: that of a handler whose console is no more. */
+#define GONE ((Console *)&handlers)
+
 typedef struct LedListener {
     InputLedFunc *func;
     void *opaque;
@@ -156,6 +159,28 @@ bool input_handler_bind(InputHandler *h, const char *device, unsigned head, GErr
     return h->console;
 }
 
+/* A console goes: handlers bound to it take nothing any more. */
+void input_console_gone(Console *console)
+{
+    for (GList *l = handlers.head; l; l = l->next) {
+        InputHandler *h = l->data;
+
+        if (h->console == console) {
+            h->console = GONE;
+        }
+    }
+    for (int key = 0; key < Q_KEY_CODE_COUNT; key++) {
+        if (held_keys[key].console == console) {
+            held_keys[key].console = NULL;
+        }
+    }
+    for (int button = 0; button < INPUT_BUTTON_COUNT; button++) {
+        if (held_buttons[button].console == console) {
+            held_buttons[button].console = NULL;
+        }
+    }
+}
+
 void input_set_leds(InputHandler *h, unsigned leds)
 {
     h->leds = leds;
@@ -238,6 +263,7 @@ static InputHandler *take(Console *console, InputEventKind kind, bool held)
 
     if (h) {
         h->events++;
+        consoles_wake();
     }
     return h;
 }

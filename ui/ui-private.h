@@ -10,6 +10,7 @@
 bool input_has_handler(Console *console, InputEventKind kind);
 bool input_gate_open(void);
 
+void input_console_gone(Console *console);
 /* Forgets keys that wait to be typed. */
 void input_queue_clear(void);
 

@@ -7,7 +7,7 @@
  *     F   as s, a file name                B   as s, a block device's name
  *     i   an integer expression            l   as i, in MiB (the result is bytes)
  *     o   a size, in MiB without suffix    b   on|off
- *     -x  a flag: NAME is present if "-x" is given
+ *     -x  a flag: NAME is present if "-x" is given; -xs: it is the word that must follow "-x"
  *     /   a format as x and xp have it ("/16xb"), see hmp_arg_format()
  * A '?' behind the type makes the argument optional. Examples: "force:-f,device:s",
  * "size:i,addr:i?".
