@@ -79,7 +79,8 @@ pixman_image_t *console_resize(Console *con, int width, int height)
 {
     g_assert(width > 0 && width <= CONSOLE_MAX && height > 0 && height <= CONSOLE_MAX);
     if (con->surface) {
-        if (pixman_image_get_width(con->surface) == width && pixman_image_get_height(con->surface) == height) {
+        if (pixman_image_get_width(con->surface) == width &&
+            pixman_image_get_height(con->surface) == height) {
             return con->surface;
         }
         pixman_image_unref(con->surface);
@@ -139,7 +140,8 @@ int console_index(const Console *con)
 
 const char *console_name(const Console *con)
 {
-    return object_path_component(con->device) ? object_path_component(con->device) : con->device->type->name;
+    return object_path_component(con->device) ? object_path_component(con->device)
+                                              : con->device->type->name;
 }
 
 /* By id or absolute path, as hw/core's device_find(); devices are below this layer. */
@@ -216,7 +218,8 @@ void consoles_wake(void)
 {
     if (n_listeners && interval_ms != INTERVAL_SHORT_MS) {
         interval_ms = INTERVAL_SHORT_MS;
-        timer_mod_earlier(&refresh_timer, clock_get_ns(CLOCK_REALTIME_NS) + interval_ms * NS_PER_MS);
+        timer_mod_earlier(&refresh_timer,
+                          clock_get_ns(CLOCK_REALTIME_NS) + interval_ms * NS_PER_MS);
     }
 }
 

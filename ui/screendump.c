@@ -16,7 +16,8 @@
 /* Row y as three bytes a pixel. */
 static void row_to_rgb(pixman_image_t *image, int y, uint8_t *rgb)
 {
-    const uint32_t *pixel = pixman_image_get_data(image) + (size_t)y * pixman_image_get_stride(image) / 4;
+    const uint32_t *pixel =
+        pixman_image_get_data(image) + (size_t)y * pixman_image_get_stride(image) / 4;
 
     for (int x = 0; x < pixman_image_get_width(image); x++, rgb += 3) {
         rgb[0] = pixel[x] >> 16;
@@ -62,8 +63,8 @@ static GByteArray *encode_png(pixman_image_t *image)
         g_error("libpng failed");
     }
     png_set_write_fn(png, out, png_append, png_ignore_flush);
-    png_set_IHDR(png, info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(png, info);
     for (int y = 0; y < height; y++) {
         row_to_rgb(image, y, row);
@@ -98,10 +99,11 @@ static bool write_file(const char *name, const GByteArray *bytes, GError **error
     return true;
 }
 
-bool qmp_screendump(const char *filename, const char *device, bool has_head, int64_t head, bool has_format,
-                    ImageFormat format, GError **error)
+bool qmp_screendump(const char *filename, const char *device, bool has_head, int64_t head,
+                    bool has_format, ImageFormat format, GError **error)
 {
-    Console *con = device ? console_find(device, has_head ? CLAMP(head, 0, UINT_MAX) : 0, error) : console_by_index(0);
+    Console *con = device ? console_find(device, has_head ? CLAMP(head, 0, UINT_MAX) : 0, error)
+                          : console_by_index(0);
     g_autoptr(GByteArray) bytes = NULL;
 
     if (device && !con) {
@@ -128,15 +130,18 @@ static void hmp_screendump(Hmp *hmp, const HmpArgs *args)
     if (format < 0) {
         error_set(&error, "Parameter 'format' does not accept value '%s'", word);
     } else {
-        qmp_screendump(hmp_arg_str(args, "filename"), hmp_arg_str(args, "device"), hmp_arg_has(args, "head"),
-                       hmp_arg_int(args, "head", 0), true, format, &error);
+        qmp_screendump(hmp_arg_str(args, "filename"), hmp_arg_str(args, "device"),
+                       hmp_arg_has(args, "head"), hmp_arg_int(args, "head", 0), true, format,
+                       &error);
     }
     hmp_report_error(hmp, &error);
 }
 
 static const HmpCommand commands[] = {
-    { "screendump", "filename:F,format:-fs,device:s?,head:i?", "filename [-f format] [device [head]]",
-      "save screen from head 'head' of display device 'device' in specified format 'format' as image 'filename'. "
+    { "screendump", "filename:F,format:-fs,device:s?,head:i?",
+      "filename [-f format] [device [head]]",
+      "save screen from head 'head' of display device 'device' in specified format 'format' as "
+      "image 'filename'. "
       "Currently only 'png' and 'ppm' formats are supported.",
       hmp_screendump },
 };

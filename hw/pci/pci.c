@@ -44,6 +44,16 @@ PciBus *pci_root_bus(void)
     return root_bus;
 }
 
+MemoryRegion *pci_bus_memory(PciBus *bus)
+{
+    return bus->memory;
+}
+
+MemoryRegion *pci_bus_io(PciBus *bus)
+{
+    return bus->io;
+}
+
 PciBus *pci_device_bus(const PciDevice *dev)
 {
     return (PciBus *)dev->device.bus;

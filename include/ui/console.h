@@ -57,8 +57,8 @@ const char *console_name(const Console *con);
 typedef struct ConsoleListenerOps {
     void (*damage)(void *opaque, int x, int y, int width, int height);
     void (*resized)(void *opaque, pixman_image_t *surface); /* all of it is new */
-    void (*updated)(void *opaque); /* end of a turn; may be NULL */
-    void (*gone)(void *opaque);    /* the console is being freed; the listener is off already */
+    void (*updated)(void *opaque);                          /* end of a turn; may be NULL */
+    void (*gone)(void *opaque); /* the console is being freed; the listener is off already */
 } ConsoleListenerOps;
 
 typedef struct ConsoleListener ConsoleListener;

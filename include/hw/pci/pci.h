@@ -134,6 +134,9 @@ void pci_set_irq(PciDevice *dev, int level);
 MemResult pci_dma_read(PciDevice *dev, hwaddr addr, void *buf, uint64_t len);
 MemResult pci_dma_write(PciDevice *dev, hwaddr addr, const void *buf, uint64_t len);
 PciBus *pci_device_bus(const PciDevice *dev);
+/* The spaces that its devices' BARs are in: for legacy addresses. */
+MemoryRegion *pci_bus_memory(PciBus *bus);
+MemoryRegion *pci_bus_io(PciBus *bus);
 
 /* ---- for bridges and boards ------------------------------------------------------------------------------ */
 
