@@ -238,36 +238,12 @@ static void vga_pci_unrealize(PciDevice *pci)
 
 /* ---- migration ------------------------------------------------------------------------------------------ */
 
-/*
- * Migration notes. The core's registers and its RAM block; see vga.c. The byte order of pixels is not in stock's stream:
- * it travels in a subsection of our own, only if it is not the default.
- */
-static bool big_endian_needed(const void *opaque)
-{
-    return ((const PciVga *)opaque)->vga.big_endian;
-}
-
-static bool big_endian_pre_load(void *opaque, GError **error)
-{
-    ((PciVga *)opaque)->vga.big_endian = false;
-    return true;
-}
-
-static const VmState big_endian_vmstate = {
-    .name = "vga/big-endian",
-    .version = 1,
-    .minimum_version = 1,
-    .needed = big_endian_needed,
-    .fields = (const VmField[]){ VM_BOOL(PciVga, vga.big_endian), VM_END },
-};
-
+/* Migration notes. The core's registers and its RAM block: see vga.c. EDID is a constant of the properties. */
 static const VmState pci_vga_vmstate = {
     .name = "vga",
     .version = 2,
     .minimum_version = 2,
-    .pre_load = big_endian_pre_load,
     .fields = (const VmField[]){ VM_PCI_DEVICE(PciVga, dev), VM_VGA(PciVga, vga), VM_END },
-    .subsections = (const VmState *const[]){ &big_endian_vmstate, NULL },
 };
 
 /* ---- registration ---------------------------------------------------------------------------------------- */
@@ -284,6 +260,8 @@ static const Property vga_properties[] = {
     PROPERTY_UINT32("vgamem_mb", PciVga, vga.vgamem_mb, "16", NULL),
     PROPERTY_BOOL("mmio", PciVga, has_mmio, "on", NULL),
     PROPERTY_BOOL("qemu-extended-regs", PciVga, has_extended, "on", NULL),
+    PROPERTY("big-endian-framebuffer", property_bool, PciVga, vga.big_endian,
+             .flags = PROPERTY_ANY_TIME),
     EDID_PROPERTIES,
     { .name = NULL },
 };
@@ -291,6 +269,8 @@ static const Property vga_properties[] = {
 static const Property secondary_properties[] = {
     PROPERTY_UINT32("vgamem_mb", PciVga, vga.vgamem_mb, "16", NULL),
     PROPERTY_BOOL("qemu-extended-regs", PciVga, has_extended, "on", NULL),
+    PROPERTY("big-endian-framebuffer", property_bool, PciVga, vga.big_endian,
+             .flags = PROPERTY_ANY_TIME),
     EDID_PROPERTIES,
     { .name = NULL },
 };

@@ -374,17 +374,47 @@ static bool vga_post_load(void *opaque, int version, GError **error)
 {
     VgaCore *s = opaque;
 
-    s->bank_offset &= (s->vram_size - 1) & ~(VGA_BANK_SIZE - 1);
-    s->vbe_bank_mask = s->vram_size / VGA_BANK_SIZE - 1;
+    if (s->vbe_bank_mask != s->vram_size / VGA_BANK_SIZE - 1) {
+        return error_set(error, "vbe_bank_mask 0x%x does not belong to %u MiB of video memory",
+                         s->vbe_bank_mask, s->vgamem_mb);
+    }
+    if (s->bank_offset < 0 || (uint32_t)s->bank_offset >= s->vram_size ||
+        s->bank_offset % VGA_BANK_SIZE) {
+        return error_set(error, "bank_offset 0x%x is not a bank", (unsigned)s->bank_offset);
+    }
     vbe_check(s);
     vga_window_update(s);
     return true;
 }
 
+static bool endian_needed(const void *opaque)
+{
+    return ((const VgaCore *)opaque)->big_endian;
+}
+
+static bool vga_pre_load(void *opaque, GError **error)
+{
+    ((VgaCore *)opaque)->big_endian = false;
+    return true;
+}
+
+static const VmState endian_vmstate = {
+    .name = "vga.endian",
+    .version = 1,
+    .minimum_version = 1,
+    .needed = endian_needed,
+    .fields = (const VmField[]){ { .name = "big_endian_fb",
+                                   .offset = VM_CHECKED_OFFSET(VgaCore, big_endian, bool),
+                                   .size = 1,
+                                   .kind = &vm_kind_bool },
+                                 VM_END },
+};
+
 const VmState vga_core_vmstate = {
     .name = "vga",
     .version = 2,
     .minimum_version = 2,
+    .pre_load = vga_pre_load,
     .post_load = vga_post_load,
     .fields =
         (const VmField[]){
@@ -421,4 +451,5 @@ const VmState vga_core_vmstate = {
             VM_U32(VgaCore, vbe_bank_mask),
             VM_END,
         },
+    .subsections = (const VmState *const[]){ &endian_vmstate, NULL },
 };
