@@ -121,6 +121,13 @@ bool qmp_screendump(const char *filename, const char *device, bool has_head, int
     return write_file(filename, bytes, error);
 }
 
+/* There is no window. */
+bool qmp_query_display_options(DisplayOptions **ret, GError **error)
+{
+    *ret = g_new0(DisplayOptions, 1);
+    return true;
+}
+
 static void hmp_screendump(Hmp *hmp, const HmpArgs *args)
 {
     const char *word = hmp_arg_str(args, "format");
