@@ -35,6 +35,7 @@
 #include "hw/core/device-help.h"
 #include "hw/core/machine.h"
 #include "hw/timer/mc146818rtc.h"
+#include "ui/vnc.h"
 #include "accel/accel.h"
 #include "hw/i386/smbios.h"
 #include "target/i386/model.h"
@@ -331,7 +332,8 @@ static const Step early_steps[] = {
     { OPT_NAME, set_name },        { OPT_UUID, vm_set_uuid },     { OPT_MSG, set_msg },
     { OPT_D_FILE, log_set_file },  { OPT_D, log_set_items },      { OPT_TRACE, log_option_trace },
     { OPT_L, add_datadir },        { OPT_ADD_FD, add_fd },        { OPT_ACTION, set_action },
-    { OPT_OVERCOMMIT, set_overcommit }, { OPT_DISPLAY, only_none }, { OPT_VGA, only_none },
+    { OPT_OVERCOMMIT, set_overcommit }, { OPT_DISPLAY, display_option },
+    { OPT_VGA, vga_option },       { OPT_VNC, vnc_add_option },  { OPT_K, keymap_option },
     { OPT_NET, only_none },        { OPT_NIC, only_none },        { OPT_RTC, rtc_option },
 };
 
@@ -706,6 +708,7 @@ static bool make_machine(void)
     memory_init();
     migration_init();
     display_init();
+    display_machine_options(&options, machine);
     if (options_has(&options, OPT_INCOMING)) {
         migration_expect_incoming();
     }
@@ -728,7 +731,7 @@ static bool start(void)
     process_signals_init();
     if (!make_machine() || !run_steps(backend_steps, G_N_ELEMENTS(backend_steps)) || !default_lines() ||
         !run_steps(block_steps, G_N_ELEMENTS(block_steps)) || !numa_from_options(&options, machine) || !accel_from_options(&options, machine) ||
-        !start_qtest() || !complete_machine() || !start_guest()) {
+        !start_qtest() || !complete_machine() || !display_start() || !start_guest()) {
         return false;
     }
     monitor_start();
@@ -741,6 +744,7 @@ static void shut_down(void)
 {
     migration_shutdown();
     vm_shut_down();
+    vnc_cleanup();
     qtest_server_stop();
     monitor_cleanup();
     block_close_all();
@@ -768,6 +772,7 @@ int startup_main(int argc, char **argv)
         status = vm_main_loop();
         shut_down();
     } else {
+        vnc_cleanup();
         chardev_cleanup();
         process_cleanup();
     }

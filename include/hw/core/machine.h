@@ -69,6 +69,7 @@ struct Machine {
     MachineNuma *numa;                 /* NULL: none */
     GPtrArray *acpi_tables;            /* GBytes: -acpitable; NULL: none */
     bool no_graphics;                  /* -nographic */
+    const char *vga;                   /* -vga, a constant string; NULL: the machine's default */
     bool usb;                          /* -machine usb= */
     bool dump_guest_core, mem_merge;
     bool enable_defaults;              /* no -nodefaults */
