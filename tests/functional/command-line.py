@@ -235,7 +235,7 @@ class Errors(unittest.TestCase):
                    "cannot create PID file: Could not create '/nonexistent/x': No such file or directory")
         self.check(['-bios', '/nonexistent'], "could not load PC BIOS '/nonexistent'")
         self.check(['-daemonize', '-monitor', 'stdio'], '-monitor stdio: cannot use stdio with -daemonize')
-        self.check(['-vga', 'std'], "-vga std: 'std' is not available in this build, only 'none' is")
+        self.check(['-vga', 'cirrus'], "-vga cirrus: 'cirrus' is not available in this build, only 'std' and 'none' are")
         self.check(['-qtest', 'nosuch'], "'nosuch' is not a valid char driver\n"
                    f'{PROGRAM}: Failed to initialize device for qtest: "nosuch"')
 

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a guest can do to a VGA, and what a damaged stream can: registers, the window, Bochs VBE, time, loads, with the
+ * screen drawn in between. Nothing reaches outside video memory or surface (the sanitizers look), what was saved can be
+ * loaded and saves the same again, and what is drawn is what was reported.
+ *
+ * The input is a list of steps: a byte that says what, then its arguments; see do_step().
+ */
+#include "util/osdep.h"
+
+#include "fuzz.h"
+#include "hw/pci/pci.h"
+#include "system/memory.h"
+#include "ui/console.h"
+#include "util/clock.h"
+#include "util/main-loop.h"
+
+#define VRAM 0xe0000000u
+#define MMIO 0xe2000000u
+#define MAX_STEPS 600
+#define MAX_DRAWN 6 /* pictures an input: they are what takes time */
+#define MAX_PIXELS (1 << 22)
+
+static const DeviceType bridge_type = {
+    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
+    .migration = STATELESS("part of a test"),
+};
+DEVICE_REGISTER(bridge_type)
+
+static PciBus *pci_bus;
+static PciDevice *vga;
+static Console *console;
+static pixman_image_t *copy; /* what a client would have */
+
+typedef struct Input {
+    const uint8_t *data;
+    size_t left;
+    unsigned drawn;
+} Input;
+
+static unsigned take(Input *in, unsigned bytes)
+{
+    unsigned value = 0;
+
+    for (unsigned i = 0; i < bytes; i++) {
+        value |= (in->left ? *in->data : 0u) << i * 8;
+        in->data += in->left > 0;
+        in->left -= in->left > 0;
+    }
+    return value;
+}
+
+/* ---- the machine ------------------------------------------------------------------------------------------- */
+
+static void machine_init(void)
+{
+    Device *bridge = device_new(&bridge_type);
+
+    main_loop_init();
+    memory_init();
+    clock_virtual_set_manual();
+    clock_virtual_enable(true);
+    if (!device_realize(bridge, NULL, NULL)) {
+        abort();
+    }
+    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
+    vga = PCI_DEVICE(device_new(device_type_by_name("VGA")));
+    vga->devfn = PCI_DEVFN(2, 0);
+    object_set_int(&vga->device.object, "vgamem_mb", 1);
+    if (object_has_property(&vga->device.object, "romfile")) {
+        object_set_string(&vga->device.object, "romfile", "");
+    }
+    if (!device_realize(&vga->device, (Bus *)pci_bus, NULL)) {
+        abort();
+    }
+    console = console_by_index(0);
+}
+
+static void machine_begin(void)
+{
+    device_reset(&vga->device);
+    pci_config_write(pci_bus, vga->devfn, PCI_BAR_0, VRAM, 4);
+    pci_config_write(pci_bus, vga->devfn, PCI_BAR_0 + 8, MMIO, 4);
+    pci_config_write(pci_bus, vga->devfn, PCI_COMMAND, 3, 2);
+}
+
+/* ---- drawing ------------------------------------------------------------------------------------------------- */
+
+static void on_damage(void *opaque, int x, int y, int width, int height)
+{
+    pixman_image_composite32(PIXMAN_OP_SRC, console_surface(console), NULL, copy, x, y, 0, 0, x, y,
+                             width, height);
+}
+
+static void on_resized(void *opaque, pixman_image_t *surface)
+{
+    pixman_image_unref(copy);
+    copy = pixman_image_create_bits(PIXMAN_x8r8g8b8, pixman_image_get_width(surface),
+                                    pixman_image_get_height(surface), NULL, 0);
+}
+
+static void on_gone(void *opaque)
+{
+    abort();
+}
+
+static const ConsoleListenerOps listener = { .damage = on_damage,
+                                             .resized = on_resized,
+                                             .gone = on_gone };
+
+/* The copy that is made of reports only must be the picture. */
+static void draw(Input *in)
+{
+    const uint32_t *shown, *seen;
+    size_t pixels;
+
+    if (in->drawn++ >= MAX_DRAWN) {
+        return;
+    }
+    console_update(console);
+    shown = pixman_image_get_data(console_surface(console));
+    seen = pixman_image_get_data(copy);
+    pixels = (size_t)pixman_image_get_width(copy) * pixman_image_get_height(copy);
+    if (memcmp(shown, seen, pixels * 4) != 0) {
+        g_error("the surface changed without a report");
+    }
+    if (pixels > MAX_PIXELS) {
+        in->drawn = MAX_DRAWN;
+    }
+}
+
+/* ---- loads ----------------------------------------------------------------------------------------------------- */
+
+static GByteArray *save(void)
+{
+    VmWriter *w = vm_writer_new();
+    GByteArray *b = g_byte_array_new();
+    const uint8_t *bytes;
+    size_t len;
+
+    if (!vmstate_save(w, device_vmstate(&vga->device), vga, NULL, NULL)) {
+        abort();
+    }
+    bytes = vm_writer_data(w, &len);
+    g_byte_array_append(b, bytes, len);
+    vm_writer_free(w);
+    return b;
+}
+
+static bool load(const GByteArray *bytes)
+{
+    const VmState *vmsd = device_vmstate(&vga->device);
+    VmReader *r = vm_reader_new_from_memory(bytes->data, bytes->len);
+    bool ok = vmstate_load(r, vmsd, vga, vmsd->version, NULL);
+
+    vm_reader_free(r);
+    return ok;
+}
+
+static void reload(void)
+{
+    g_autoptr(GByteArray) first = save(), second = NULL;
+
+    if (!load(first)) {
+        g_error("what was saved does not load");
+    }
+    second = save();
+    if (first->len != second->len || memcmp(first->data, second->data, first->len) != 0) {
+        g_error("VGA saves something else");
+    }
+}
+
+/* A state that no guest could reach; a refused one ends the input. */
+static bool load_damaged(Input *in)
+{
+    g_autoptr(GByteArray) bytes = save();
+
+    for (unsigned n = take(in, 1) & 7; n > 0; n--) {
+        unsigned at = 276 + take(in, 2) % (bytes->len - 276); /* behind the PCI header */
+
+        bytes->data[at] = take(in, 1);
+    }
+    if (load(bytes)) {
+        return true;
+    }
+    machine_begin();
+    return false;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------------ */
+
+static bool do_step(Input *in)
+{
+    unsigned what = take(in, 1), a, b;
+
+    switch (what % 12) {
+    case 0:
+        a = take(in, 1);
+        port_write(0x3b0 + (a % 0x30), take(in, 1), 1);
+        break;
+    case 1:
+        port_read(0x3b0 + take(in, 1) % 0x30, 1);
+        break;
+    case 2:
+    case 3:
+        a = take(in, 1);
+        port_write((const uint16_t[]){ 0x3c4, 0x3ce, 0x3d4, 0x3b4 }[a & 3], take(in, 2), 2);
+        break;
+    case 4:
+        port_read(0x3da, 1);
+        a = take(in, 1);
+        port_write(0x3c0, a, 1);
+        port_write(0x3c0, take(in, 1), 1);
+        break;
+    case 5:
+    case 6:
+        port_write(0x1ce, take(in, 1) % 12, 2);
+        port_write(0x1cf, take(in, 2), 2);
+        break;
+    case 7:
+        a = take(in, 3);
+        b = take(in, 4);
+        address_space_write(address_space_memory, 0xa0000 + a % 0x20000, &b, 4);
+        address_space_read(address_space_memory, 0xa0000 + b % 0x20000, &a, 4);
+        break;
+    case 8:
+        a = take(in, 3);
+        b = take(in, 4);
+        address_space_write(address_space_memory, VRAM + a % 0xffffc, &b, 4);
+        break;
+    case 9:
+        a = take(in, 2);
+        b = take(in, 4);
+        address_space_write(address_space_memory, MMIO + a % 0x700, &b, 1 << (what >> 4) % 3);
+        break;
+    case 10:
+        clock_virtual_step_to(clock_get_ns(CLOCK_VIRTUAL) + take(in, 2) * (NS_PER_SEC / 256));
+        draw(in);
+        break;
+    default:
+        if (what & 0x80) {
+            return load_damaged(in);
+        }
+        reload();
+        break;
+    }
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static bool ready;
+    Input in = { data, size, 0 };
+    ConsoleListener *l;
+
+    if (!ready) {
+        machine_init();
+        ready = true;
+    }
+    machine_begin();
+    copy = pixman_image_create_bits(PIXMAN_x8r8g8b8, 1, 1, NULL, 0);
+    on_resized(NULL, console_surface(console));
+    on_damage(NULL, 0, 0, pixman_image_get_width(copy), pixman_image_get_height(copy));
+    l = console_listen(console, &listener, NULL);
+    for (unsigned i = 0; i < MAX_STEPS && in.left > 0 && do_step(&in); i++) {
+    }
+    in.drawn = MIN(in.drawn, MAX_DRAWN - 1);
+    draw(&in);
+    console_unlisten(l);
+    pixman_image_unref(copy);
+    return 0;
+}
