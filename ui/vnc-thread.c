@@ -6,11 +6,13 @@
 #include "util/osdep.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <rfb/rfb.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 
 #include "ui/vnc.h"
 #include "util/bytes.h"
@@ -373,19 +375,47 @@ static void report_gone(ThreadServer *t, ThreadClient *c)
     g_free(c);
 }
 
-/* select() inside the library cannot look at a descriptor that large. */
+/*
+ * The library looks at the first bytes that a new client sends, for WebSockets: 100 ms long, and for ever where there is one
+ * byte and no more. So it meets a socket pair first that says what a VNC client would say; the real socket takes its
+ * place when the greeting is out. A descriptor that is too large for select() in the library is refused.
+ */
+static rfbClientPtr introduce(rfbScreenInfoPtr screen, int fd)
+{
+    static const char hello[] = "RFB ";
+    char greeting[12];
+    rfbClientPtr cl = NULL;
+    ssize_t n;
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        return NULL;
+    }
+    if (pair[0] < FD_SETSIZE && write(pair[1], hello, 4) == 4) {
+        cl = lib.rfbNewClient(screen, pair[0]);
+    } else {
+        close(pair[0]);
+    }
+    if (cl) {
+        n = recv(pair[1], greeting, sizeof(greeting), MSG_DONTWAIT);
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        if (n != sizeof(greeting) || send(fd, greeting, n, MSG_NOSIGNAL) != n ||
+            dup3(fd, cl->sock, O_CLOEXEC) < 0) {
+            lib.rfbCloseClient(cl);
+        }
+    }
+    close(pair[1]);
+    return cl;
+}
+
 static void take_client(ThreadServer *t, VncClient *client)
 {
     ThreadClient *c = g_new0(ThreadClient, 1);
-    int fd = client->fd;
 
-    client->fd = -1;
     c->client = client;
-    if (fd < FD_SETSIZE) {
-        c->cl = lib.rfbNewClient(t->screen, fd);
-    } else {
-        close(fd);
-    }
+    c->cl = introduce(t->screen, client->fd);
+    close(client->fd);
+    client->fd = -1;
     if (!c->cl) {
         report_gone(t, c);
         return;

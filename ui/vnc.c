@@ -240,6 +240,7 @@ static void on_connection(IoListener *listener, IoChannel *ioc, void *opaque)
                  ? fcntl(io_channel_fd(ioc), F_DUPFD_CLOEXEC, 0)
                  : -1;
 
+    io_channel_set_nodelay(ioc, true);
     if (fd >= 0) {
         add_client(server, fd, io_socket_remote_address(ioc, NULL));
     }

@@ -184,7 +184,7 @@ class Vnc(unittest.TestCase):
 
     def test_garbage(self):
         self.start()
-        for data in (b'', b'\0' * 100, b'RFB 003.008\n' + bytes(range(256)), b'RFB 003.003\n' + b'\xff' * 4096,
+        for data in (b'', b'x', b'\0' * 100, b'RFB 003.008\n' + bytes(range(256)), b'RFB 003.003\n' + b'\xff' * 4096,
                      b'RFB 003.008\n\1\1' + bytes([2, 0, 255, 255]) + b'\xff' * 1000,
                      b'RFB 003.008\n\1\1' + bytes([255, 7]) + b'x' * 500,
                      b'RFB 003.008\n\1\1' + bytes([6, 0, 0, 0, 255, 255, 255, 255]) + b'x' * 500):
