@@ -276,6 +276,7 @@ static const Property secondary_properties[] = {
 };
 
 static const PciDeviceOps vga_ops = {
+    .romfile = "vgabios-stdvga.bin",
     .realize = vga_pci_realize,
     .unrealize = vga_pci_unrealize,
     .reset = vga_pci_reset,
