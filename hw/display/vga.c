@@ -309,16 +309,13 @@ void vga_ports_free(MemoryRegion *regions[VGA_PORT_REGIONS])
 
 /* ---- reset and realize ----------------------------------------------------------------------------------- */
 
+/* Video memory keeps what is in it, as the chips did. */
 void vga_reset(VgaCore *s)
 {
-    const VgaCore saved = *s;
-
     memset(s, 0, offsetof(VgaCore, vgamem_mb));
     s->is_vbe_vmstate = 1;
     s->vbe_regs[VBE_ID] = VBE_ID5;
-    s->vbe_bank_mask = saved.vram_size / VGA_BANK_SIZE - 1;
-    memset(s->vram_ptr, 0, s->vram_size);
-    memory_region_set_dirty(s->vram, 0, s->vram_size);
+    s->vbe_bank_mask = s->vram_size / VGA_BANK_SIZE - 1;
     vga_window_update(s);
 }
 

@@ -16,6 +16,7 @@
 #include "util/main-loop.h"
 
 #define VRAM 0xe0000000u
+#define VRAM_SIZE (1 << 20)
 #define MMIO 0xe2000000u
 #define MAX_STEPS 600
 #define MAX_DRAWN 6 /* pictures an input: they are what takes time */
@@ -82,6 +83,7 @@ static void machine_begin(void)
     pci_config_write(pci_bus, vga->devfn, PCI_BAR_0, VRAM, 4);
     pci_config_write(pci_bus, vga->devfn, PCI_BAR_0 + 8, MMIO, 4);
     pci_config_write(pci_bus, vga->devfn, PCI_COMMAND, 3, 2);
+    address_space_memset(address_space_memory, VRAM, 0, VRAM_SIZE);
 }
 
 /* ---- drawing ------------------------------------------------------------------------------------------------- */
