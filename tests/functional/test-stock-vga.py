@@ -40,7 +40,7 @@ class Screen:
 
     def __init__(self, command, folder, args=()):
         self.machine = common.qtest_client.Machine(
-            command, ['-machine', 'pc-i440fx-7.2,usb=off', '-device', 'VGA,id=v,addr=2' + ('' if command == common.TERN else ',romfile='), *args])
+            command, ['-machine', 'pc-i440fx-7.2,usb=off', '-device', 'VGA,id=v,addr=2,romfile=', *args])
         self.q = self.machine.qtest
         self.shot = os.path.join(folder, 'shot')
         for register, value in ((0x10, VRAM), (0x18, MMIO), (4, 3)) if not args else ():
