@@ -123,6 +123,54 @@ static void test_keyboard(void)
     qtest_end(q);
 }
 
+static void send_events(QTest *q, const char *events)
+{
+    qtest_qmp_ok(q, "{'execute': 'input-send-event', 'arguments': {'events': [%s]}}", events);
+}
+
+/*
+ * What users send arrives: typed keys, motion, positions, at the device that the guest polled last. A key that is held
+ * when the machine moves is released, so the moves are made by hand.
+ */
+static void test_input(void)
+{
+    UhciDriver u;
+    QTest *q = start(&u, "-device usb-kbd,id=k,port=1 -device usb-tablet,id=t,port=2");
+    char *mice;
+
+    qtest_set_moving(q, false);
+    g_assert_true(uhci_reset_port(&u, 0));
+    enumerate(&u, 5);
+    check_report(&u, 5, 8, NULL);
+    qtest_qmp_ok(q, "{'execute': 'send-key', 'arguments': {'hold-time': 1000, 'keys': [{'type': 'qcode', 'data':"
+                    " 'ctrl'}, {'type': 'number', 'data': 200}]}}");
+    check_report(&u, 5, 8, "0100000000000000");
+    qtest_clock_step(q, 1000 * 1000000);
+    check_report(&u, 5, 8, "0100000000000000"); /* E0 */
+    check_report(&u, 5, 8, "0100520000000000");
+    qtest_move(q);
+    check_report(&u, 5, 8, "0000520000000000"); /* in the order of keys, not of presses */
+    check_report(&u, 5, 8, "0000520000000000");
+    check_report(&u, 5, 8, "0000000000000000");
+    check_report(&u, 5, 8, NULL);
+
+    g_assert_true(uhci_reset_port(&u, 1));
+    enumerate(&u, 6);
+    check_report(&u, 6, 8, NULL);
+    mice = qtest_hmp(q, "info mice");
+    g_assert_nonnull(strstr(mice, "* Mouse #"));
+    g_assert_nonnull(strstr(strchr(mice, '*'), "QEMU HID Tablet (absolute)"));
+    g_free(mice);
+    send_events(q, "{'type': 'abs', 'data': {'axis': 'x', 'value': 4660}}, {'type': 'abs', 'data': {'axis': 'y', 'value':"
+                   " 32767}}, {'type': 'btn', 'data': {'button': 'right', 'down': true}}");
+    check_report(&u, 6, 8, "023412ff7f00");
+    send_events(q, "{'type': 'btn', 'data': {'button': 'right', 'down': false}}");
+    check_report(&u, 6, 8, "003412ff7f00");
+    g_free(qtest_hmp(q, "mouse_move 0 0 1"));
+    check_report(&u, 6, 8, "003412ff7f01");
+    qtest_end(q);
+}
+
 /* A period of 4 ms units with nothing new repeats the report; a period of 0 ends that. */
 static void test_idle_rate(void)
 {
@@ -359,6 +407,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/usb-hid/keyboard", test_keyboard);
+    g_test_add_func("/usb-hid/input", test_input);
     g_test_add_func("/usb-hid/idle-rate", test_idle_rate);
     g_test_add_func("/usb-hid/waiting-transaction", test_waiting_transaction);
     g_test_add_func("/usb-hid/pointers", test_pointers);
