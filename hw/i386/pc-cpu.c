@@ -39,6 +39,9 @@ bool pc_cpus_new(PcMachine *pc, GError **error)
                                             : machine_get_type(&pc->machine)->default_cpu_type;
     const DeviceType *type = device_type_by_name(name);
 
+    if (pc->smm == PROPERTY_ON) {
+        return error_set(error, "System Management Mode not supported by this build: use smm=off or smm=auto");
+    }
     if (!type) {
         return error_set(error, "there is no processor '%s'", name);
     }
@@ -48,7 +51,7 @@ bool pc_cpus_new(PcMachine *pc, GError **error)
             return false;
         }
     }
-    return true;
+    return !x86_kvm_has_clock() || kvm_clock_new(error);
 }
 
 /* ---- interrupts ---------------------------------------------------------------------------------------------- */

@@ -14,4 +14,7 @@ struct HotpluggableCPUArray *pc_list_cpu_places(Machine *machine);
 /* Interrupt controllers between the global system interrupts and the processors; fills pc->gsi. */
 bool pc_interrupts_new(PcMachine *pc, IsaBus *isa, GError **error);
 
+/* kvm-clock.c: the clock device, where the processors offer the paravirtual clock. */
+bool kvm_clock_new(GError **error);
+
 #endif

@@ -11,8 +11,8 @@
 #include "hw/core/cpu.h"
 #include "hw/nvram/fw_cfg.h"
 #include "system/identity.h"
-#include "target/i386/cpu.h"
 #include "target/i386/cpuid.h"
+#include "target/i386/kvm.h"
 #include "util/bytes.h"
 #include "target/i386/model.h"
 #include "util/error.h"
@@ -72,6 +72,9 @@ static bool add_e820(PcMachine *pc, FwCfg *fw, GError **error)
 {
     g_autoptr(GByteArray) table = g_byte_array_new();
 
+    if (kvm_enabled()) {
+        e820_add(table, X86_KVM_RESERVED_BASE, X86_KVM_RESERVED_SIZE, E820_RESERVED);
+    }
     if (amd_processors()) {
         e820_add(table, HYPERTRANSPORT_START, HYPERTRANSPORT_LEN, E820_RESERVED);
     }

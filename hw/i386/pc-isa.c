@@ -2,6 +2,7 @@
 /* The ISA devices that every PC has, and how they are wired. */
 #include "util/osdep.h"
 #include "hw/i386/pc-isa.h"
+#include "accel/kvm/kvm.h"
 #include "hw/acpi/piix4.h"
 #include "hw/char/serial.h"
 #include "hw/misc/i8042.h"
@@ -9,7 +10,7 @@
 #include "hw/misc/vmgenid.h"
 #include "hw/misc/vmport.h"
 #include "hw/timer/hpet.h"
-#include "hw/timer/i8254.h"
+#include "hw/timer/kvm-pit.h"
 #include "hw/timer/mc146818rtc.h"
 #include "system/serial-lines.h"
 #include "target/i386/cpu.h"
@@ -153,7 +154,8 @@ static bool pc_init_timers(PcMachine *pc, IsaBus *isa, GError **error)
     if (pc->pit == PROPERTY_OFF) {
         return true; /* and no port 61h, which is about the 8254's third channel */
     }
-    pit = pit_new(isa, pit_irq, error);
+    pit = kvm_enabled() && kvm_irqchip() == KVM_IRQCHIP_KERNEL ? kvm_pit_new(isa, error)
+                                                               : pit_new(isa, pit_irq, error);
     if (!pit || !pcspk_new(isa, pit, error)) {
         return false;
     }

@@ -143,6 +143,7 @@ static void pc_finalize(Object *obj)
 
 static const Property pc_properties[] = {
     PROPERTY_ON_OFF_AUTO("acpi", PcMachine, acpi, "auto", "Enable ACPI"),
+    PROPERTY_ON_OFF_AUTO("smm", PcMachine, smm, "auto", "Enable SMM: this build has none"),
     PROPERTY_BOOL("i8042", PcMachine, i8042_enabled, "on", NULL),
     PROPERTY_ON_OFF_AUTO("pit", PcMachine, pit, "auto", "Enable i8254 PIT"),
     PROPERTY_ON_OFF_AUTO("vmport", PcMachine, vmport, "auto", "Enable vmport (pc & q35)"),

@@ -113,4 +113,7 @@ void apic_reset_registers(ApicState *s, bool init);
 /* The space for registers and messages at 0xfee00000, made by the first APIC. */
 void apic_map_space(const MemoryOps *ops, const char *name);
 
+/* kvm-vapic.c: the device of the section "kvm-tpr-opt", which stands before the first local APIC's. */
+bool kvm_vapic_ensure(GError **error);
+
 #endif

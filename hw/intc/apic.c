@@ -617,6 +617,9 @@ static bool apic_realize(Device *dev, GError **error)
     if (!s->cpu) {
         return error_set(error, "a local APIC is part of a processor");
     }
+    if (!kvm_vapic_ensure(error)) {
+        return false;
+    }
     apic_map_space(&space_ops, "apic-msi");
     timer_init(&s->timer, CLOCK_VIRTUAL, timer_expired, s);
     apic_reset_registers(s, false);

@@ -185,6 +185,9 @@ static bool kvm_apic_realize(Device *dev, GError **error)
     if (!s->cpu || !kvm_enabled()) {
         return error_set(error, "kvm-apic is part of a processor that KVM runs");
     }
+    if (!kvm_vapic_ensure(error)) {
+        return false;
+    }
     apic_map_space(&space_ops, "kvm-apic-msi");
     apic_reset_registers(s, false);
     return true;

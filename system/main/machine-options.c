@@ -33,7 +33,9 @@ static bool merge_machine(const char *arg, GError **error)
     }
     json_object_object_foreach(props, key, value)
     {
-        json_object_object_add(machine_props, key, json_object_get(value));
+        /* the one property that people know with a line below */
+        json_object_object_add(machine_props, strcmp(key, "kernel_irqchip") ? key : "kernel-irqchip",
+                               json_object_get(value));
     }
     json_object_put(props);
     return true;

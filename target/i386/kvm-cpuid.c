@@ -2,6 +2,8 @@
 /* CPUID between a processor and KVM: what the host supports, and KVM_SET_CPUID2 from what the processor answers. */
 #include "util/osdep.h"
 
+#include <asm/kvm_para.h>
+
 #include "target/i386/cpuid.h"
 #include "util/error.h"
 #include "kvm-internal.h"
@@ -40,7 +42,33 @@ static const struct kvm_cpuid2 *supported_list(void)
     return supported;
 }
 
-uint32_t x86_kvm_cpuid_from_host(uint32_t leaf, uint32_t subleaf, unsigned reg)
+#define CPUID_1_ECX_X2APIC (1u << 21)
+#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_6_EAX_ARAT (1u << 2)
+#define KVM_NEEDS_LOCAL_APIC (1u << KVM_FEATURE_PV_EOI | 1u << KVM_FEATURE_PV_UNHALT)
+
+/* What the list does not say, or says of a local APIC that is not the kernel's. */
+static uint32_t corrected(uint32_t leaf, unsigned reg, uint32_t value)
+{
+    bool in_kernel = kvm_irqchip() != KVM_IRQCHIP_USER;
+
+    if (leaf == 1 && reg == X86_ECX) {
+        value |= CPUID_1_ECX_HYPERVISOR;
+        if (!in_kernel) {
+            value &= ~(CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE);
+        } else if (kvm_check_extension(KVM_CAP_TSC_DEADLINE_TIMER)) {
+            value |= CPUID_1_ECX_TSC_DEADLINE;
+        }
+    } else if (leaf == 6 && reg == X86_EAX) {
+        value |= CPUID_6_EAX_ARAT; /* timers of ours do not stop when the guest sleeps */
+    } else if (leaf == LEAF_KVM + 1 && reg == X86_EAX && !in_kernel) {
+        value &= ~KVM_NEEDS_LOCAL_APIC;
+    }
+    return value;
+}
+
+static uint32_t listed(uint32_t leaf, uint32_t subleaf, unsigned reg)
 {
     const struct kvm_cpuid2 *list = supported_list();
 
@@ -55,6 +83,21 @@ uint32_t x86_kvm_cpuid_from_host(uint32_t leaf, uint32_t subleaf, unsigned reg)
         }
     }
     return 0;
+}
+
+uint32_t x86_kvm_cpuid_from_host(uint32_t leaf, uint32_t subleaf, unsigned reg)
+{
+    return corrected(leaf, reg, listed(leaf, subleaf, reg));
+}
+
+uint64_t x86_kvm_msr_from_host(uint32_t index)
+{
+    struct {
+        struct kvm_msrs list;
+        struct kvm_msr_entry entry;
+    } arg = { .list = { .nmsrs = 1 }, .entry = { .index = index } };
+
+    return kvm_system_ioctl(KVM_GET_MSRS, &arg) == 1 ? arg.entry.data : 0;
 }
 
 /* ---- KVM_SET_CPUID2 -------------------------------------------------------------------------------------------- */

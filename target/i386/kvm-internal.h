@@ -35,6 +35,7 @@ bool x86_kvm_put_xsave(X86Cpu *cpu, GError **error);
 
 /* kvm-cpuid.c */
 uint32_t x86_kvm_cpuid_from_host(uint32_t leaf, uint32_t subleaf, unsigned reg);
+uint64_t x86_kvm_msr_from_host(uint32_t index); /* of those that say what there is (KVM_GET_MSR_FEATURE_INDEX_LIST) */
 bool x86_kvm_put_cpuid(X86Cpu *cpu, GError **error);
 
 /* kvm-run.c */

@@ -6,6 +6,7 @@
 #include "util/osdep.h"
 
 #include "system/runstate.h"
+#include "target/i386/cpuid.h"
 #include "util/error.h"
 #include "kvm-internal.h"
 
@@ -191,6 +192,35 @@ static const MsrEntry *find(uint32_t index)
     return NULL;
 }
 
+/*
+ * Masks of variable MTRRs have ones above the processor's physical address bits in streams, so that they fit whatever
+ * number of bits the destination has (SDM vol. 3 11.11.2.3); the register takes none of them.
+ */
+static uint64_t mtrr_high_bits(const X86Cpu *cpu)
+{
+    uint32_t out[4];
+    unsigned bits;
+
+    x86_cpu_cpuid(cpu, 0x80000008, 0, out);
+    bits = out[X86_EAX] & 0xff;
+    bits = bits ? bits : 36;
+    return bits < 52 ? (UINT64_C(1) << 52) - (UINT64_C(1) << bits) : 0;
+}
+
+static void mtrr_masks_complete(X86Cpu *cpu)
+{
+    uint64_t high = mtrr_high_bits(cpu);
+
+    for (unsigned i = 0; i < X86_MTRR_VARIABLE; i++) {
+        cpu->env.mtrr_var[i].mask |= high;
+    }
+}
+
+static bool is_mtrr_mask(const MsrEntry *m)
+{
+    return m->index >= 0x201 && m->index <= 0x200 + 2 * X86_MTRR_VARIABLE && m->index % 2;
+}
+
 /* One call moves as many as the processor takes; the one where it stops is not there for this model. */
 static int move_some(X86Cpu *cpu, unsigned long request, struct kvm_msr_entry *entries, unsigned n)
 {
@@ -225,6 +255,7 @@ bool x86_kvm_get_msrs(X86Cpu *cpu, GError **error)
         }
         at += done + 1;
     }
+    mtrr_masks_complete(cpu);
     cpu->env.tsc_valid = !vm_is_running(); /* stands while the machine does */
     return true;
 }
@@ -254,6 +285,7 @@ static bool refused(const X86Cpu *cpu, const struct kvm_msr_entry *entry, CpuPut
 
 bool x86_kvm_put_msrs(X86Cpu *cpu, CpuPutLevel level, GError **error)
 {
+    uint64_t high = mtrr_high_bits(cpu);
     g_autofree struct kvm_msr_entry *wanted = g_new0(struct kvm_msr_entry, msrs->len);
     unsigned n = 0;
 
@@ -261,8 +293,9 @@ bool x86_kvm_put_msrs(X86Cpu *cpu, CpuPutLevel level, GError **error)
         const MsrEntry *m = &g_array_index(msrs, MsrEntry, i);
 
         if (m->level <= level) {
-            wanted[n++] =
-                (struct kvm_msr_entry){ .index = m->index, .data = load_member(&cpu->env, m) };
+            wanted[n++] = (struct kvm_msr_entry){
+                .index = m->index, .data = load_member(&cpu->env, m) & ~(is_mtrr_mask(m) ? high : 0)
+            };
         }
     }
     for (unsigned at = 0; at < n;) {

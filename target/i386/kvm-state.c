@@ -284,7 +284,8 @@ static bool get_events(X86Cpu *cpu, GError **error)
     env->exception_nr =
         env->exception_injected || env->exception_pending ? events.exception.nr : -1;
     env->has_error_code = events.exception.has_error_code;
-    env->error_code = events.exception.error_code;
+    env->error_code =
+        env->exception_nr >= 0 && env->has_error_code ? events.exception.error_code : 0;
     env->interrupt_injected = events.interrupt.injected ? events.interrupt.nr : -1;
     env->soft_interrupt = events.interrupt.soft;
     env->nmi_injected = events.nmi.injected;

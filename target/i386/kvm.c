@@ -11,8 +11,7 @@
 #include "cpu-internal.h"
 #include "kvm-internal.h"
 
-/* Four pages that real mode needs on some hosts; SeaBIOS keeps its hands off them, and the memory map says so. */
-#define IDENTITY_MAP_BASE UINT64_C(0xfeffc000)
+#define IDENTITY_MAP_BASE X86_KVM_RESERVED_BASE
 #define TSS_BASE (IDENTITY_MAP_BASE + 0x1000)
 #define SPLIT_ROUTES 24
 #define ARCH_REQ_XCOMP_GUEST_PERM 0x1025
@@ -74,13 +73,10 @@ static bool need(const struct KvmCapability *list, GError **error)
 
 static bool make_irqchip(GError **error)
 {
-    struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-
     switch (kvm_irqchip()) {
     case KVM_IRQCHIP_KERNEL:
         return need(required_irqchip, error) &&
-               must(kvm_vm_ioctl(KVM_CREATE_IRQCHIP, NULL), "KVM_CREATE_IRQCHIP", error) &&
-               must(kvm_vm_ioctl(KVM_CREATE_PIT2, &pit), "KVM_CREATE_PIT2", error);
+               must(kvm_vm_ioctl(KVM_CREATE_IRQCHIP, NULL), "KVM_CREATE_IRQCHIP", error);
     case KVM_IRQCHIP_SPLIT:
         return need(required_split, error) &&
                must(kvm_enable_capability(KVM_CAP_SPLIT_IRQCHIP, SPLIT_ROUTES, 0),
@@ -110,6 +106,7 @@ static bool x86_vm_created(Machine *machine, GError **error)
         kvm_enable_capability(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, 0);
     }
     x86_cpuid_set_supported(x86_kvm_cpuid_from_host);
+    x86_msr_set_supported(x86_kvm_msr_from_host);
     if (kvm_irqchip() != KVM_IRQCHIP_USER) {
         x86_cpu_set_apic_type("kvm-apic");
     }

@@ -7,6 +7,7 @@
 
 #include <cpuid.h>
 
+#include "accel/kvm/kvm.h"
 #include "hw/core/machine.h"
 #include "target/i386/cpu.h"
 #include "target/i386/cpuid.h"
@@ -318,13 +319,16 @@ static void take_identity(X86Model *model)
 /* What KVM has made of every named model since long: its own paravirtual features on, what it does not emulate off. */
 static void kvm_defaults(X86Model *model)
 {
-    static const char *const on[] = { "kvmclock",       "kvm-nopiodelay", "kvm-asyncpf",
-                                      "kvm-steal-time", "kvm-pv-eoi",     "kvmclock-stable-bit",
-                                      "x2apic" };
+    static const char *const on[] = { "kvmclock", "kvm-nopiodelay", "kvm-asyncpf", "kvm-steal-time",
+                                      "kvmclock-stable-bit" };
+    static const char *const with_local_apic[] = { "kvm-pv-eoi", "x2apic" };
     static const char *const off[] = { "acpi", "monitor", "svm" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(on); i++) {
         set_default(model, on[i], true);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(with_local_apic); i++) {
+        set_default(model, with_local_apic[i], kvm_irqchip() != KVM_IRQCHIP_USER);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(off); i++) {
         set_default(model, off[i], false);

@@ -143,6 +143,8 @@ static bool any_word(const void *data, size_t bytes)
             (const VmField[]){ VM_SCALAR_FULL(k, ctype, X86Cpu, env.member, 0, NULL), VM_END }, \
     };
 
+/* Stock loses the error code of an exception that was being delivered; a stream to it with one is refused there. */
+ONE_VALUE(error_code, "exception_error_code", u32, uint32_t, error_code, 0)
 ONE_VALUE(async_pf, "async_pf_msr", u64, uint64_t, async_pf_en_msr, 0)
 ONE_VALUE(async_pf_int, "async_pf_int_msr", u64, uint64_t, async_pf_int_msr, 0)
 ONE_VALUE(pv_eoi, "async_pv_eoi_msr", u64, uint64_t, pv_eoi_en_msr, 0)
@@ -308,8 +310,8 @@ static const VmState vmstate_amx = {
     .version = 1,
     .minimum_version = 1,
     .needed = amx_needed,
-    .fields = (const VmField[]){ VM_BYTES(X86Cpu, env.xtilecfg),
-                                 VM_BYTES(X86Cpu, env.xtiledata), VM_END },
+    .fields = (const VmField[]){ VM_BYTES(X86Cpu, env.xtilecfg), VM_BYTES(X86Cpu, env.xtiledata),
+                                 VM_END },
 };
 
 static bool pmu_needed(const void *opaque)
@@ -393,6 +395,7 @@ static bool x86_pre_load(void *opaque, GError **error)
     env->fpip = env->fpdp = 0;
     env->exception_pending = env->exception_injected = env->exception_has_payload = 0;
     env->exception_payload = 0;
+    env->error_code = 0;
     memset(env->opmask_regs, 0, sizeof(env->opmask_regs));
     memset(env->xmm_regs, 0, sizeof(env->xmm_regs));
     memset(env->bnd_regs, 0, sizeof(env->bnd_regs));
@@ -524,6 +527,7 @@ static const VmField x86_fields[] = {
 
 /* Streams name them, so their order is free. */
 static const VmState *const x86_subsections[] = { &vmstate_exception_info,
+                                                  &vmstate_error_code,
                                                   &vmstate_async_pf,
                                                   &vmstate_async_pf_int,
                                                   &vmstate_pv_eoi,

@@ -42,6 +42,8 @@ static const struct {
     { "kvm-apic", "it is in the kernel and needs KVM" },
     { "kvm-i8259", "it is in the kernel and needs KVM" },
     { "kvm-ioapic", "it is in the kernel and needs KVM" },
+    { "kvm-pit", "it is in the kernel and needs KVM" },
+    { "kvmclock", "it is in the kernel and needs KVM" },
     { NULL, NULL },
 };
 

@@ -2,6 +2,7 @@
 /* Guest memory: rendering of the tree, access rules, DMA, dirty bits, closing, backends (system/memory.h). */
 #include "util/osdep.h"
 
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <glib/gstdio.h>
 
@@ -954,6 +955,94 @@ static void test_info_mtree_again(void)
     memory_region_free(outer);
 }
 
+/* ---- events ------------------------------------------------------------------------------------------------- */
+
+typedef struct EventLog {
+    MemoryListener listener;
+    GString *text;
+} EventLog;
+
+static void log_eventfd(MemoryListener *l, const MemoryEventFd *e)
+{
+    g_string_append_printf(((EventLog *)l)->text, "+%" PRIx64 "/%u ", e->address, e->size);
+}
+
+static void unlog_eventfd(MemoryListener *l, const MemoryEventFd *e)
+{
+    g_string_append_printf(((EventLog *)l)->text, "-%" PRIx64 "/%u ", e->address, e->size);
+}
+
+static void log_zone(MemoryListener *l, hwaddr start, uint64_t size)
+{
+    g_string_append_printf(((EventLog *)l)->text, "z%" PRIx64 "+%" PRIu64 " ", start, size);
+}
+
+static void unlog_zone(MemoryListener *l, hwaddr start, uint64_t size)
+{
+    g_string_append_printf(((EventLog *)l)->text, "y%" PRIx64 "+%" PRIu64 " ", start, size);
+}
+
+static void check_log(EventLog *log, const char *text)
+{
+    g_assert_cmpstr(log->text->str, ==, text);
+    g_string_truncate(log->text, 0);
+}
+
+static unsigned event_writes;
+
+static void count_write(void *opaque, hwaddr offset, uint64_t value, unsigned size)
+{
+    event_writes++;
+}
+
+/* A write that matches signals and does not reach the region; listeners follow the region around. */
+static void test_eventfds(void)
+{
+    static const MemoryOps ops = { .write = count_write };
+    MemoryRegion *root = memory_region_new_container(NULL, "root", 0x10000);
+    MemoryRegion *mr = memory_region_new_io(NULL, &ops, NULL, "io", 0x100);
+    AddressSpace *as = address_space_new(root, "events");
+    EventLog log = { .listener = { .eventfd_add = log_eventfd,
+                                   .eventfd_del = unlog_eventfd,
+                                   .coalesce_add = log_zone,
+                                   .coalesce_del = unlog_zone },
+                     .text = g_string_new(NULL) };
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const uint8_t five[4] = { 5 };
+    uint64_t n;
+
+    memory_region_add_eventfd(mr, 0x10, 2, true, 5, fd);
+    memory_region_map(root, 0x1000, mr);
+    memory_listener_register(&log.listener, as);
+    check_log(&log, "+1010/2 ");
+    address_space_write(as, 0x1010, five, 4); /* another size */
+    address_space_write(as, 0x1012, five, 2); /* another place */
+    g_assert_cmpuint(event_writes, ==, 2);
+    g_assert_cmpint(read(fd, &n, sizeof(n)), <, 0);
+    address_space_write(as, 0x1010, five, 2);
+    g_assert_cmpuint(event_writes, ==, 2);
+    g_assert_cmpint(read(fd, &n, sizeof(n)), ==, sizeof(n));
+    memory_region_set_address(mr, 0x2000);
+    check_log(&log, "-1010/2 +2010/2 ");
+    memory_region_add_coalescing(mr, 0x80, 0x80);
+    check_log(&log, "z2080+128 ");
+    memory_region_set_size(mr, 0x90);
+    check_log(&log, "y2080+128 z2080+16 ");
+    memory_region_unmap(root, mr);
+    check_log(&log, "-2010/2 y2080+16 ");
+    memory_region_map(root, 0, mr);
+    check_log(&log, "+10/2 z80+16 ");
+    memory_region_del_eventfd(mr, 0x10, 2, true, 5, fd);
+    memory_region_clear_coalescing(mr);
+    check_log(&log, "-10/2 y80+16 ");
+    memory_listener_unregister(&log.listener);
+    address_space_free(as);
+    memory_region_free(mr);
+    memory_region_free(root);
+    g_string_free(log.text, TRUE);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -974,6 +1063,7 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/readers-race-with-changes", test_race);
     g_test_add_func("/memory/io-from-another-thread", test_io_thread);
     g_test_add_func("/memory/listener", test_listener);
+    g_test_add_func("/memory/eventfds", test_eventfds);
     g_test_add_func("/memory/dirty", test_dirty);
     g_test_add_func("/memory/dma-map-bounds", test_dma_map_bounds);
     g_test_add_func("/memory/closed", test_closed);

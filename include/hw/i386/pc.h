@@ -22,6 +22,7 @@ typedef struct PcMachine {
     Device *ioapic;                     /* NULL where it is in the kernel */
     struct IdeBus *ide[2];              /* the channels of the PIIX3 */
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
+    int smm;                            /* -machine smm=: there is none */
     bool hpet_enabled;                  /* -machine hpet= */
     bool i8042_enabled;
     int pit, vmport;                    /* -machine pit=, vmport=: PROPERTY_OFF, ON, AUTO */

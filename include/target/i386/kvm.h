@@ -6,6 +6,10 @@
 #include "accel/kvm/kvm.h"
 #include "target/i386/cpu.h"
 
+/* Four pages that KVM needs for real mode on some hosts: nobody else's, and the memory map says so. */
+#define X86_KVM_RESERVED_BASE UINT64_C(0xfeffc000)
+#define X86_KVM_RESERVED_SIZE UINT64_C(0x4000)
+
 /* Chips of KVM_GET_IRQCHIP. */
 enum { X86_KVM_PIC_MASTER = 0, X86_KVM_PIC_SLAVE = 1, X86_KVM_IOAPIC = 2 };
 
