@@ -37,6 +37,9 @@ def drive(path, extra=''):
 # kind of medium, devices, whether the program's own driver finds it
 DRIVES = {
     'usb_cd': ('cd', lambda path: UHCI + drive(path, ',media=cdrom') + ['-device', 'usb-storage,drive=d,port=2'], True),
+    'ide_cd': ('cd', lambda path: drive(path, ',media=cdrom') + ['-device', 'ide-cd,drive=d,bus=ide.1,unit=0'], False),
+    'ide_disk': ('disk', lambda path: ['-drive', f'if=none,id=d,format=raw,file={path}', '-device',
+                                       'ide-hd,drive=d,bus=ide.0,unit=0'], False),
     'usb_disk': ('disk', lambda path: UHCI + drive(path) + ['-device', 'usb-storage,drive=d,port=2'], True),
 }
 
