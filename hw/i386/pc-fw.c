@@ -186,6 +186,7 @@ bool pc_fw_done(Machine *machine, GError **error)
     add_numa(pc, fw_cfg_find());
     add_hpet(fw_cfg_find());
     tell_ports(pc);
+    pc_storage_done(pc);
     return add_e820(pc, fw_cfg_find(), error) && pc_kernel_init(pc, error) &&
            pc_boot_done(pc, error) && pc_smbios_init(pc, error) && pc_acpi_init(pc, error);
 }

@@ -523,7 +523,18 @@ static bool add_cdrom(const char *arg, GError **error)
     return block_add_drive_simple(arg, 2, "cdrom", BLOCK_IF_IDE, error);
 }
 
+static bool add_fda(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, 0, "disk", BLOCK_IF_FLOPPY, error);
+}
+
+static bool add_fdb(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, 1, "disk", BLOCK_IF_FLOPPY, error);
+}
+
 static const Step block_steps[] = {
+    { OPT_FDA, add_fda },                 { OPT_FDB, add_fdb },
     { OPT_BLOCKDEV, block_add_blockdev }, { OPT_HDA, add_hda },     { OPT_HDB, add_hdb },
     { OPT_HDC, add_hdc },                 { OPT_HDD, add_hdd },     { OPT_CDROM, add_cdrom },
     { OPT_DRIVE, add_drive },

@@ -29,7 +29,6 @@ NEWEST = os.path.join(GOLDEN, 'pc-i440fx-10.0')
 REST = 'arrives with the processor and the rest of the PC'
 ABSENT = {
     'cpu_common': REST, 'cpu': REST, 'kvm-tpr-opt': REST, 'apic': REST,
-    'fdc': REST,
 }
 ABSENT_RAM = {}
 

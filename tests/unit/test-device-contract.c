@@ -110,6 +110,8 @@ static const struct {
     { "ps2kbd/command_reply_queue", "00000002", "parent_obj.queue.wptr=00000003 parent_obj.queue.count=00000003" },
     /* a flush that was stopped */
     { "ide_bus/error", "00000040" "0000000000000005" "00000008" "00", "" },
+    /* READ ID waits for the index */
+    { "fdc/result_timer", "0000010000000000", "state.msr=10 data_pos=00000002 data_len=00000002" },
     { "ide bmdma/status", "65", "migration_compat_status=05" },
     { NULL, NULL, NULL },
 };

@@ -21,6 +21,7 @@ typedef struct PcMachine {
     Irq *intr;                          /* the 8259 pair's output; NULL where the pair is in the kernel */
     Device *ioapic;                     /* NULL where it is in the kernel */
     struct IdeBus *ide[2];              /* the channels of the PIIX3 */
+    Device *fdc;
     uint64_t ram_below_4g;              /* the rest begins at 4 GiB */
     int smm;                            /* -machine smm=: there is none */
     bool hpet_enabled;                  /* -machine hpet= */
@@ -40,6 +41,8 @@ extern const ObjectType pc_machine_type;
 bool pc_i440fx_init(Machine *machine, GError **error);
 
 /* Its parts, in order. */
-bool pc_storage_init(PcMachine *pc, GError **error);
+bool pc_storage_init(PcMachine *pc, IsaBus *isa, GError **error);
+/* When all devices are there: what the CMOS says of drives. */
+void pc_storage_done(PcMachine *pc);
 
 #endif
