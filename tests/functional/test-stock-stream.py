@@ -28,7 +28,7 @@ NEWEST = os.path.join(GOLDEN, 'pc-i440fx-10.0')
 
 REST = 'arrives with the processor and the rest of the PC'
 ABSENT = {
-    'cpu_common': REST, 'cpu': REST, 'kvm-tpr-opt': REST, 'apic': REST,
+    'kvm-tpr-opt': REST,
 }
 ABSENT_RAM = {}
 
