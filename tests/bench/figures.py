@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), '../functional'))
 from qtest_client import Machine, TestError, accelerator  # noqa: E402
+import kvm  # noqa: E402
 import uhci_bot  # noqa: E402
 import block_figures  # noqa: E402
 
@@ -309,6 +310,12 @@ GROUPS = [
     Group('usb', usb, 'USB reads'),
     Group('qmp', qmp, 'QMP'),
 ]
+if kvm.available():
+    GROUPS += [
+        Group('kvm-usb', kvm.usb, 'boot from USB under KVM'),
+        Group('kvm-ide', kvm.ide, 'boot from IDE under KVM'),
+        Group('kvm-idle', kvm.idle, 'a halted guest'),
+    ]
 
 # key, title, unit, whether less is better (None: neither), digits, aim (text, test of medians)
 FIGURES = [
@@ -332,6 +339,13 @@ FIGURES = [
     Figure('status-us', 'query-status', 'us', True, 0, None),
     Figure('schema-ms', 'query-qmp-schema', 'ms', True, 2, None),
     Figure('schema-kib', '  size of the answer', 'KiB', None, 0, None),
+    Figure('kvm-first-ms', 'KVM: start to SeaBIOS\'s first byte', 'ms', True, 1, None),
+    Figure('kvm-sector-ms', '  start to the boot sector (USB)', 'ms', True, 0, None),
+    Figure('kvm-usb-int13', '  USB disk, by INT 13h', 'MB/s', False, 2, None),
+    Figure('kvm-usb-own', '  USB disk, by a driver of its own', 'MB/s', False, 2, None),
+    Figure('kvm-ide-int13', '  IDE disk, by INT 13h', 'MB/s', False, 2, None),
+    Figure('kvm-idle-percent', '  processor of a halted guest', '%', True, 2, None),
+    Figure('kvm-private-mib', '  private memory of it (64 MiB)', 'MiB', True, 2, None),
 ]
 
 GROUPS += [Group(*row) for row in block_figures.GROUPS]
