@@ -21,6 +21,9 @@
 #include "io/fds.h"
 #include "util/error.h"
 
+/* Reads up to here are tried without a thread. */
+#define READ_AT_ONCE (64 << 10)
+
 typedef struct FileState {
     char *filename;
     int fd;
@@ -30,8 +33,8 @@ typedef struct FileState {
     FileLock lock;
     FileRw *rw;
     bool sync_by_uring;
-    bool no_zero_range, no_punch_hole; /* the file system has said so */
-    int flush_error;                   /* L3; positive errno */
+    bool no_zero_range, no_punch_hole, no_nowait; /* the file system has said so */
+    int flush_error;                              /* L3; positive errno */
     BlockStatsSpecificFile stats;
 } FileState;
 
@@ -329,9 +332,32 @@ static int coroutine_fn file_rw(BlockNode *node, bool write, uint64_t offset, ui
     return ret;
 }
 
+/* A small read of what is in the page cache takes less time than a thread's wake-up. Bytes, or 0: it
+ * takes a thread (or is behind the end). */
+static uint64_t read_cached(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
+                            size_t vec_offset)
+{
+    FileState *s = node->state;
+    struct iovec few[8];
+    if (node->direct || s->rw != file_rw_threads || s->no_nowait || bytes > READ_AT_ONCE ||
+        vec->n > G_N_ELEMENTS(few)) {
+        return 0;
+    }
+    unsigned n = iov_rest(vec, vec_offset, bytes, few);
+    ssize_t got = preadv2(s->fd, few, n, offset, RWF_NOWAIT);
+    if (got < 0 && errno != EAGAIN && errno != EINTR) {
+        s->no_nowait = true; /* what is wrong the thread will find */
+    }
+    return MAX(got, 0);
+}
+
 static int coroutine_fn file_read(BlockNode *node, uint64_t offset, uint64_t bytes, IoVec *vec,
                                   size_t vec_offset)
 {
+    uint64_t got = read_cached(node, offset, bytes, vec, vec_offset);
+    offset += got;
+    vec_offset += got;
+    bytes -= got;
     return file_rw(node, false, offset, bytes, vec, vec_offset, false);
 }
 

@@ -63,12 +63,14 @@ static void test_mutation(gconstpointer data)
 {
     vdi_mutation = GPOINTER_TO_INT(data);
     uint64_t found = 0;
-    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
-        StressPlan plan = { .format = "vdi", .seed = 1, .cases = parts[i].mutation };
+    static const unsigned order[] = { 1, 2, 0 }; /* the quickest to find most of them first */
+    for (unsigned i = 0; i < G_N_ELEMENTS(order) && !found; i++) {
+        const PartName *part = &parts[order[i]];
+        StressPlan plan = { .format = "vdi", .seed = 1, .cases = part->mutation };
         plan.stop_early = true;
-        StressResult r = parts[i].run(&plan);
-        g_test_message("%s: %" PRIu64 " violations of %" PRIu64 " cases", parts[i].name,
-                       r.violations, r.cases);
+        StressResult r = part->run(&plan);
+        g_test_message("%s: %" PRIu64 " violations of %" PRIu64 " cases", part->name, r.violations,
+                       r.cases);
         found += r.violations;
     }
     vdi_mutation = 0;

@@ -6,6 +6,7 @@
 #include "util/osdep.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/uio.h>
@@ -47,3 +48,16 @@ typedef ssize_t VectorFunc(int fd, const struct iovec *iov, int n, off64_t offse
 
 SLOW(preadv64)
 SLOW(pwritev64)
+
+/* A read that must not wait. */
+ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+    typedef ssize_t Func(int fd, const struct iovec *iov, int n, off64_t offset, int flags);
+    Func *next = (Func *)dlsym(RTLD_NEXT, "preadv64v2");
+
+    if (is_slow(fd)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return next(fd, iov, n, offset, flags);
+}
