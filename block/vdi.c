@@ -487,6 +487,12 @@ static int64_t vdi_length(BlockNode *node)
     return ((VdiState *)node->state)->header.disk_size;
 }
 
+static char *vdi_filename(BlockNode *node)
+{
+    BlockNode *file = node->file->node;
+    return file->driver->filename ? file->driver->filename(file) : NULL;
+}
+
 static int vdi_info(BlockNode *node, BlockDriverInfo *info)
 {
     info->cluster_size = ((VdiState *)node->state)->header.block_size;
@@ -517,6 +523,7 @@ static const BlockDriver vdi_driver = {
     .truncate = vdi_truncate,
     .block_status = vdi_block_status,
     .length = vdi_length,
+    .filename = vdi_filename,
     .activate = vdi_activate,
     .inactivate = vdi_inactivate,
     .create_options = vdi_create_options,

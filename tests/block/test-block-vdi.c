@@ -276,6 +276,7 @@ static void test_probe(void)
     BlockFront *front = front_open(path, NULL, 0, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(front_node(front)->driver->name, ==, "vdi");
+    g_assert_cmpstr(block_node_filename(front_node(front)), ==, path);
     front_unref(front);
 }
 
