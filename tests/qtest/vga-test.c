@@ -22,33 +22,54 @@ enum {
     VBE_DATA = 0x1cf
 };
 
+/*
+ * With a move before each command this program would be hundreds of moves for the same few registers, so every third access
+ * stands for its neighbours.
+ */
+static bool still;
+static unsigned accesses;
+
+static void may_move(QTest *q)
+{
+    qtest_set_moving(q, !still && ++accesses % 3 == 0);
+}
+
+static void keep_still(QTest *q, bool on)
+{
+    still = on;
+    qtest_set_moving(q, false);
+}
+
 static QTest *start(const char *options)
 {
     QTest *q = qtest_start("-machine pc -m 2 -device VGA,id=v,addr=2,vgamem_mb=1%s", options);
     static const uint32_t config[][2] = { { 0x10, VRAM }, { 0x18, MMIO }, { 0x04, 3 } };
 
-    qtest_set_moving(q, false);
+    keep_still(q, true);
     for (unsigned i = 0; i < G_N_ELEMENTS(config); i++) {
         qtest_outl(q, 0xcf8, PCI_SLOT_2 | config[i][0]);
         qtest_outl(q, 0xcfc, config[i][1]);
     }
-    qtest_set_moving(q, true);
+    keep_still(q, false);
     return q;
 }
 
 static void set(QTest *q, unsigned port, unsigned index, unsigned value)
 {
+    may_move(q);
     qtest_outw(q, port, value << 8 | index);
 }
 
 static unsigned get(QTest *q, unsigned port, unsigned index)
 {
+    may_move(q);
     qtest_outb(q, port, index);
     return qtest_inb(q, port + 1);
 }
 
 static void set_attribute(QTest *q, unsigned index, unsigned value)
 {
+    may_move(q);
     qtest_inb(q, STATUS1);
     qtest_outb(q, ATTR, index);
     qtest_outb(q, ATTR, value);
@@ -64,12 +85,14 @@ static void show(QTest *q)
 
 static void set_vbe(QTest *q, unsigned index, unsigned value)
 {
+    may_move(q);
     qtest_outw(q, VBE_INDEX, index);
     qtest_outw(q, VBE_DATA, value);
 }
 
 static unsigned get_vbe(QTest *q, unsigned index)
 {
+    may_move(q);
     qtest_outw(q, VBE_INDEX, index);
     return qtest_inw(q, VBE_DATA);
 }
@@ -151,7 +174,9 @@ static const Mode modes[] = {
 /* A mode is some eighty accesses; moves between them are what /vga/registers is for. */
 static void set_mode(QTest *q, const Mode *mode)
 {
-    qtest_set_moving(q, false);
+    bool was_still = still;
+
+    keep_still(q, true);
     qtest_outb(q, 0x3c2, mode->misc);
     for (unsigned i = 0; i < sizeof(mode->sr); i++) {
         set(q, SEQ, i, mode->sr[i]);
@@ -170,7 +195,7 @@ static void set_mode(QTest *q, const Mode *mode)
         set_color(q, i, i * 7 & 63, (i * 13 + 5) & 63, (i * 29 + 9) & 63);
     }
     show(q);
-    qtest_set_moving(q, true);
+    keep_still(q, was_still);
 }
 
 static void fill(QTest *q, uint32_t addr, uint32_t size, uint32_t seed)
@@ -263,7 +288,7 @@ static void test_crtc_effects(void)
         for (unsigned back = 0; back < 2; back++) {
             unsigned value = back ? effects[i].usual : effects[i].value;
 
-            qtest_set_moving(q, !back);
+            keep_still(q, back);
             if (effects[i].port == ATTR) {
                 set_attribute(q, effects[i].index, value);
                 show(q);
@@ -290,13 +315,13 @@ static void test_vbe_depths(void)
 
     set_mode(q, &modes[5]);
     for (unsigned i = 0; i < G_N_ELEMENTS(depths); i++) {
-        qtest_set_moving(q, false);
+        keep_still(q, true);
         set_vbe(q, 4, 0);
         set_vbe(q, 1, 320);
         set_vbe(q, 2, 200);
         set_vbe(q, 3, depths[i].bpp);
         set_vbe(q, 4, 0x41);
-        qtest_set_moving(q, true);
+        keep_still(q, false);
         fill(q, VRAM, 0x40000, depths[i].bpp);
         set_vbe(q, 8, 8);
         set_vbe(q, 9, 2);
@@ -321,7 +346,6 @@ static void test_vbe_registers(void)
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(steps); i++) {
-        qtest_set_moving(q, i % 4 == 3);
         set_vbe(q, steps[i].index, steps[i].value);
         g_assert_cmpuint(get_vbe(q, steps[i].index), ==, steps[i].read);
     }
@@ -371,7 +395,7 @@ static void test_registers(void)
     qtest_outb(q, 0x3c2, 0xff);
     g_assert_cmphex(qtest_inb(q, 0x3cc), ==, 0xef);
     g_assert_cmphex(qtest_inb(q, 0x3b4), ==, 0xff);
-    qtest_set_moving(q, false);
+    keep_still(q, true);
     for (unsigned i = 0; i < 16; i++) {
         set(q, GRC, i, 0xff);
         g_assert_cmphex(get(q, GRC, i), ==, gr[i]);
@@ -380,7 +404,7 @@ static void test_registers(void)
         set(q, SEQ, i, 0xff);
         g_assert_cmphex(get(q, SEQ, i | 0xf8), ==, sr[i]);
     }
-    qtest_set_moving(q, true);
+    keep_still(q, false);
     set(q, CRTC, 7, 0);
     set(q, CRTC, 0x11, 0x80);
     set(q, CRTC, 7, 0xff); /* protected, but for one bit */
@@ -407,6 +431,7 @@ static void test_registers(void)
 
 static uint32_t word_after(QTest *q, uint8_t written)
 {
+    may_move(q);
     qtest_readb(q, 0xa0000);
     qtest_writeb(q, 0xa0001, written);
     return qtest_readl(q, VRAM + 4);
@@ -476,7 +501,7 @@ static void test_garbage(void)
     QTest *q = start("");
     g_autoptr(GRand) rand = g_rand_new_with_seed(20231);
 
-    qtest_set_moving(q, false);
+    keep_still(q, true);
     for (unsigned round = 0; round < 60; round++) {
         g_autofree char *shown = NULL;
 
