@@ -23,12 +23,12 @@
 /* The empty drives that a PC has unless the user has others. */
 static bool add_default_drives(const Machine *machine, GError **error)
 {
-    if (machine->default_floppy && !block_drive_find(BLOCK_IF_FLOPPY, 0, 0) &&
-        !block_add_drive("index=0", BLOCK_IF_FLOPPY, error)) {
+    if (machine->default_cdrom && !block_drive_find(BLOCK_IF_IDE, 1, 0) &&
+        !block_add_drive("index=2,media=cdrom", BLOCK_IF_IDE, error)) {
         return false;
     }
-    return !machine->default_cdrom || block_drive_find(BLOCK_IF_IDE, 1, 0) ||
-           block_add_drive("index=2,media=cdrom", BLOCK_IF_IDE, error);
+    return !machine->default_floppy || block_drive_find(BLOCK_IF_FLOPPY, 0, 0) ||
+           block_add_drive("index=0", BLOCK_IF_FLOPPY, error);
 }
 
 bool pc_storage_init(PcMachine *pc, IsaBus *isa, GError **error)
