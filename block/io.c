@@ -105,10 +105,10 @@ static int check_write(const BlockEdge *edge, uint64_t offset, uint64_t bytes, u
     return check_range(offset, bytes);
 }
 
-/* Writing behind the end is resizing. */
+/* Writing behind the end is resizing, where it is possible at all. */
 static int check_end(const BlockEdge *edge, uint64_t end)
 {
-    if (edge->perm & BLOCK_PERM_RESIZE) {
+    if ((edge->perm & BLOCK_PERM_RESIZE) && !edge->node->driver->fixed_length) {
         return 0;
     }
     int64_t length = block_node_length(edge->node);

@@ -569,6 +569,7 @@ static const BlockDriver qcow2_driver = {
     .kind = BLOCK_FORMAT,
     .qapi_driver = BLOCKDEV_DRIVER_QCOW2,
     .state_size = sizeof(Qcow2),
+    .fixed_length = true,
     .probe = qcow2_probe,
     .open = qcow2_open,
     .close = qcow2_close,

@@ -469,7 +469,9 @@ void vdi_change_end(BlockNode *node, VdiChange *c, int ret)
             VdiFree f = { c->host + i, unit };
             g_array_append_val(s->stuck, f); /* V6 */
         } else {
-            give_back(s, c->host + i, 0);
+            /* Between our write, which failed, and now another request may have written the unit anew:
+             * the file is right then, but not yet on stable storage (V6). */
+            give_back(s, c->host + i, c->done ? s->map_gen : 0);
         }
     }
     g_queue_unlink(&s->changes, &c->link);

@@ -510,6 +510,7 @@ static const BlockDriver vdi_driver = {
     .kind = BLOCK_FORMAT,
     .qapi_driver = BLOCKDEV_DRIVER_VDI,
     .state_size = sizeof(VdiState),
+    .fixed_length = true,
     .probe = vdi_probe,
     .open = vdi_open,
     .close = vdi_close,

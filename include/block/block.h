@@ -214,6 +214,9 @@ struct BlockDriver {
     BlockDriverKind kind;
     BlockdevDriver qapi_driver;
     size_t state_size;
+    /* The image says how long it is, and a write behind that does not make it longer (truncate does):
+     * the core refuses it, whoever it comes from. */
+    bool fixed_length;
     const char *protocol; /* "null-co": what stands before the ':' in filenames; NULL: none */
 
     /* Turns "protocol:rest" into options (keys added to the object, nested, scalars as strings). */

@@ -812,6 +812,100 @@ static void test_cancel_ends_a_request_once(void)
     faulty_close(&f);
 }
 
+/* Four first writes and one to a block that is mapped. The unit of the map fails three times (the
+ * write of block 3; of block 4; of blocks 1 and 2 together), then the mapped block's write gets the
+ * lock before block 2 has heard of its failure, and writes the unit anew. The places of the failed ones
+ * are used again only when that is on stable storage. */
+static void test_place_of_a_failed_write_waits_for_a_flush(void)
+{
+    Faulty f = faulty_open(",file.inject-error.0.event=l2_update,file.inject-error.0.state=2"
+                           ",file.inject-error.0.sector=8,file.inject-error.0.once=on"
+                           ",file.inject-error.1.event=l2_update,file.inject-error.1.state=3"
+                           ",file.inject-error.1.sector=8,file.inject-error.1.once=on"
+                           ",file.inject-error.2.event=l2_update,file.inject-error.2.state=4"
+                           ",file.inject-error.2.sector=8,file.inject-error.2.once=on"
+                           ",file.set-state.0.event=l2_update,file.set-state.0.state=1"
+                           ",file.set-state.0.new_state=2"
+                           ",file.set-state.1.event=l2_update,file.set-state.1.state=2"
+                           ",file.set-state.1.new_state=3"
+                           ",file.set-state.2.event=l2_update,file.set-state.2.state=3"
+                           ",file.set-state.2.new_state=4"
+                           ",file.set-state.3.event=l2_update,file.set-state.3.state=4"
+                           ",file.set-state.3.new_state=5");
+    static const char *const tags[] = { "1", "2", "4" };
+    Wait w[3], mapped, next;
+    g_assert_cmpint(write_bytes(f.front, 0, 4096, 1, 0), ==, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        block_debug_break(f.node, BLKDEBUG_EVENT_WRITE_AIO, tags[i]);
+        start_write(f.front, &w[i], (uint64_t)atoi(tags[i]) * MIB, 4096, 2, 0);
+        MAIN_LOOP_WHILE(!block_debug_is_suspended(f.node, tags[i]));
+    }
+    g_assert_cmpint(write_bytes(f.front, 3 * MIB, 4096, 3, 0), ==, -EIO);
+    block_debug_break(f.node, BLKDEBUG_EVENT_L2_UPDATE, "L");
+    block_debug_resume(f.node, "4");
+    MAIN_LOOP_WHILE(!block_debug_is_suspended(f.node, "L"));
+    block_debug_resume(f.node, "1");
+    let_run();
+    start_write(f.front, &mapped, 4096, 4096, 4, 0);
+    let_run();
+    block_debug_resume(f.node, "2");
+    let_run();
+    block_debug_resume(f.node, "L");
+    for (unsigned i = 0; i < 3; i++) {
+        wait_for(&w[i]);
+        g_assert_cmpint(w[i].ret, ==, -EIO);
+    }
+    wait_for(&mapped);
+    g_assert_cmpint(mapped.ret, ==, 0);
+    BlockNode *below = f.node->file->node;
+    g_assert_cmpuint(below->flushed_gen, <, below->write_gen);
+    block_debug_break(f.node, BLKDEBUG_EVENT_CLUSTER_ALLOC, "N");
+    start_write(f.front, &next, 5 * MIB, 4096, 5, 0);
+    MAIN_LOOP_WHILE(!block_debug_is_suspended(f.node, "N"));
+    g_assert_cmpuint(below->flushed_gen, ==, below->write_gen);
+    block_debug_resume(f.node, "N");
+    wait_for(&next);
+    g_assert_cmpint(next.ret, ==, 0);
+    faulty_reopen(&f);
+    assert_bytes(f.front, MIB, 4 * MIB, 0);
+    assert_bytes(f.front, 5 * MIB, 4096, 5);
+    faulty_close(&f);
+}
+
+/* An image whose file is another image: when that is full a write is an error. It does not go to what
+ * the outer one has behind its end (of its map, too). */
+static void test_image_in_an_image_that_is_full(void)
+{
+    static const char *const outer[] = { "vdi", "qcow2" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(outer); i++) {
+        GError *error = NULL;
+        g_autofree char *path = test_path("outer");
+        json_object *o = keyval_parse("size=3145728", NULL, false, NULL, NULL);
+        const BlockDriver *driver = block_driver_by_name(outer[i]);
+        block_create_check(driver, block_driver_by_name("file"), o, &error);
+        block_create_image(path, driver, o, &error);
+        g_assert_no_error(error);
+        json_object_put(o);
+        g_autofree char *opt = g_strdup_printf("driver=raw,file.driver=%s,file.file.driver=file,"
+                                               "file.file.filename=%s",
+                                               outer[i], path);
+        o = keyval_parse(opt, NULL, false, NULL, NULL);
+        BlockFront *front = front_open(NULL, o, BLOCK_OPEN_RDWR, &error);
+        g_assert_no_error(error);
+        json_object_put(o);
+        BlockEdge *edge = front_node(front)->file;
+        uint8_t buf[512] = { 1 };
+        g_assert_cmpint(write_bytes(front, 0, 3 * MIB, 7, 0), ==, 0);
+        g_assert_cmphex(edge->perm & BLOCK_PERM_RESIZE, ==, BLOCK_PERM_RESIZE);
+        g_assert_cmpint(block_write_buf(edge, 3 * MIB, 512, buf, 0), ==, -ENOSPC);
+        g_assert_cmpint(block_write_buf(edge, 200 * MIB, 512, buf, 0), ==, -ENOSPC);
+        g_assert_cmpint(block_write_buf(edge, 3 * MIB - 256, 512, buf, 0), ==, -ENOSPC);
+        g_assert_cmpint(front_length(front), ==, 3 * MIB);
+        assert_bytes(front, 0, 3 * MIB, 7);
+        front_unref(front);
+    }
+}
+
 /* ---- many at the same time ---- */
 
 /* First writes that are ready together share a write of the map: there are fewer of them than
@@ -871,6 +965,8 @@ int main(int argc, char **argv)
     T(block_is_not_reused_after_power_loss);
     T(failed_read_before_write_changes_nothing);
     T(cancel_ends_a_request_once);
+    T(place_of_a_failed_write_waits_for_a_flush);
+    T(image_in_an_image_that_is_full);
     T(entries_are_written_together);
 #undef T
     int ret = g_test_run();
