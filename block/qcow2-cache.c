@@ -5,6 +5,10 @@
  * A table is clean, dirty, or busy (being read or written). Reference counts may be written at any
  * time (M3), so a dirty one makes room by being written. L2 slices may not (W1, W2): when all are
  * dirty, a whole write-back makes them clean.
+ *
+ * What is written is a copy; while it is on its way the table may change and be dirty again. Two copies of
+ * a table are never on their way at the same time, or the older one could arrive last: of L2 slices
+ * because there is one write-back at a time, of counts by the write_lock.
  */
 #include "util/osdep.h"
 #include "qcow2.h"
@@ -25,6 +29,7 @@ Qcow2Cache *qcow2_cache_new(Qcow2 *s, size_t entry_size, unsigned max, bool coun
     g_queue_init(&c->lru);
     g_queue_init(&c->dirty);
     co_queue_init(&c->busy_queue);
+    co_mutex_init(&c->write_lock);
     return c;
 }
 
@@ -114,10 +119,6 @@ static int coroutine_fn table_write(Qcow2Cache *c, const Qcow2Copy *copy)
                                                    : BLKDEBUG_EVENT_L2_UPDATE);
         ret = block_co_write_buf(s->node->file, at, bytes, copy->data, 0);
     }
-    if (ret < 0) {
-        c->failures++;
-        c->last_error = ret;
-    }
     return ret;
 }
 
@@ -176,25 +177,15 @@ int coroutine_fn qcow2_cache_put(Qcow2Cache *c, GArray *copies, int ret)
     return ret;
 }
 
-static bool any_busy(const Qcow2Cache *c)
-{
-    for (GList *l = c->lru.head; l; l = l->next) {
-        if (((Qcow2Table *)l->data)->busy) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int coroutine_fn qcow2_cache_write(Qcow2Cache *c)
 {
-    unsigned failures = c->failures;
-    int ret = qcow2_cache_put(c, qcow2_cache_take(c), 0);
-    /* What made room meanwhile may still be on its way. */
-    while (ret == 0 && any_busy(c)) {
-        co_queue_wait(&c->busy_queue);
-    }
-    return ret < 0 ? ret : c->failures != failures ? c->last_error : 0;
+    co_mutex_lock(&c->write_lock);
+    unsigned n = c->dirty.length;
+    GArray *copies = qcow2_cache_take(c);
+    int ret = copies->len == n ? 0 : -ENOMEM;
+    ret = qcow2_cache_put(c, copies, ret);
+    co_mutex_unlock(&c->write_lock);
+    return ret;
 }
 
 /* ---- room ---- */
@@ -216,9 +207,14 @@ static int coroutine_fn make_clean(Qcow2Cache *c)
     if (!c->counts) {
         return qcow2_write_back(c->s);
     }
-    Qcow2Copy copy;
-    Qcow2Table *t = c->dirty.head->data;
-    return copy_take(c, t, &copy) ? copy_put(c, &copy, 0) : -ENOMEM;
+    int ret = 0;
+    co_mutex_lock(&c->write_lock);
+    if (qcow2_cache_is_dirty(c)) { /* others may have done it meanwhile */
+        Qcow2Copy copy;
+        ret = copy_take(c, c->dirty.head->data, &copy) ? copy_put(c, &copy, 0) : -ENOMEM;
+    }
+    co_mutex_unlock(&c->write_lock);
+    return ret;
 }
 
 /* A table that is in nobody's hands, for offset; it is busy. NULL with *ret == 0: look again. */

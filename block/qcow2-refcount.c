@@ -188,9 +188,13 @@ int coroutine_fn qcow2_write_refcounts(Qcow2 *s)
     if (ret < 0 || !s->reftable_is_dirty) {
         return ret;
     }
-    /* New blocks are on disk before the table names them. No block is added meanwhile. */
+    /* New blocks, and the counts of their own clusters, are on disk before the table names them. No
+     * block is added meanwhile; one may have been since the counts were written. */
     co_mutex_lock(&s->alloc_lock);
-    ret = block_co_flush(s->node->file->node);
+    ret = qcow2_cache_write(s->refblock_cache);
+    if (ret == 0) {
+        ret = block_co_flush(s->node->file->node);
+    }
     if (ret == 0) {
         ret = write_reftable(s);
     }

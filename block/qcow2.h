@@ -135,9 +135,8 @@ typedef struct Qcow2Cache {
     GQueue lru;         /* all, oldest first */
     GQueue dirty;       /* oldest first */
     CoQueue busy_queue; /* for tables that are busy */
+    CoMutex write_lock; /* of counts: copies are written in the order in which they are taken */
     bool counts;        /* reference counts: may be written at any time (M3) */
-    unsigned failures;  /* of writes */
-    int last_error;
 } Qcow2Cache;
 
 /* M2 */
@@ -332,7 +331,7 @@ void qcow2_cache_free(Qcow2Cache *c);
 int coroutine_fn qcow2_cache_get(Qcow2Cache *c, uint64_t offset, Qcow2Table **table);
 /* `bytes` of the table at `at` are dirty. */
 void qcow2_cache_mark(Qcow2Cache *c, Qcow2Table *t, size_t at, size_t bytes);
-/* Writes what is dirty now, and waits for what is on its way. */
+/* Writes what is dirty now, behind what is on its way. */
 int coroutine_fn qcow2_cache_write(Qcow2Cache *c);
 /* The same in two steps: copies of what is dirty now (Qcow2Copy); writes them if ret is 0, and frees
  * them. What was not written is dirty again. */

@@ -542,6 +542,44 @@ static void test_discard_under_write(void)
     g_unlink(path);
 }
 
+/* A block of counts is held on its way to the disk, and one behind it changes and is written to make
+ * room: what was meant to be written before must not be written later. */
+static void test_counts_in_order(void)
+{
+    enum { STEP = 4096, FIRST = 40960, PIECES = 48 };
+    g_autofree char *path = test_path("counts.qcow2");
+    create(path, "size=8M,cluster_size=512,refcount_bits=64");
+    g_autofree char *debug = g_strdup_printf(
+        "driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s", path);
+    add_node(debug);
+    BlockNode *node = add_node("driver=qcow2,node-name=fmt,file=debug,refcount-cache-size=2048");
+    BlockFront *front = add_front("fmt");
+    Pending *pieces[PIECES];
+    g_assert_cmpint(fill(front, 0, FIRST - STEP, 0x11), ==, 0);
+    g_assert_cmpint(block_debug_break(node, BLKDEBUG_EVENT_REFBLOCK_UPDATE_PART, "A"), ==, 0);
+    Pending *flushed = submit(front, FIRST - STEP, STEP, 0x11, BLOCK_FUA);
+    MAIN_LOOP_WHILE(!block_debug_is_suspended(node, "A"));
+    for (unsigned i = 0; i < PIECES; i++) {
+        pieces[i] = submit(front, FIRST + i * STEP, STEP, 0x22, 0);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        g_usleep(1000);
+        while (g_main_context_pending(NULL)) {
+            main_loop_iterate(false);
+        }
+    }
+    block_debug_resume(node, "A");
+    g_assert_cmpint(finish(flushed), ==, 0);
+    for (unsigned i = 0; i < PIECES; i++) {
+        g_assert_cmpint(finish(pieces[i]), ==, 0);
+    }
+    del_debugged(front);
+    BlockCheckResult r = check(path, 0);
+    g_assert_cmpint(r.corruptions, ==, 0);
+    g_assert_cmpint(r.leaks, ==, 0);
+    g_unlink(path);
+}
+
 /* ---- the rest ---- */
 
 /* Tables do not fit in the caches: everything is written and read all the same. */
@@ -951,6 +989,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/qcow2/failed-write-back", test_failed_write_back);
     g_test_add_func("/block/qcow2/second-writer-of-a-new-cluster", test_second_writer);
     g_test_add_func("/block/qcow2/discard-under-a-write", test_discard_under_write);
+    g_test_add_func("/block/qcow2/counts-are-written-in-order", test_counts_in_order);
     g_test_add_func("/block/qcow2/small-caches", test_small_caches);
     g_test_add_func("/block/qcow2/cache-options", test_cache_options);
     g_test_add_func("/block/qcow2/backing", test_backing);
