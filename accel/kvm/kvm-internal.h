@@ -34,8 +34,6 @@ void kvm_inhibit_end(void);
 
 /* slots.c */
 void kvm_slots_init(void);
-/* A page of a slot that a ring names. */
-void kvm_slot_mark_dirty(uint32_t slot, uint64_t page);
 /* Empties all rings. */
 void kvm_reap_rings(void);
 

@@ -6,8 +6,9 @@
  *     that accesses to it come out and go the way of I/O.
  * S2  No processor runs while slots change: it would see holes.
  * S3  Before a slot goes, its dirty bits are in the RAM block's bitmap.
- * S4  Bits are put into the block's bitmap first and cleared (the pages protected) in the kernel afterwards; who takes
- *     them from there reads the page later still, so that no write is missed.
+ * S4  Pages are protected in the kernel first, and their bits put into the block's bitmap after that. Another thread may
+ *     take a bit and read the page at once: with the other order a write between that and the protection would be
+ *     missed.
  */
 #include "util/osdep.h"
 
@@ -149,13 +150,13 @@ static void slot_sync(KvmSlot *slot)
         slot_error(slot, "KVM_GET_DIRTY_LOG", r);
         return;
     }
-    slot_mark_runs(slot);
     if (kvm_state.manual_protect) {
         slot_clear_all(slot);
     }
+    slot_mark_runs(slot); /* S4 */
 }
 
-void kvm_slot_mark_dirty(uint32_t id, uint64_t page)
+static void slot_mark_dirty(uint32_t id, uint64_t page)
 {
     KvmSlot *slot = id < slots->len ? g_ptr_array_index(slots, id) : NULL;
 
@@ -335,41 +336,52 @@ void kvm_slots_init(void)
 
 /* ---- rings ------------------------------------------------------------------------------------------------------------- */
 
+typedef struct DirtyPage {
+    uint32_t slot;
+    uint64_t page;
+} DirtyPage;
+
 /* KVM_CAP_DIRTY_LOG_RING: an entry is ours once its dirty flag is seen, and goes back with the reset flag. */
-static unsigned reap_ring(KvmVcpu *vcpu)
+static void reap_ring(KvmVcpu *vcpu, GArray *pages)
 {
     uint32_t mask = kvm_state.ring_entries - 1;
-    unsigned n = 0;
 
-    for (;;) {
+    for (;; vcpu->ring_next++) {
         struct kvm_dirty_gfn *entry = &vcpu->ring[vcpu->ring_next & mask];
+        DirtyPage page;
 
         if (__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) != KVM_DIRTY_GFN_F_DIRTY) {
-            return n;
+            return;
         }
-        kvm_slot_mark_dirty(entry->slot & 0xffff, entry->offset);
+        page = (DirtyPage){ entry->slot & 0xffff, entry->offset };
+        g_array_append_val(pages, page);
         __atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
-        vcpu->ring_next++;
-        n++;
     }
 }
 
+/* Whoever comes later waits until the marks of this round are there. */
 void kvm_reap_rings(void)
 {
-    unsigned n = 0;
+    g_autoptr(GArray) pages = NULL;
 
     if (!kvm_state.ring_entries) {
         return;
     }
+    pages = g_array_new(FALSE, FALSE, sizeof(DirtyPage));
     pthread_mutex_lock(&ring_lock);
     CPU_FOREACH(cpu)
     {
         if (cpu->accel) {
-            n += reap_ring(cpu->accel);
+            reap_ring(cpu->accel, pages);
         }
     }
-    if (n) {
-        kvm_vm_ioctl(KVM_RESET_DIRTY_RINGS, NULL); /* S4: after the marks */
+    if (pages->len) {
+        kvm_vm_ioctl(KVM_RESET_DIRTY_RINGS, NULL);
+    }
+    for (unsigned i = 0; i < pages->len; i++) { /* S4 */
+        const DirtyPage *p = &g_array_index(pages, DirtyPage, i);
+
+        slot_mark_dirty(p->slot, p->page);
     }
     pthread_mutex_unlock(&ring_lock);
 }
