@@ -344,8 +344,8 @@ class User(Split):
 
 
 class Ring(KvmCase):
-    """Dirty pages by rings. A KVM that emulates guest code can write more pages than a ring holds before it looks whether
-    the ring is full, so the guest that writes all the time is for the long runs (and hosts with a processor's help)."""
+    """Dirty pages by rings. The guest that writes all the time is for the long runs: on a KVM that emulates guest code
+    small rings lose pages now and then (docs/system/kvm.md)."""
     accel = ',dirty-ring-size=1024'
 
     def test_registers_survive_moves(self):
