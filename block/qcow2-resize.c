@@ -96,11 +96,18 @@ int coroutine_fn qcow2_grow_l1(Qcow2 *s, uint64_t entries, bool exact)
 
 /* ---- preallocation ---- */
 
+/* They become data that nobody has written, and they may have been used before. */
+static int coroutine_fn zero_clusters(Qcow2 *s, uint64_t host, uint64_t bytes)
+{
+    int ret = qcow2_check_overlap(s, 0, host, bytes);
+    return ret < 0 ? ret : block_co_write_zeroes(s->data, host, bytes, 0);
+}
+
 static int coroutine_fn preallocate_run(Qcow2 *s, uint64_t offset, uint64_t bytes, uint64_t *done)
 {
     unsigned n = qcow2_clusters(s, MIN(bytes, qcow2_slice_rest(s, offset)));
     uint64_t host = offset, got = n;
-    bool fresh;
+    bool fresh = true;
     int ret = qcow2_make_l2(s, offset);
     if (ret == 0 && !s->external_data) {
         ret = qcow2_alloc_some(s, n, &host, &got, &fresh);
@@ -114,7 +121,12 @@ static int coroutine_fn preallocate_run(Qcow2 *s, uint64_t offset, uint64_t byte
         /* Subclusters show the backing file until they are written. */
         e[i].bitmap = s->extended && !s->backing_file ? UINT64_C(0xffffffff) : 0;
     }
-    ret = qcow2_set_l2(s, offset, e, got);
+    if (!s->external_data && !(fresh && s->fresh_zero)) {
+        ret = zero_clusters(s, host, got << s->cluster_bits);
+    }
+    if (ret == 0) {
+        ret = qcow2_set_l2(s, offset, e, got);
+    }
     if (ret < 0 && !s->external_data) {
         qcow2_refcount_add(s, host, got << s->cluster_bits, -1, QCOW2_FREE_OTHER);
     }

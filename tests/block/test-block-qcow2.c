@@ -605,6 +605,35 @@ static void test_small_caches(void)
     g_unlink(path);
 }
 
+/* Space for the new part of a disk comes from clusters that were used before: it reads as zeros. */
+static void test_preallocated_growth_reads_zeros(void)
+{
+    static const char *const options[] = { "size=1M", "size=1M,compat=0.10",
+                                           "size=1M,extended_l2=on" };
+    static const PreallocMode modes[] = { PREALLOC_MODE_METADATA, PREALLOC_MODE_FALLOC,
+                                          PREALLOC_MODE_FULL };
+    for (unsigned i = 0; i < G_N_ELEMENTS(options) * G_N_ELEMENTS(modes); i++) {
+        g_autofree char *path = test_path("grown.qcow2");
+        GError *error = NULL;
+        create(path, options[i / G_N_ELEMENTS(modes)]);
+        BlockFront *front =
+            open_flags(path, "driver=qcow2,discard=unmap,pass-discard-request=off,node-name=fmt",
+                       BLOCK_OPEN_RDWR | BLOCK_OPEN_UNMAP, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(fill(front, 0, 1u << 20, 0x77), ==, 0);
+        g_assert_cmpint(front_discard(front, 0, 1u << 19), ==, 0);
+        g_assert_cmpint(front_flush(front), ==, 0);
+        front_truncate(front, 2u << 20, false, modes[i % G_N_ELEMENTS(modes)], &error);
+        g_assert_no_error(error);
+        assert_reads(front, 1u << 20, 1u << 20, 0);
+        assert_reads(front, 1u << 19, 1u << 19, 0x77);
+        front_unref(front);
+        BlockCheckResult r = check(path, 0);
+        g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+        g_unlink(path);
+    }
+}
+
 static void assert_cache_error(const char *path, const char *options, const char *text)
 {
     GError *error = NULL;
@@ -992,6 +1021,8 @@ int main(int argc, char **argv)
     g_test_add_func("/block/qcow2/counts-are-written-in-order", test_counts_in_order);
     g_test_add_func("/block/qcow2/small-caches", test_small_caches);
     g_test_add_func("/block/qcow2/cache-options", test_cache_options);
+    g_test_add_func("/block/qcow2/preallocated-growth-reads-zeros",
+                    test_preallocated_growth_reads_zeros);
     g_test_add_func("/block/qcow2/backing", test_backing);
     g_test_add_func("/block/qcow2/backing-loop", test_backing_loop);
     g_test_add_func("/block/qcow2/snapshots", test_snapshots);
