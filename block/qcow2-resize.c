@@ -249,6 +249,20 @@ static int coroutine_fn zero_new(Qcow2 *s, uint64_t length)
     return ret;
 }
 
+/* State of a VM that is not in a snapshot lies behind the disk's last table (qcow2_vmstate_write()): it
+ * does not become a part of the disk. */
+static int coroutine_fn drop_vmstate(Qcow2 *s)
+{
+    uint64_t span = UINT64_C(1) << (s->cluster_bits + s->l2_bits);
+    int ret = 0;
+    for (uint64_t i = qcow2_l1_entries(s, s->size); ret == 0 && i < s->l1_size; i++) {
+        if (s->l1[i] & QCOW2_OFFSET_MASK) {
+            ret = qcow2_discard_clusters(s, i * span, span, true, QCOW2_FREE_OTHER);
+        }
+    }
+    return ret;
+}
+
 static int coroutine_fn grow(Qcow2 *s, uint64_t length, PreallocMode mode, GError **error)
 {
     uint64_t old = s->size, entries = qcow2_l1_entries(s, length);
@@ -269,7 +283,10 @@ static int coroutine_fn grow(Qcow2 *s, uint64_t length, PreallocMode mode, GErro
             return ret;
         }
     }
-    ret = zero_new(s, length);
+    ret = drop_vmstate(s);
+    if (ret == 0) {
+        ret = zero_new(s, length);
+    }
     if (ret < 0) {
         error_set_errno(error, -ret, "Failed to zero out the new area");
         return ret;
@@ -340,7 +357,10 @@ static int coroutine_fn shrink(Qcow2 *s, uint64_t length, PreallocMode mode, GEr
         return -EINVAL;
     }
     uint64_t from = qcow2_cluster_end(s, length), to = qcow2_cluster_end(s, s->size);
-    int ret = to > from ? qcow2_discard_clusters(s, from, to - from, true, QCOW2_FREE_OTHER) : 0;
+    int ret = drop_vmstate(s);
+    if (ret == 0 && to > from) {
+        ret = qcow2_discard_clusters(s, from, to - from, true, QCOW2_FREE_OTHER);
+    }
     if (ret < 0) {
         error_set_errno(error, -ret, "Failed to discard cropped clusters");
         return ret;

@@ -782,6 +782,32 @@ static void test_resize(void)
     g_unlink(path);
 }
 
+/* What was behind the disk, the state of a VM, is not seen in the part that it grows by, and nothing of
+ * it is left over when the disk shrinks. */
+static void test_resize_and_vm_state(void)
+{
+    for (unsigned size = 16384; size <= 65536; size += 49152) {
+        g_autofree char *path = test_path("vmstate.qcow2");
+        GError *error = NULL;
+        char state[4096];
+        create(path, "size=32k,cluster_size=512");
+        BlockFront *front = open_image(path);
+        memset(state, 0x55, sizeof(state));
+        g_assert_cmpint(fill(front, 0, 32768, 7), ==, 0);
+        g_assert_cmpint(block_vmstate_write(front_node(front), 0, sizeof(state), state), ==, 0);
+        front_truncate(front, size, false, PREALLOC_MODE_OFF, &error);
+        g_assert_no_error(error);
+        assert_reads(front, 0, MIN(size, 32768), 7);
+        if (size > 32768) {
+            assert_reads(front, 32768, size - 32768, 0);
+        }
+        front_unref(front);
+        BlockCheckResult r = check(path, 0);
+        g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+        g_unlink(path);
+    }
+}
+
 /* An image that was not closed: counts are wrong, the next writer repairs it. */
 static void test_lazy(void)
 {
@@ -1027,6 +1053,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/qcow2/backing-loop", test_backing_loop);
     g_test_add_func("/block/qcow2/snapshots", test_snapshots);
     g_test_add_func("/block/qcow2/resize", test_resize);
+    g_test_add_func("/block/qcow2/resize-and-vm-state", test_resize_and_vm_state);
     g_test_add_func("/block/qcow2/lazy-refcounts-after-a-crash", test_lazy);
     g_test_add_func("/block/qcow2/measure", test_measure);
     g_test_add_func("/block/qcow2/amend", test_amend);
