@@ -40,6 +40,7 @@ DRIVES = {
     'ide_cd': ('cd', lambda path: drive(path, ',media=cdrom') + ['-device', 'ide-cd,drive=d,bus=ide.1,unit=0'], False),
     'ide_disk': ('disk', lambda path: ['-drive', f'if=none,id=d,format=raw,file={path}', '-device',
                                        'ide-hd,drive=d,bus=ide.0,unit=0'], False),
+    'floppy': ('floppy', lambda path: ['-drive', f'if=floppy,format=raw,file={path}'], False),
     'usb_disk': ('disk', lambda path: UHCI + drive(path) + ['-device', 'usb-storage,drive=d,port=2'], True),
 }
 

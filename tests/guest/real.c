@@ -46,22 +46,27 @@ static bool read_by_number(uint32_t block, uint32_t count)
     return int13(0x4200, 0, 0, boot_drive);
 }
 
-/* One sector of a 1.44 MB floppy at a time: INT 13h, AH = 02h wants its buffer in ES:BX. */
+/* Of a 1.44 MB floppy, as far as the track goes at a time: INT 13h, AH = 02h wants its buffer in ES:BX. */
 static bool read_floppy(uint32_t block, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++, block++) {
-        uint32_t sector = block % 18 + 1, head = block / 18 % 2, cylinder = block / 36;
-        uint32_t segment = BUFFER_SEGMENT + i * 0x20;
-        uint8_t carry;
-        uint32_t eax = 0x0201, ebx = 0, ecx = cylinder << 8 | sector, edx = head << 8 | boot_drive;
+    uint32_t segment = BUFFER_SEGMENT;
 
-        __asm__ volatile("mov %w6, %%es\n\tint $0x13\n\tsetc %0\n\tpushl $0\n\tpopl %%es"
+    while (count) {
+        uint32_t first = block % 18, part = count < 18 - first ? count : 18 - first;
+        uint32_t eax = 0x0200 | part, ebx = 0, ecx = block / 36 << 8 | (first + 1);
+        uint32_t edx = block / 18 % 2 << 8 | boot_drive;
+        uint8_t carry;
+
+        __asm__ volatile("mov %w5, %%es\n\tint $0x13\n\tsetc %0\n\tpushl $0\n\tpopl %%es"
                          : "=qm"(carry), "+a"(eax), "+b"(ebx), "+c"(ecx), "+d"(edx)
-                         : "m"(packet), "S"(segment)
+                         : "S"(segment)
                          : "memory", "cc", "edi");
         if (carry) {
             return false;
         }
+        block += part;
+        count -= part;
+        segment += part * 0x20;
     }
     return true;
 }
