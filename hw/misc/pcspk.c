@@ -9,14 +9,14 @@
 
 #define CONTROL_GATE 0x01
 #define CONTROL_DATA 0x02
-#define STATUS_REFRESH_SHIFT 4
+#define STATUS_REFRESH 0x10
 #define STATUS_OUT 0x20
 
 typedef struct Pcspk {
     IsaDevice isa;
     uint8_t data_on;
-    uint8_t
-        dummy_refresh_clock; /* toggles with each read: guests count its changes, they do not time them */
+    /* STATUS_REFRESH or 0, toggles with each read: guests count its changes, they do not time them. */
+    uint8_t dummy_refresh_clock;
 
     uint32_t iobase;
     bool migrate;
@@ -30,9 +30,9 @@ static uint64_t pcspk_read(void *opaque, hwaddr offset, unsigned size)
     PitChannelInfo info;
 
     pit_get_channel_info(s->pit, 2, &info);
-    s->dummy_refresh_clock ^= 1;
+    s->dummy_refresh_clock ^= STATUS_REFRESH;
     return (info.gate ? CONTROL_GATE : 0) | (s->data_on ? CONTROL_DATA : 0) |
-           s->dummy_refresh_clock << STATUS_REFRESH_SHIFT | (info.out ? STATUS_OUT : 0);
+           s->dummy_refresh_clock | (info.out ? STATUS_OUT : 0);
 }
 
 static void pcspk_write(void *opaque, hwaddr offset, uint64_t value, unsigned size)
@@ -101,10 +101,15 @@ static bool pcspk_needed(const void *opaque)
     return ((const Pcspk *)opaque)->migrate;
 }
 
-#define PCSPK_BIT(member)                                                                   \
+static bool is_refresh(const void *opaque, int64_t value)
+{
+    return value == 0 || value == STATUS_REFRESH;
+}
+
+#define PCSPK_BIT(member, check)                                                            \
     {                                                                                       \
         .name = #member, .offset = offsetof(Pcspk, member), .size = 1, .kind = &vm_kind_u8, \
-        .valid = is_bool                                                                    \
+        .valid = (check)                                                                    \
     }
 
 static const VmState vmstate_pcspk = {
@@ -112,7 +117,8 @@ static const VmState vmstate_pcspk = {
     .version = 1,
     .minimum_version = 1,
     .needed = pcspk_needed,
-    .fields = (const VmField[]){ PCSPK_BIT(data_on), PCSPK_BIT(dummy_refresh_clock), VM_END },
+    .fields = (const VmField[]){ PCSPK_BIT(data_on, is_bool),
+                                 PCSPK_BIT(dummy_refresh_clock, is_refresh), VM_END },
 };
 
 static const DeviceType pcspk_type = {

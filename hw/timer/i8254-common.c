@@ -34,6 +34,9 @@ void pit_reset_channels(PitCommon *pit, int64_t now)
     }
 }
 
+/* A kernel's PIT was set up before the virtual clock began: its first count may be older than time itself. */
+#define EARLIEST_LOAD (-3600 * NS_PER_SEC)
+
 bool pit_check_channels(const PitCommon *pit, GError **error)
 {
     for (unsigned n = 0; n < PIT_CHANNELS; n++) {
@@ -41,8 +44,8 @@ bool pit_check_channels(const PitCommon *pit, GError **error)
 
         if (c->count < 1 || c->count > 0x10000 || c->mode > 5 || c->read_state > PIT_ACCESS_WORD1 ||
             c->write_state > PIT_ACCESS_WORD1 || c->count_latched > PIT_ACCESS_WORD1 ||
-            c->rw_mode > PIT_ACCESS_WORD0 || c->count_load_time < 0 ||
-            c->next_transition_time < -1) {
+            c->rw_mode > PIT_ACCESS_WORD0 || c->count_load_time < EARLIEST_LOAD ||
+            c->next_transition_time < EARLIEST_LOAD) {
             return error_set(error, "i8254: the state of channel %u makes no sense", n);
         }
     }
