@@ -204,6 +204,7 @@ bool pc_isa_init(PcMachine *pc, IsaBus *isa, GError **error)
     pc->a20_line = irq_new(pc_set_a20, pc, 0);
     pc_map_dummy_ports(isa);
     vmgenid_set_notify(pc_vmgenid_changed, pc);
-    return pc_init_timers(pc, isa, error) && pc_init_lines(isa, error) &&
+    /* In the order in which stock has their sections. */
+    return pc_init_timers(pc, isa, error) && pc_init_lines(isa, error) && pc_floppies_init(pc, isa, error) &&
            pc_init_input(pc, isa, error);
 }

@@ -31,17 +31,19 @@ static bool add_default_drives(const Machine *machine, GError **error)
            block_add_drive("index=0", BLOCK_IF_FLOPPY, error);
 }
 
-bool pc_storage_init(PcMachine *pc, IsaBus *isa, GError **error)
+bool pc_floppies_init(PcMachine *pc, IsaBus *isa, GError **error)
 {
-    PciDevice *ide;
-
     if (!add_default_drives(&pc->machine, error)) {
         return false;
     }
     pc->fdc = isa_create(isa, "isa-fdc", error);
-    if (!pc->fdc || !fdc_attach_drives(pc->fdc, error)) {
-        return false;
-    }
+    return pc->fdc && fdc_attach_drives(pc->fdc, error);
+}
+
+bool pc_ide_init(PcMachine *pc, GError **error)
+{
+    PciDevice *ide;
+
     ide = pci_create(pc->pci, IDE_DEVFN, false, "piix3-ide", error);
     if (!ide) {
         return false;

@@ -120,7 +120,7 @@ bool pc_i440fx_init(Machine *machine, GError **error)
     if (!isa || !pc_interrupts_new(pc, isa, error) || !pc_isa_init(pc, isa, error)) {
         return false;
     }
-    if (!pc_display_init(pc, error) || !pc_storage_init(pc, isa, error)) {
+    if (!pc_display_init(pc, error) || !pc_ide_init(pc, error)) {
         return false;
     }
     if (machine->usb && !pci_create(pc->pci, USB_CONTROLLER_DEVFN, false, "piix3-usb-uhci", error)) {

@@ -366,7 +366,8 @@ class BrokenConnection(Base):
             if number % 8 == 7:
                 source.capabilities(return_path=both_ways)
                 source = self.moved(source)
-        self.assertGreater(self.failures, len(offsets) * (9 if both_ways else 6) // 10)
+        # Without a return path the source does not hear of what happens to the last bytes that the socket holds for it.
+        self.assertGreater(self.failures, len(offsets) * (9 if both_ways else 3) // 10)
         source = self.moved(source)
         self.check_image(source)
 

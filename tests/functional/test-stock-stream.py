@@ -26,10 +26,7 @@ STALE = ' # in the table of what is absent, but there: take it out'
 # differ from those of stock 7.2 in one way of counting globalstate's bytes.
 NEWEST = os.path.join(GOLDEN, 'pc-i440fx-10.0')
 
-REST = 'arrives with the processor and the rest of the PC'
-ABSENT = {
-    'kvm-tpr-opt': REST,
-}
+ABSENT = {}
 ABSENT_RAM = {}
 
 # After a reset the values are stock's too, but for these.
@@ -37,7 +34,11 @@ BEHIND_HUB = 'a device behind a hub is reset with the machine; stock leaves it u
 TIME = 'the time of day'
 # What a field is called in descriptions of the newest stock program, whose names ours are.
 RENAMED = {('hpet', 'num_timers'): 'num_timers_save'}
+KVM = 'as stock has it under KVM, where processors run; its translator keeps it otherwise'
 OTHER_VALUES = {
+    ('apic', 'count_shift'): KVM, ('cpu', 'env.dr[4]'): KVM, ('cpu', 'env.dr[5]'): KVM, ('cpu', 'env.xstate_bv'): KVM,
+    ('cpu_common', 'interrupt_request'): KVM,
+    ('piix4_pm', 'parent_obj.config[0]'): 'without SMM firmware finds its SMI handler set up',
     ('mc146818rtc', 'cmos_data'): TIME, ('mc146818rtc', 'base_rtc'): TIME, ('mc146818rtc', 'last_update'): TIME,
     ('mc146818rtc', 'update_timer'): TIME, ('mc146818rtc', 'next_alarm_time'): TIME,
     ('i8254', 'channels[0].next_transition_time'): 'rounded up to a nanosecond at which it is true',
@@ -46,6 +47,9 @@ OTHER_VALUES = {
     ('usb-ptr', 'dev.state'): BEHIND_HUB, ('usb-ptr', 'hid.protocol'): BEHIND_HUB,
     ('usb-storage', 'dev.state'): BEHIND_HUB,
 }
+
+# Subsections that stock's translator sends and neither its KVM nor Tern, because the value is the one of a reset.
+BY_VALUE = ('cpu/poll_control_msr',)
 
 dump = common.tool('stream-dump')
 CAPTURE = os.path.join(common.SOURCE, 'tests/tools/capture-golden')
@@ -88,6 +92,10 @@ def against_stock(mine, theirs):
         return ['%s: stock has no such section' % mine['section']]
     if mine == dump.read_golden(NEWEST, dump.file_name(mine['section'])):
         return []
+    theirs = dict(theirs)
+    theirs['subsections'] = [sub for sub in theirs.get('subsections', []) if sub['vmsd'] not in BY_VALUE]
+    if not theirs['subsections']:
+        del theirs['subsections']
     return differences(mine, theirs)
 
 
@@ -216,7 +224,8 @@ class StockStream(unittest.TestCase):
             if stock.get(key) != data and short(key[0]) != 'timer':
                 found.setdefault((short(key[0]), key[2]), (data.hex(), stock[key].hex()))
         self.assertEqual({key: pair for key, pair in found.items() if key not in OTHER_VALUES}, {})
-        self.assertEqual(sorted(set(OTHER_VALUES) - set(found)), [], STALE)
+        kept = {key for key, why in OTHER_VALUES.items() if why != TIME}
+        self.assertEqual(sorted(kept - set(found)), [], STALE)
 
     def test_stock_7_2_loads_it(self):
         """Stock 7.2 has no complaint about Tern's stream, and has its values afterwards."""

@@ -41,7 +41,9 @@ extern const ObjectType pc_machine_type;
 bool pc_i440fx_init(Machine *machine, GError **error);
 
 /* Its parts, in order. */
-bool pc_storage_init(PcMachine *pc, IsaBus *isa, GError **error);
+/* The default drives, and the floppy controller with its drives. */
+bool pc_floppies_init(PcMachine *pc, IsaBus *isa, GError **error);
+bool pc_ide_init(PcMachine *pc, GError **error);
 /* When all devices are there: what the CMOS says of drives. */
 void pc_storage_done(PcMachine *pc);
 

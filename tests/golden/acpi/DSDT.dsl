@@ -1819,7 +1819,7 @@ DefinitionBlock ("", "DSDT", 1, "BOCHS ", "BXPC    ", 0x00000001)
                 Device (FDC0)
                 {
                     Name (_HID, EisaId ("PNP0700"))  // _HID: Hardware ID
-                    Name (_STA, 0x00)  // _STA: Status
+                    Name (_STA, 0x0F)  // _STA: Status
                     Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
                     {
                         IO (Decode16,
