@@ -310,7 +310,8 @@ static int coroutine_fn ask_go(IoChannel *ioc, const char *name, NbdExport *info
         if (!read_reply(ioc, OPT_GO, &reply, error)) {
             return -1;
         }
-        g_autofree uint8_t *owned = reply.data;
+        g_autofree uint8_t *owned = reply.data; /* freed on each way out */
+        (void)owned;
         if (reply.type == REP_ACK) {
             return have_export ? 1 : (error_set(error, "The NBD server did not tell the size"), -1);
         }

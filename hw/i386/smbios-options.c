@@ -180,7 +180,7 @@ static bool set_field(const Field *f, void *base, const char *text, GError **err
         if (!vm_set_uuid(text, error)) { /* it is the machine's, too */
             return false;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case TEXT:
         g_free(*(char **)member);
         *(char **)member = g_strdup(text);

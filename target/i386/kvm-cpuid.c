@@ -92,12 +92,11 @@ uint32_t x86_kvm_cpuid_from_host(uint32_t leaf, uint32_t subleaf, unsigned reg)
 
 uint64_t x86_kvm_msr_from_host(uint32_t index)
 {
-    struct {
-        struct kvm_msrs list;
-        struct kvm_msr_entry entry;
-    } arg = { .list = { .nmsrs = 1 }, .entry = { .index = index } };
+    g_autofree struct kvm_msrs *list = g_malloc0(sizeof(*list) + sizeof(list->entries[0]));
 
-    return kvm_system_ioctl(KVM_GET_MSRS, &arg) == 1 ? arg.entry.data : 0;
+    list->nmsrs = 1;
+    list->entries[0].index = index;
+    return kvm_system_ioctl(KVM_GET_MSRS, list) == 1 ? list->entries[0].data : 0;
 }
 
 /* ---- KVM_SET_CPUID2 -------------------------------------------------------------------------------------------- */
