@@ -143,7 +143,7 @@ static void test_pvpanic_actions(void)
     json_object_put(event);
     qtest_wait_status(q, "running");
     qtest_qmp_ok(q, "{'execute': 'set-action', 'arguments': {'panic': 'exit-failure'}}");
-    qtest_raw(q, "outb 0x506 1");
+    g_free(qtest_raw(q, "outb 0x506 1"));
     qtest_expect_exit(q, 1);
 }
 
@@ -175,7 +175,7 @@ static void test_debug_exit(void)
 
     g_assert_cmphex(qtest_inb(q, 0xf4), ==, 0);
     qtest_set_moving(q, false);
-    qtest_raw(q, "outl 0xf4 0x10");
+    g_free(qtest_raw(q, "outl 0xf4 0x10"));
     qtest_expect_exit(q, 0x21);
 }
 
