@@ -198,7 +198,9 @@ static void send_pseudo_rect(rfbClientPtr cl, int encoding, unsigned x, unsigned
     store_be16(message + 8, width);
     store_be16(message + 10, height);
     store_be32(message + 12, encoding);
-    memcpy(message + 16, data, len);
+    if (len) {
+        memcpy(message + 16, data, len);
+    }
     if (lib.rfbWriteExact(cl, (char *)message, 16 + len) < 0) {
         lib.rfbCloseClient(cl);
     }

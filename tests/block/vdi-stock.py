@@ -60,8 +60,10 @@ class Io:
         # How long a write may take that must not be acknowledged (ours) or is expected to be (stock).
         self.patience = 0.5 if program == OURS else 4
         # It would keep what it says until the next command.
+        # stdbuf puts a library in front, which a sanitized program does not want to see there.
+        asan = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))
         self.p = subprocess.Popen(['stdbuf', '-oL', program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, bufsize=0)
+                                  stderr=subprocess.STDOUT, bufsize=0, env=dict(os.environ, ASAN_OPTIONS=asan))
         self.text = ''
         self.say('open -o driver=%s,file.driver=blkdebug,file.image.driver=file,'
                  'file.image.filename=%s%s' % (driver, image, rules))
