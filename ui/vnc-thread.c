@@ -435,11 +435,31 @@ static void drop_client(ThreadServer *t, unsigned i)
     report_gone(t, c);
 }
 
+/* A client may ask for a picture that is scaled down to nothing, on which the library divides by zero. */
+static bool sees_something(const rfbClientRec *cl)
+{
+    return !cl->scaledScreen || (cl->scaledScreen->width > 0 && cl->scaledScreen->height > 0);
+}
+
+/*
+ * With these two encodings LibVNCServer 0.9.14 divides by the width of each rectangle that a client has asked for, which may be
+ * nothing. Raw pixels every client takes (RFC 6143, 7.7).
+ */
+static void avoid_divisions(rfbClientPtr cl)
+{
+    if (cl->preferredEncoding == rfbEncodingZlib || cl->preferredEncoding == rfbEncodingUltra) {
+        cl->preferredEncoding = rfbEncodingRaw;
+    }
+}
+
 static void serve_client(ThreadServer *t, ThreadClient *c)
 {
     if (!c->initialized && c->cl->state == RFB_NORMAL) {
         c->initialized = true;
         post(t, c, &(VncEvent){ .kind = VNC_EVENT_INITIALIZED });
+    }
+    if (c->cl->sock != RFB_INVALID_SOCKET && !sees_something(c->cl)) {
+        lib.rfbCloseClient(c->cl);
     }
     if (c->cl->sock == RFB_INVALID_SOCKET) {
         return;
@@ -450,6 +470,7 @@ static void serve_client(ThreadServer *t, ThreadClient *c)
     if (c->knows_pointer_type && c->absolute != t->absolute) {
         send_pointer_type(t, c);
     }
+    avoid_divisions(c->cl);
     lib.rfbUpdateClient(c->cl);
 }
 
