@@ -8,6 +8,7 @@
  */
 #include "util/osdep.h"
 
+#include "fuzz-device.h"
 #include "fuzz.h"
 #include "hw/acpi/piix4.h"
 #include "hw/nvram/fw_cfg.h"
@@ -132,45 +133,12 @@ static void machine_end(void)
 
 /* ---- moves --------------------------------------------------------------------------------------------------------- */
 
-static GByteArray *save(Device *dev)
-{
-    VmWriter *w = vm_writer_new();
-    GByteArray *b = g_byte_array_new();
-    const uint8_t *bytes;
-    size_t len;
-
-    if (!vmstate_save(w, device_vmstate(dev), dev, NULL, NULL)) {
-        abort();
-    }
-    bytes = vm_writer_data(w, &len);
-    g_byte_array_append(b, bytes, len);
-    vm_writer_free(w);
-    return b;
-}
-
-/* Into the same device, as if it had just arrived. */
-static void reload(Device *dev)
-{
-    g_autoptr(GByteArray) first = save(dev), second = NULL;
-    VmReader *r = vm_reader_new_from_memory(first->data, first->len);
-    g_autoptr(GError) error = NULL;
-
-    if (!vmstate_load(r, device_vmstate(dev), dev, device_vmstate(dev)->version, &error)) {
-        g_error("%s does not load: %s", dev->object.type->name, error->message);
-    }
-    vm_reader_free(r);
-    second = save(dev);
-    if (first->len != second->len || memcmp(first->data, second->data, first->len) != 0) {
-        g_error("%s saves something else", dev->object.type->name);
-    }
-}
-
 static void reload_all(void)
 {
-    reload((Device *)fw);
-    reload((Device *)pm);
+    device_reload((Device *)fw);
+    device_reload((Device *)pm);
     for (GList *l = piix4_pm_smbus(pm)->devices.head; l; l = l->next) {
-        reload(l->data);
+        device_reload(l->data);
     }
 }
 

@@ -8,6 +8,7 @@
  */
 #include "util/osdep.h"
 
+#include "fuzz-device.h"
 #include "fuzz.h"
 #include "hw/pci/pci.h"
 #include "system/memory.h"
@@ -133,22 +134,6 @@ static void draw(Input *in)
 
 /* ---- loads ----------------------------------------------------------------------------------------------------- */
 
-static GByteArray *save(void)
-{
-    VmWriter *w = vm_writer_new();
-    GByteArray *b = g_byte_array_new();
-    const uint8_t *bytes;
-    size_t len;
-
-    if (!vmstate_save(w, device_vmstate(&vga->device), vga, NULL, NULL)) {
-        abort();
-    }
-    bytes = vm_writer_data(w, &len);
-    g_byte_array_append(b, bytes, len);
-    vm_writer_free(w);
-    return b;
-}
-
 static bool load(const GByteArray *bytes)
 {
     const VmState *vmsd = device_vmstate(&vga->device);
@@ -159,23 +144,10 @@ static bool load(const GByteArray *bytes)
     return ok;
 }
 
-static void reload(void)
-{
-    g_autoptr(GByteArray) first = save(), second = NULL;
-
-    if (!load(first)) {
-        g_error("what was saved does not load");
-    }
-    second = save();
-    if (first->len != second->len || memcmp(first->data, second->data, first->len) != 0) {
-        g_error("VGA saves something else");
-    }
-}
-
 /* A state that no guest could reach; a refused one ends the input. */
 static bool load_damaged(Input *in)
 {
-    g_autoptr(GByteArray) bytes = save();
+    g_autoptr(GByteArray) bytes = device_save(&vga->device);
 
     for (unsigned n = take(in, 1) & 7; n > 0; n--) {
         unsigned at = 276 + take(in, 2) % (bytes->len - 276); /* behind the PCI header */
@@ -243,7 +215,7 @@ static bool do_step(Input *in)
         if (what & 0x80) {
             return load_damaged(in);
         }
-        reload();
+        device_reload(&vga->device);
         break;
     }
     return true;
