@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(SOURCE, 'tests/unit'))
 
 import qtest_client  # noqa: E402
 import tap  # noqa: E402,F401
+from ports import free_port  # noqa: E402,F401
 
 TERN = tuple(shlex.split(os.environ.get('QTEST_QEMU_BINARY') or
                          os.path.join(SOURCE, 'build/qemu-system-x86_64')))

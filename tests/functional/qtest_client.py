@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0  # a busy host is patiently waited for
 
 
 class TestError(Exception):
@@ -70,9 +70,16 @@ class Qmp:
         if negotiate:
             self.command('qmp_capabilities')
 
+    def say(self, *messages):
+        """Send objects at once; whoever says them takes their answers, by answer()."""
+        self.line.send(b''.join(json.dumps(message).encode() + b'\n' for message in messages))
+
     def raw(self, message, timeout=TIMEOUT):
         """Send one object and return the whole answer, error or not."""
-        self.line.send(json.dumps(message).encode() + b'\n')
+        self.say(message)
+        return self.answer(timeout)
+
+    def answer(self, timeout=TIMEOUT):
         while True:
             answer = json.loads(self.line.readline(timeout))
             if 'event' not in answer:
@@ -268,7 +275,7 @@ class Machine:
         except TestError as err:
             self.process.poll()
             try:
-                self.process.wait(2)
+                self.process.wait(10)
             except subprocess.TimeoutExpired:
                 pass
             raise TestError('did not start (%s): %s %s' % (
@@ -324,7 +331,7 @@ class Machine:
             if self.process.poll() is None:
                 self.process.terminate()
                 try:
-                    self.process.wait(5)
+                    self.process.wait(30)
                 except subprocess.TimeoutExpired:
                     self.process.kill()
                     self.process.wait()

@@ -69,7 +69,7 @@ class Refused(Exception):
 class Client:
     """Connects, and is ready to see."""
 
-    def __init__(self, address, password=None, shared=True, encodings=(RAW, DESKTOP_SIZE), timeout=20):
+    def __init__(self, address, password=None, shared=True, encodings=(RAW, DESKTOP_SIZE), timeout=60):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family)
         self.sock.settimeout(timeout)
@@ -147,7 +147,7 @@ class Client:
         out[2::3] = self.pixels[0::4]
         return bytes(out)
 
-    def update_until(self, condition, timeout=20):
+    def update_until(self, condition, timeout=60):
         """Asks for updates until the condition holds."""
         deadline = time.monotonic() + timeout
         self.request(False)

@@ -24,6 +24,15 @@ def formats():
     return text[text.index('Supported formats:'):].splitlines()[0].split()[2:]
 
 
+def sanitized():
+    """Whether our programs are built with the address sanitizer: it reserves terabytes."""
+    try:
+        with open(os.path.join(BUILD, 'config.h'), encoding='utf-8') as file:
+            return '#define CONFIG_ASAN' in file.read()
+    except OSError:
+        return False
+
+
 STOCK_IMG, STOCK_IO = stock('qemu-img'), stock('qemu-io')
 
 
@@ -36,7 +45,7 @@ def stock_version():
     return tuple(int(n) for n in text.split()[2].split('.')[:2])
 
 
-def run(*args, folder=None, timeout=60, **options):
+def run(*args, folder=None, timeout=120, **options):
     """A program to its end: the CompletedProcess, with text and both outputs apart."""
     return subprocess.run(list(args), cwd=folder, stdin=options.pop('stdin', subprocess.DEVNULL),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define ANSWER_MS 60000
-#define EVENT_SECONDS 10
+#define EVENT_SECONDS 60
 
 static unsigned env_number(const char *name)
 {
@@ -351,6 +351,17 @@ void qtest_qmp_fails(QTest *q, const char *class, const char *text, const char *
         qtest_fail(q->process, "%s: expected '%s' in: %s", fmt, text, qtest_json_string(error, "desc"));
     }
     json_object_put(answer);
+}
+
+void qtest_getfd(QTest *q, const char *name, int fd)
+{
+    json_object *command = json_object_new_object(), *args = json_object_new_object();
+
+    json_object_object_add(args, "fdname", json_object_new_string(name));
+    json_object_object_add(command, "execute", json_object_new_string("getfd"));
+    json_object_object_add(command, "arguments", args);
+    qtest_tick(q);
+    json_object_put(take_return(q, qtest_process_qmp_fd(q->process, command, fd, &q->events), "getfd"));
 }
 
 char *qtest_hmp(QTest *q, const char *fmt, ...)

@@ -24,17 +24,27 @@ typedef struct QTest QTest;
 
 /* ---- processes --------------------------------------------------------------------------------------------- */
 
-/* Starts QTEST_QEMU_BINARY with "-accel qtest -display none -nodefaults" and these arguments (split as a shell does),
- * and waits until both sockets talk. */
+/* Starts QTEST_QEMU_BINARY with "-accel qtest -display none -nodefaults" and these arguments (split as a shell does; an
+ * -accel among them stands for ours), and waits until both sockets talk. */
 QTest *qtest_start(const char *args, ...) G_GNUC_PRINTF(1, 2);
+/* Whether those that are started from now on take commands out of band ("exec-oob"). */
+void qtest_use_oob(bool on);
 /* Ends the emulator by `quit`, checks that it exits with status 0 and nothing was left behind. */
 void qtest_end(QTest *q);
 /* What the emulator said on stderr so far (since the last move); owned by q. */
 const char *qtest_stderr(QTest *q);
+/* The machine that QTEST_MACHINE names, by which a program runs once for each board; without it, `otherwise`. */
+const char *qtest_machine(const char *otherwise);
+bool qtest_machine_is_q35(void);
+/* Whether devices are plugged into the root bus at run time. If not, the running test is skipped: return. */
+bool qtest_machine_can_plug(void);
 /* Its process id. */
 GPid qtest_pid(const QTest *q);
 /* Expects that the emulator exits by itself with this status within ten seconds, then frees q. */
 void qtest_expect_exit(QTest *q, int status);
+
+/* Called at the end of the program, also when it is aborted: async-signal-safe. For what the program has changed in the host. */
+void qtest_set_cleanup(void (*func)(void));
 
 /* Runs the emulator with args until it exits (at most ten seconds). Returns the exit status (-signal if killed); *out
  * gets stderr (g_free()), if not NULL. */
@@ -60,6 +70,9 @@ double qtest_downtime_ms(const QTest *q);
 /* Called before each move and after it, e.g. to look at the state of a device model in the test; may be NULL. */
 typedef void QTestMoveFunc(QTest *q, bool before, void *opaque);
 void qtest_on_move(QTest *q, QTestMoveFunc *func, void *opaque);
+/* Called again and again while a move waits for its source, with the source's run state ("running", "paused", …); may be NULL. */
+typedef void QTestSourceFunc(const char *state);
+void qtest_on_move_wait(QTest *q, QTestSourceFunc *func);
 /* A migration parameter or capability (JSON text of the arguments of the QMP command) that every move sets on both
  * sides: qtest_move_setup(q, "migrate-set-parameters", "{'downtime-limit': 100}"). */
 void qtest_move_setup(QTest *q, const char *command, const char *arguments);
@@ -104,6 +117,8 @@ json_object *qtest_qmp_return(QTest *q, const char *fmt, ...) G_GNUC_PRINTF(2, 3
 void qtest_qmp_ok(QTest *q, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* The command must fail with this class and a description that contains text. */
 void qtest_qmp_fails(QTest *q, const char *class, const char *text, const char *fmt, ...) G_GNUC_PRINTF(4, 5);
+/* getfd: the emulator gets a copy of the descriptor under this name. */
+void qtest_getfd(QTest *q, const char *name, int fd);
 /* human-monitor-command; the output (g_free()). */
 char *qtest_hmp(QTest *q, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* Waits at most ten seconds for an event of that name (earlier ones that nobody waited for count) and returns it. */
@@ -122,6 +137,8 @@ const char *qtest_image(const char *name, uint64_t len, uint32_t seed);
 uint8_t qtest_image_byte(uint64_t offset, uint32_t seed);
 /* The folder of this program's files. */
 const char *qtest_dir(void);
+/* Emulators that are started from now on may get a library by LD_PRELOAD, which sanitizers let pass though it is not theirs. */
+void qtest_allow_preload(void);
 
 /* A string property of a JSON object at a dotted path ("return.status"); fails the test if it is not there. */
 const char *qtest_json_string(json_object *obj, const char *path);

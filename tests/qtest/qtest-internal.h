@@ -29,6 +29,7 @@ struct QTest {
     double downtime_ms;
     QTestMoveFunc *on_move;
     void *on_move_opaque;
+    QTestSourceFunc *on_move_wait;
 };
 
 /* Starts a process with args and extra (may be NULL) and connects; NULL is not returned. */
@@ -43,6 +44,8 @@ char *qtest_read_line(QTestProcess *p, bool qmp, int ms);
 void qtest_write_all(QTestProcess *p, bool qmp, const char *text, size_t len);
 /* Sends a command on p and returns its answer; events on the way go to `events`. */
 json_object *qtest_process_qmp(QTestProcess *p, json_object *command, GQueue *events);
+/* The same, and a descriptor goes along (-1: none). */
+json_object *qtest_process_qmp_fd(QTestProcess *p, json_object *command, int fd, GQueue *events);
 
 /* Before each command: moves if it is time. */
 void qtest_tick(QTest *q);

@@ -3,7 +3,7 @@
 #include "util/osdep.h"
 #include "qtest-internal.h"
 
-#define MOVE_SECONDS 30
+#define MOVE_SECONDS 120
 
 /* Commands that change what the next process must be given before the stream comes. */
 static const char *const configuration_commands[] = {
@@ -67,7 +67,7 @@ static char *query_status(QTestProcess *p, const char *query, GQueue *events)
     return text;
 }
 
-static void wait_source(QTestProcess *src, GQueue *events)
+static void wait_source(QTest *q, QTestProcess *src, GQueue *events)
 {
     gint64 deadline = g_get_monotonic_time() + MOVE_SECONDS * G_TIME_SPAN_SECOND;
 
@@ -80,6 +80,11 @@ static void wait_source(QTestProcess *src, GQueue *events)
         if (g_str_equal(status, "failed") || g_str_equal(status, "cancelled") ||
             g_get_monotonic_time() > deadline) {
             qtest_fail(src, "move: the migration is %s", status);
+        }
+        if (q->on_move_wait) {
+            g_autofree char *state = query_status(src, "query-status", events);
+
+            q->on_move_wait(state);
         }
         g_usleep(300);
     }
@@ -192,7 +197,7 @@ void qtest_move(QTest *q)
     dst = start_destination(q, path);
     setup_side(q, q->process);
     must_succeed(q->process, uri_command("migrate", path), &events);
-    wait_source(q->process, &events);
+    wait_source(q, q->process, &events);
     wait_destination(dst, g_str_equal(before, "running"), &dst_events);
     end_source(q->process, &events);
     note_downtime(q, &events, &dst_events);
@@ -267,6 +272,11 @@ void qtest_on_move(QTest *q, QTestMoveFunc *func, void *opaque)
 {
     q->on_move = func;
     q->on_move_opaque = opaque;
+}
+
+void qtest_on_move_wait(QTest *q, QTestSourceFunc *func)
+{
+    q->on_move_wait = func;
 }
 
 void qtest_move_setup(QTest *q, const char *command, const char *arguments)

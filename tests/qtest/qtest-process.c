@@ -13,9 +13,10 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#define START_SECONDS 30
+#define START_SECONDS 120
 #define ANSWER_MS 60000
 
+static bool oob;
 static GPtrArray *live; /* pids to end if the test program fails */
 static char *test_dir;
 
@@ -42,6 +43,13 @@ const char *qtest_dir(void)
         atexit(remove_test_dir);
     }
     return test_dir;
+}
+
+void qtest_allow_preload(void)
+{
+    const char *asan = g_getenv("ASAN_OPTIONS");
+    g_autofree char *options = g_strdup_printf("%s%sverify_asan_link_order=0", asan ? asan : "", asan ? ":" : "");
+    g_setenv("ASAN_OPTIONS", options, true);
 }
 
 /* A sector number, mixed so that neighbouring sectors and seeds look different (splitmix64's finalizer). */
@@ -73,12 +81,42 @@ const char *qtest_image(const char *name, uint64_t len, uint32_t seed)
     return g_intern_string(path);
 }
 
+/* ---- boards --------------------------------------------------------------------------------------------------- */
+
+const char *qtest_machine(const char *otherwise)
+{
+    const char *name = g_getenv("QTEST_MACHINE");
+
+    return name && *name ? name : otherwise;
+}
+
+bool qtest_machine_is_q35(void)
+{
+    const char *name = qtest_machine("");
+
+    return g_str_has_prefix(name, "q35") || g_str_has_prefix(name, "pc-q35");
+}
+
+bool qtest_machine_can_plug(void)
+{
+    if (qtest_machine_is_q35()) {
+        g_test_skip("pcie.0 takes no devices at run time");
+        return false;
+    }
+    return true;
+}
+
 /* ---- start ----------------------------------------------------------------------------------------------------- */
+
+static void (*cleanup)(void);
 
 static void end_live(void)
 {
     for (guint i = 0; live && i < live->len; i++) {
         kill(GPOINTER_TO_INT(live->pdata[i]), SIGKILL);
+    }
+    if (cleanup) {
+        cleanup();
     }
 }
 
@@ -89,14 +127,27 @@ static void on_abort(int signal_number)
     raise(signal_number);
 }
 
-static void note_live(GPid pid)
+static void prepare_end(void)
 {
     if (!live) {
         live = g_ptr_array_new();
         atexit(end_live);
         signal(SIGABRT, on_abort);
+        signal(SIGTRAP, on_abort); /* g_error() */
         signal(SIGTERM, on_abort);
+        signal(SIGINT, on_abort);
     }
+}
+
+void qtest_set_cleanup(void (*func)(void))
+{
+    prepare_end();
+    cleanup = func;
+}
+
+static void note_live(GPid pid)
+{
+    prepare_end();
     g_ptr_array_add(live, GINT_TO_POINTER(pid));
 }
 
@@ -195,6 +246,11 @@ static int listen_at(const char *path)
     return fd;
 }
 
+void qtest_use_oob(bool on)
+{
+    oob = on;
+}
+
 QTestProcess *qtest_process_start(const char *args, const char *extra)
 {
     static unsigned serial;
@@ -212,8 +268,8 @@ QTestProcess *qtest_process_start(const char *args, const char *extra)
     p->qmp_path = g_strdup_printf("%s/%u.qmp", qtest_dir(), serial);
     qtest_listener = listen_at(p->qtest_path);
     qmp_listener = listen_at(p->qmp_path);
-    all = g_strdup_printf("-accel qtest -display none -nodefaults -qtest unix:%s -qtest-log none -qmp unix:%s %s %s", p->qtest_path,
-                          p->qmp_path, args, extra ? extra : "");
+    all = g_strdup_printf("%s -display none -nodefaults -qtest unix:%s -qtest-log none -qmp unix:%s %s %s",
+                          strstr(args, "-accel ") ? "" : "-accel qtest", p->qtest_path, p->qmp_path, args, extra ? extra : "");
     p->pid = spawn(all, &p->stderr_fd);
     /* Whichever connects first is accepted first by the kernel; the order here does not matter. */
     p->qtest_fd = accept_one(p, qtest_listener);
@@ -228,7 +284,9 @@ QTestProcess *qtest_process_start(const char *args, const char *extra)
     }
     g_free(line);
     json_object_put(greeting);
-    json_object_put(qtest_process_qmp(p, json_tokener_parse("{\"execute\": \"qmp_capabilities\"}"), NULL));
+    json_object_put(qtest_process_qmp(p, json_tokener_parse(oob ? "{\"execute\": \"qmp_capabilities\", \"arguments\": "
+                                                                  "{\"enable\": [\"oob\"]}}"
+                                                                : "{\"execute\": \"qmp_capabilities\"}"), NULL));
     return p;
 }
 
@@ -280,13 +338,38 @@ void qtest_write_all(QTestProcess *p, bool qmp, const char *text, size_t len)
     }
 }
 
+/* The first byte of text takes the descriptor along. */
+static void send_fd(QTestProcess *p, const char *text, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+    struct iovec iov = { (void *)text, 1 };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+    if (sendmsg(p->qmp_fd, &msg, MSG_NOSIGNAL) != 1) {
+        qtest_fail(p, "cannot pass a descriptor to the emulator: %s", g_strerror(errno));
+    }
+}
+
 json_object *qtest_process_qmp(QTestProcess *p, json_object *command, GQueue *events)
+{
+    return qtest_process_qmp_fd(p, command, -1, events);
+}
+
+json_object *qtest_process_qmp_fd(QTestProcess *p, json_object *command, int fd, GQueue *events)
 {
     const char *text = json_object_to_json_string_ext(command, JSON_C_TO_STRING_PLAIN);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
+    unsigned sent = fd >= 0;
 
+    if (sent) {
+        send_fd(p, line, fd);
+    }
     /* At once: `quit` may be done before a line end that comes later. */
-    qtest_write_all(p, true, line, strlen(line));
+    qtest_write_all(p, true, line + sent, strlen(line) - sent);
     for (;;) {
         g_autofree char *line = qtest_read_line(p, true, ANSWER_MS);
         json_object *answer = line ? json_tokener_parse(line) : NULL;

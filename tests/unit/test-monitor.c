@@ -30,7 +30,7 @@ static bool run_oob(json_object *args, json_object **ret, GError **error)
 /* Keeps the main thread busy until an out-of-band command came. */
 static bool run_busy(json_object *args, json_object **ret, GError **error)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
     int before = g_atomic_int_get(&oob_calls);
 
     while (g_atomic_int_get(&oob_calls) == before && g_get_monotonic_time() < end) {
@@ -155,7 +155,7 @@ static void client_write(Client *c, const char *text)
 /* The next line, without its end. */
 static char *client_line(Client *c)
 {
-    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
     char *nl, *line;
 
     while (!(nl = strstr(c->in->str, "\r\n"))) {
@@ -562,7 +562,7 @@ static void test_human_monitor_command(void)
 /* Everything up to and including `mark`. */
 static char *client_until(Client *c, const char *mark)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
     char *found, *text;
     size_t len;
 

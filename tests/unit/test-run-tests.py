@@ -157,12 +157,28 @@ class RunTests(unittest.TestCase):
         self.add('a', 'echo 1..1; sleep 96.125')
         runner = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True)
-        time.sleep(1)
+        until = time.monotonic() + 60
+        while not running(b'96.125') and time.monotonic() < until:
+            time.sleep(0.05)
         runner.send_signal(signal.SIGTERM)
-        output = runner.communicate(timeout=20)[0]
+        output = runner.communicate(timeout=60)[0]
         self.assertEqual(runner.returncode, 130, output)
         self.assertFalse(running(b'96.125'))
         self.assertEqual([name for name in os.listdir(self.build) if re.match('tern-', name)], [])
+
+    def test_tests_go_on_when_the_runner_is_killed(self):
+        """What they have started, too, and their directories go."""
+        self.add('a', 'echo 1..1; sleep 97.25 & setsid sleep 97.125')
+        runner = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while not (running(b'97.25') and running(b'97.125')):
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.05)
+        runner.kill()
+        runner.wait()
+        while running(b'97.25') or running(b'97.125') or [name for name in os.listdir(self.build) if name.startswith('tern-')]:
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.05)
 
 
 if __name__ == '__main__':
