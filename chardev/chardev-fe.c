@@ -76,6 +76,9 @@ static void restart(Chardev *chr, GMainContext *ctx)
         chr->ops->stop(chr);
     }
     chr->ctx = ctx;
+    if (chr->ops->moved) {
+        chr->ops->moved(chr);
+    }
     chr->start = g_idle_source_new();
     g_source_set_priority(chr->start, G_PRIORITY_DEFAULT);
     g_source_set_callback(chr->start, start_in_context, chr, NULL);
@@ -153,6 +156,22 @@ ssize_t chardev_write(ChardevFe *fe, const void *buf, size_t len)
     n = chr->ops->write(chr, buf, len);
     if (n > 0) {
         write_log(chr, buf, (size_t)n);
+    }
+    g_mutex_unlock(&chr->lock);
+    return n;
+}
+
+ssize_t chardev_write_fds(ChardevFe *fe, const void *buf, size_t len, const int *fds, unsigned nfds)
+{
+    Chardev *chr = fe->chr;
+    ssize_t n = -EOPNOTSUPP;
+
+    if (!chr || nfds == 0) {
+        return chardev_write(fe, buf, len);
+    }
+    g_mutex_lock(&chr->lock);
+    if (chr->ops->write_fds) {
+        n = chr->ops->write_fds(chr, buf, len, fds, nfds);
     }
     g_mutex_unlock(&chr->lock);
     return n;
@@ -275,6 +294,13 @@ bool chardev_connected(const ChardevFe *fe)
     const Chardev *chr = bottom(fe->chr);
 
     return chr && chr->be_open;
+}
+
+bool chardev_may_reconnect(const ChardevFe *fe)
+{
+    const Chardev *chr = bottom(fe->chr);
+
+    return chr && chr->ops->may_reconnect && chr->ops->may_reconnect(chr);
 }
 
 void chardev_disconnect(ChardevFe *fe)

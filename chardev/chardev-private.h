@@ -19,10 +19,16 @@ typedef struct ChardevOps {
     void (*update)(Chardev *chr);
     /* Destroys all sources (before a change of context or the end). May be NULL. */
     void (*stop)(Chardev *chr);
+    /* Behind stop, when chr->ctx is another one: takes along what was under way. May be NULL. */
+    void (*moved)(Chardev *chr);
     /* A channel to wait on for room, NULL: everything is always taken. chr->lock is held; a new
      * reference. */
     IoChannel *(*writable)(Chardev *chr);
     int (*take_fd)(Chardev *chr);
+    /* As write, with descriptors. NULL: they cannot travel. chr->lock is held. */
+    ssize_t (*write_fds)(Chardev *chr, const uint8_t *buf, size_t len, const int *fds,
+                         unsigned nfds);
+    bool (*may_reconnect)(const Chardev *chr); /* NULL: no */
     void (*set_echo)(Chardev *chr, bool echo);
     void (*send_break)(Chardev *chr);
     void (*disconnect)(Chardev *chr);

@@ -286,11 +286,17 @@ static void socket_stop(Chardev *chr)
         io_listener_stop(s->listener);
         s->listening = false;
     }
-    if (s->connecting) {
-        io_connect_cancel(s->connecting);
-        s->connecting = NULL;
-    }
     io_watch_clear(&s->timer);
+}
+
+/* A connection that is being made goes along: a peer that serves one client would take its loss for the client's end. */
+static void socket_moved(Chardev *chr)
+{
+    SocketChardev *s = (SocketChardev *)chr;
+
+    if (s->connecting) {
+        io_connect_set_context(s->connecting, chr->ctx);
+    }
 }
 
 /* ---- opening ---- */
@@ -403,6 +409,31 @@ static ssize_t socket_write(Chardev *chr, const uint8_t *buf, size_t len)
     return n == -EAGAIN ? 0 : n;
 }
 
+static ssize_t socket_write_fds(Chardev *chr, const uint8_t *buf, size_t len, const int *fds,
+                                unsigned nfds)
+{
+    SocketChardev *s = (SocketChardev *)chr;
+    struct iovec iov = { (void *)buf, len };
+    ssize_t n;
+
+    if (!s->ioc) {
+        return -EPIPE;
+    }
+    if (!io_channel_has_feature(s->ioc, IO_FEATURE_FD_PASS)) {
+        return -EOPNOTSUPP;
+    }
+    n = io_channel_writev_fds(s->ioc, &iov, 1, fds, nfds, NULL);
+    return n == -EAGAIN ? 0 : n;
+}
+
+static bool socket_may_reconnect(const Chardev *chr)
+{
+    const SocketChardev *s = (const SocketChardev *)chr;
+
+    /* a server on a descriptor that we were given accepts again, too */
+    return s->listener || s->reconnect_ms;
+}
+
 static IoChannel *socket_writable(Chardev *chr)
 {
     SocketChardev *s = (SocketChardev *)chr;
@@ -439,6 +470,9 @@ static void socket_finalize(Chardev *chr)
 {
     SocketChardev *s = (SocketChardev *)chr;
 
+    if (s->connecting) {
+        io_connect_cancel(s->connecting);
+    }
     drop_connection(s);
     io_listener_free(s->listener);
     qapi_free_SocketAddress(s->addr);
@@ -451,8 +485,11 @@ static const ChardevOps socket_ops = {
     .write = socket_write,
     .update = socket_update,
     .stop = socket_stop,
+    .moved = socket_moved,
     .writable = socket_writable,
     .take_fd = socket_take_fd,
+    .write_fds = socket_write_fds,
+    .may_reconnect = socket_may_reconnect,
     .disconnect = socket_disconnect,
     .finalize = socket_finalize,
 };

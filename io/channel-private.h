@@ -18,7 +18,9 @@ typedef struct IoChannelOps {
                        GError **error);
     off_t (*seek)(IoChannel *ioc, off_t offset, int whence, GError **error);
     bool (*set_blocking)(IoChannel *ioc, bool blocking, GError **error);
+    void (*set_patience)(IoChannel *ioc, GIOCondition directions);
     void (*set_nodelay)(IoChannel *ioc, bool enabled);
+    void (*set_send_buffer)(IoChannel *ioc, int bytes);
     int (*shutdown)(IoChannel *ioc, IoShutdown how, GError **error);
     int (*close)(IoChannel *ioc, GError **error);
     /* Descriptor to poll for a direction (G_IO_IN or G_IO_OUT), -1: always ready. Default: read_fd,

@@ -244,10 +244,24 @@ bool io_channel_set_blocking(IoChannel *ioc, bool blocking, GError **error)
     return !ioc->ops->set_blocking || ioc->ops->set_blocking(ioc, blocking, error);
 }
 
+void io_channel_set_patience(IoChannel *ioc, GIOCondition directions)
+{
+    if (ioc->ops->set_patience) {
+        ioc->ops->set_patience(ioc, directions);
+    }
+}
+
 void io_channel_set_nodelay(IoChannel *ioc, bool enabled)
 {
     if (ioc->ops->set_nodelay) {
         ioc->ops->set_nodelay(ioc, enabled);
+    }
+}
+
+void io_channel_set_send_buffer(IoChannel *ioc, int bytes)
+{
+    if (ioc->ops->set_send_buffer) {
+        ioc->ops->set_send_buffer(ioc, bytes);
     }
 }
 
@@ -409,6 +423,31 @@ GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *fu
     GSource *source = io_channel_new_watch(ioc, cond);
 
     g_source_set_callback(source, (GSourceFunc)(void (*)(void))func, opaque, NULL);
+    g_source_attach(source, ctx);
+    return source;
+}
+
+static gboolean end_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
+{
+    IoWatchFunc *func = (IoWatchFunc *)(void (*)(void))callback;
+
+    return func(((IoWatch *)source)->ioc, G_IO_HUP, opaque);
+}
+
+static GSourceFuncs end_funcs = { .dispatch = end_dispatch, .finalize = watch_finalize };
+
+GSource *io_channel_add_end_watch(IoChannel *ioc, IoWatchFunc *func, void *opaque, GMainContext *ctx)
+{
+    int fd = io_channel_fd(ioc);
+
+    if (fd < 0) {
+        return NULL;
+    }
+    GSource *source = g_source_new(&end_funcs, sizeof(IoWatch));
+    ((IoWatch *)source)->ioc = io_channel_ref(ioc);
+    g_source_add_unix_fd(source, fd, (GIOCondition)POLLRDHUP | G_IO_HUP | G_IO_ERR);
+    g_source_set_callback(source, (GSourceFunc)(void (*)(void))func, opaque, NULL);
+    g_source_set_name(source, io_channel_name(ioc));
     g_source_attach(source, ctx);
     return source;
 }

@@ -21,9 +21,11 @@ struct IoConnect {
     GMainContext *ctx;
     IoConnectFunc *done;
     void *opaque;
-    bool cancelled; /* only in the owner's context */
+    GMutex lock;
+    bool cancelled; /* lock */
     int wake_fd;    /* eventfd that ends the thread's wait */
-    IoChannel *ioc;
+    IoChannel *ioc; /* lock, until it is reported */
+    GSource *report; /* lock: waits in ctx */
     GError *error;
 };
 
@@ -139,16 +141,33 @@ static void connect_unref(IoConnect *c)
     io_channel_unref(c->ioc);
     g_clear_error(&c->error);
     close(c->wake_fd);
+    g_mutex_clear(&c->lock);
     g_free(c);
+}
+
+static gboolean connect_report(gpointer opaque);
+
+/* Under the lock. */
+static void report_later(IoConnect *c)
+{
+    c->report = g_idle_source_new();
+    g_source_set_priority(c->report, G_PRIORITY_DEFAULT);
+    g_source_set_callback(c->report, connect_report, c, NULL);
+    g_source_attach(c->report, c->ctx);
 }
 
 static gboolean connect_report(gpointer opaque)
 {
     IoConnect *c = opaque;
+    IoChannel *ioc;
+    bool cancelled;
 
-    if (!c->cancelled) {
-        IoChannel *ioc = g_steal_pointer(&c->ioc);
-
+    g_mutex_lock(&c->lock);
+    g_clear_pointer(&c->report, g_source_unref);
+    cancelled = c->cancelled;
+    ioc = g_steal_pointer(&c->ioc);
+    g_mutex_unlock(&c->lock);
+    if (!cancelled) {
         c->done(ioc, c->error, c->opaque);
         connect_unref(c); /* the owner's */
     }
@@ -159,14 +178,17 @@ static gboolean connect_report(gpointer opaque)
 static gpointer connect_thread(gpointer opaque)
 {
     IoConnect *c = opaque;
-    GSource *source;
+    IoChannel *ioc;
 
-    c->ioc = connect_to(c->addr, c->wake_fd, c->timeout_ms, &c->error);
-    source = g_idle_source_new();
-    g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, connect_report, c, NULL);
-    g_source_attach(source, c->ctx);
-    g_source_unref(source);
+    ioc = connect_to(c->addr, c->wake_fd, c->timeout_ms, &c->error);
+    g_mutex_lock(&c->lock);
+    if (c->cancelled) {
+        io_channel_unref(ioc); /* now: a peer that serves one client waits for its end */
+    } else {
+        c->ioc = ioc;
+    }
+    report_later(c);
+    g_mutex_unlock(&c->lock);
     return NULL;
 }
 
@@ -176,6 +198,7 @@ IoConnect *io_socket_connect_async(const SocketAddress *addr, unsigned timeout_m
     IoConnect *c = g_new0(IoConnect, 1);
 
     c->refs = 2;
+    g_mutex_init(&c->lock);
     c->addr = qapi_clone_SocketAddress(addr);
     c->timeout_ms = timeout_ms;
     c->ctx = ctx ? g_main_context_ref(ctx) : NULL;
@@ -186,11 +209,32 @@ IoConnect *io_socket_connect_async(const SocketAddress *addr, unsigned timeout_m
     return c;
 }
 
+void io_connect_set_context(IoConnect *c, GMainContext *ctx)
+{
+    GMainContext *old;
+
+    g_mutex_lock(&c->lock);
+    old = c->ctx;
+    c->ctx = ctx ? g_main_context_ref(ctx) : NULL;
+    if (c->report) {
+        g_source_destroy(c->report);
+        g_source_unref(c->report);
+        report_later(c);
+    }
+    g_mutex_unlock(&c->lock);
+    if (old) {
+        g_main_context_unref(old);
+    }
+}
+
 void io_connect_cancel(IoConnect *c)
 {
     uint64_t one = 1;
 
+    g_mutex_lock(&c->lock);
     c->cancelled = true;
+    g_clear_pointer(&c->ioc, io_channel_unref);
+    g_mutex_unlock(&c->lock);
     if (write(c->wake_fd, &one, sizeof(one)) < 0) {
         /* cannot happen to a fresh counter; the thread ends by its timeout then */
     }

@@ -168,6 +168,11 @@ static bool fault_set_blocking(IoChannel *ioc, bool blocking, GError **error)
     return io_channel_set_blocking(fc->inner, blocking, error);
 }
 
+static void fault_set_patience(IoChannel *ioc, GIOCondition directions)
+{
+    io_channel_set_patience(((IoFaultChannel *)ioc)->inner, directions);
+}
+
 static void fault_set_nodelay(IoChannel *ioc, bool enabled)
 {
     io_channel_set_nodelay(((IoFaultChannel *)ioc)->inner, enabled);
@@ -212,11 +217,18 @@ static void fault_finalize(IoChannel *ioc)
     close(fc->never_fd);
 }
 
+static void fault_set_send_buffer(IoChannel *ioc, int bytes)
+{
+    io_channel_set_send_buffer(((IoFaultChannel *)ioc)->inner, bytes);
+}
+
 static const IoChannelOps fault_ops = {
     .readv = fault_readv,
     .writev = fault_writev,
     .set_blocking = fault_set_blocking,
+    .set_patience = fault_set_patience,
     .set_nodelay = fault_set_nodelay,
+    .set_send_buffer = fault_set_send_buffer,
     .shutdown = fault_shutdown,
     .close = fault_close,
     .poll_fd = fault_poll_fd,

@@ -174,6 +174,21 @@ FdsetInfoArray *io_fdset_query(void)
 
 /* ---- opening ---- */
 
+/* The first one whose flags are these, as far as the mask goes; -1: none. */
+static int find_in_set(const FdSet *set, int flags, int mask)
+{
+    for (guint i = 0; i < set->fds->len; i++) {
+        int candidate = g_array_index(set->fds, SetFd, i).fd;
+        int mode = fcntl(candidate, F_GETFL);
+
+        if (mode != -1 && (mode & mask) == (flags & mask)) {
+            return candidate;
+        }
+    }
+    return -1;
+}
+
+/* One that has O_DIRECT, or has it not, as is wanted: descriptors that were opened together share that flag. */
 static int open_from_set(int64_t id, int flags)
 {
     int fd = -ENOENT;
@@ -184,14 +199,13 @@ static int open_from_set(int64_t id, int flags)
     if (set) {
         fd = -EACCES;
     }
-    for (guint i = 0; set && i < set->fds->len; i++) {
-        int candidate = g_array_index(set->fds, SetFd, i).fd;
-        int mode = fcntl(candidate, F_GETFL);
+    if (set) {
+        int candidate = find_in_set(set, flags, O_ACCMODE | O_DIRECT);
 
-        if (mode != -1 && (mode & O_ACCMODE) == (flags & O_ACCMODE)) {
+        candidate = candidate < 0 ? find_in_set(set, flags, O_ACCMODE) : candidate;
+        if (candidate >= 0) {
             fd = fcntl(candidate, F_DUPFD_CLOEXEC, 0);
             fd = fd < 0 ? -errno : fd;
-            break;
         }
     }
     if (fd >= 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Socket channels. Non-blocking transfers use MSG_DONTWAIT, the descriptor itself stays
- * blocking. */
+/* Socket channels. Non-blocking transfers use MSG_DONTWAIT, or wait a little (io_channel_set_patience()); the descriptor
+ * itself stays blocking. */
 #include "util/osdep.h"
 
 #include <fcntl.h>
@@ -15,7 +15,24 @@
 typedef struct IoSocketChannel {
     IoChannel base;
     bool blocking;
+    GIOCondition patient; /* directions; atomic, as the other direction may be in use */
 } IoSocketChannel;
+
+/* How long a patient transfer waits for the other side's next step. Short: how much was moved is known after each call, and is
+ * what tells a slow channel from one that is stuck. */
+#define PATIENCE_US 20000
+
+/* Flags of a transfer in a direction. */
+static int wait_flag(const IoSocketChannel *sc, GIOCondition direction)
+{
+    return sc->blocking || (__atomic_load_n(&sc->patient, __ATOMIC_RELAXED) & direction) ? 0 : MSG_DONTWAIT;
+}
+
+/* Whether a call that has failed is made again. */
+static bool goes_on(const IoSocketChannel *sc)
+{
+    return errno == EINTR || (errno == EAGAIN && sc->blocking);
+}
 
 static void take_fds(struct msghdr *msg, int *fds, unsigned *nfds)
 {
@@ -56,11 +73,10 @@ static ssize_t socket_readv(IoChannel *ioc, const struct iovec *iov, unsigned ni
         msg.msg_controllen = sizeof(control.bytes);
     }
     do {
-        n = recvmsg(ioc->read_fd, &msg, MSG_CMSG_CLOEXEC | (sc->blocking ? 0 : MSG_DONTWAIT));
-    } while (n < 0 && errno == EINTR);
+        n = recvmsg(ioc->read_fd, &msg, MSG_CMSG_CLOEXEC | wait_flag(sc, G_IO_IN));
+    } while (n < 0 && goes_on(sc));
     if (n < 0) {
-        return errno == EAGAIN && !sc->blocking ? -EAGAIN
-                                                : io_channel_fail(ioc, errno, "cannot read", error);
+        return errno == EAGAIN ? -EAGAIN : io_channel_fail(ioc, errno, "cannot read", error);
     }
     if (msg.msg_controllen) {
         take_fds(&msg, fds, nfds);
@@ -92,12 +108,10 @@ static ssize_t socket_writev(IoChannel *ioc, const struct iovec *iov, unsigned n
         memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
     }
     do {
-        n = sendmsg(ioc->write_fd, &msg, MSG_NOSIGNAL | (sc->blocking ? 0 : MSG_DONTWAIT));
-    } while (n < 0 && errno == EINTR);
+        n = sendmsg(ioc->write_fd, &msg, MSG_NOSIGNAL | wait_flag(sc, G_IO_OUT));
+    } while (n < 0 && goes_on(sc));
     if (n < 0) {
-        return errno == EAGAIN && !sc->blocking
-                   ? -EAGAIN
-                   : io_channel_fail(ioc, errno, "cannot write", error);
+        return errno == EAGAIN ? -EAGAIN : io_channel_fail(ioc, errno, "cannot write", error);
     }
     return n;
 }
@@ -108,11 +122,32 @@ static bool socket_set_blocking(IoChannel *ioc, bool blocking, GError **error)
     return true;
 }
 
+static void socket_set_patience(IoChannel *ioc, GIOCondition directions)
+{
+    IoSocketChannel *sc = (IoSocketChannel *)ioc;
+    struct timeval in = { .tv_usec = directions & G_IO_IN ? PATIENCE_US : 0 };
+    struct timeval out = { .tv_usec = directions & G_IO_OUT ? PATIENCE_US : 0 };
+
+    __atomic_store_n(&sc->patient, 0, __ATOMIC_RELAXED);
+    if (setsockopt(ioc->read_fd, SOL_SOCKET, SO_RCVTIMEO, &in, sizeof(in)) == 0 &&
+        setsockopt(ioc->write_fd, SOL_SOCKET, SO_SNDTIMEO, &out, sizeof(out)) == 0) {
+        __atomic_store_n(&sc->patient, directions, __ATOMIC_RELAXED);
+    }
+}
+
 static void socket_set_nodelay(IoChannel *ioc, bool enabled)
 {
     int value = enabled;
 
     setsockopt(ioc->read_fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value));
+}
+
+/* TCP finds its size by itself, unless it is told one. */
+static void socket_set_send_buffer(IoChannel *ioc, int bytes)
+{
+    if (ioc->features & IO_FEATURE_FD_PASS) {
+        setsockopt(ioc->write_fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    }
 }
 
 static int socket_shutdown(IoChannel *ioc, IoShutdown how, GError **error)
@@ -137,7 +172,9 @@ static const IoChannelOps socket_ops = {
     .readv = socket_readv,
     .writev = socket_writev,
     .set_blocking = socket_set_blocking,
+    .set_patience = socket_set_patience,
     .set_nodelay = socket_set_nodelay,
+    .set_send_buffer = socket_set_send_buffer,
     .shutdown = socket_shutdown,
     .close = socket_close,
 };

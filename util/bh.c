@@ -40,6 +40,7 @@ struct BhSource {
 static pthread_mutex_t sources_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *sources; /* GMainContext * → BhSource * */
 static BhSource *main_source;
+static __thread BhSource *own_source; /* of the context that this thread runs, once it has been looked up */
 
 /* Moves what was pushed behind what is ready, in the order of pushing. */
 static void take_pushed(BhSource *s)
@@ -88,11 +89,10 @@ static gboolean bh_check(GSource *source)
     return source_pending((BhSource *)source);
 }
 
-/* What is scheduled meanwhile waits for the next iteration, so that one that reschedules itself does not
+/* What is scheduled meanwhile waits for the next round, so that one that reschedules itself does not
  * keep out the rest of the loop. A nested iteration takes over what is left here. */
-static gboolean bh_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
+static void run_round(BhSource *s)
 {
-    BhSource *s = (BhSource *)source;
     Bh *bh;
     take_pushed(s);
     while ((bh = take_ready(s))) {
@@ -106,6 +106,11 @@ static gboolean bh_dispatch(GSource *source, GSourceFunc callback, gpointer opaq
             func(arg);
         }
     }
+}
+
+static gboolean bh_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
+{
+    run_round((BhSource *)source);
     return G_SOURCE_CONTINUE;
 }
 
@@ -155,6 +160,9 @@ static BhSource *source_for(GMainContext *ctx)
     if (s && ctx == main_context) {
         return s;
     }
+    if (own_source && own_source->ctx == ctx) {
+        return own_source;
+    }
     pthread_mutex_lock(&sources_lock);
     if (!sources) {
         sources = g_hash_table_new(NULL, NULL);
@@ -168,6 +176,9 @@ static BhSource *source_for(GMainContext *ctx)
         }
     }
     pthread_mutex_unlock(&sources_lock);
+    if (!ctx || context_current() == ctx) {
+        own_source = s;
+    }
     return s;
 }
 
@@ -176,9 +187,22 @@ void loop_bh_init_main(void)
     source_for(NULL);
 }
 
-bool loop_bh_pending(GMainContext *ctx)
+bool bh_any_pending(GMainContext *ctx)
 {
     return source_pending(source_for(ctx));
+}
+
+void loop_bh_leave_context(void)
+{
+    own_source = NULL;
+}
+
+void loop_bh_run(GMainContext *ctx, unsigned rounds)
+{
+    BhSource *s = source_for(ctx);
+    while (rounds-- > 0 && source_pending(s)) {
+        run_round(s);
+    }
 }
 
 static Bh *bh_new_flags(GMainContext *ctx, const char *name, BhFunc *func, void *opaque, unsigned flags)
@@ -201,9 +225,10 @@ static void push(Bh *bh)
         bh->next = head;
     } while (!__atomic_compare_exchange_n(&s->pushed, &head, bh, true, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
-    /* The thread that runs the context sees the list before it polls; for others it has to wake up. */
+    /* The thread that runs the context sees the list before it polls; for others it has to wake up, unless
+     * whoever put in the first one has seen to that. */
     bool here = s == main_source ? in_main_thread() : context_current() == s->ctx;
-    if (!here) {
+    if (!here && !head) {
         g_main_context_wakeup(s->ctx);
     }
 }
@@ -236,4 +261,43 @@ void bh_delete(Bh *bh)
 void bh_schedule_oneshot(GMainContext *ctx, BhFunc *func, void *opaque)
 {
     bh_schedule(bh_new_flags(ctx, "oneshot", func, opaque, BH_DELETED));
+}
+
+/* ---- calls into another thread ---- */
+
+typedef struct ContextCall {
+    BhFunc *func;
+    void *opaque;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool done;
+} ContextCall;
+
+static void run_call(void *opaque)
+{
+    ContextCall *call = opaque;
+    call->func(call->opaque);
+    pthread_mutex_lock(&call->lock);
+    call->done = true;
+    pthread_cond_signal(&call->over);
+    pthread_mutex_unlock(&call->lock);
+}
+
+void context_run(GMainContext *ctx, BhFunc *func, void *opaque)
+{
+    if (!ctx || context_current() == ctx) {
+        func(opaque);
+        return;
+    }
+    ContextCall call = { .func = func, .opaque = opaque };
+    pthread_mutex_init(&call.lock, NULL);
+    pthread_cond_init(&call.over, NULL);
+    bh_schedule_oneshot(ctx, run_call, &call);
+    pthread_mutex_lock(&call.lock);
+    while (!call.done) {
+        pthread_cond_wait(&call.over, &call.lock);
+    }
+    pthread_mutex_unlock(&call.lock);
+    pthread_cond_destroy(&call.over);
+    pthread_mutex_destroy(&call.lock);
 }

@@ -7,7 +7,9 @@
 
 /* Attaches the main context's bottom-half source. */
 void loop_bh_init_main(void);
-/* Whether bottom halves of ctx (NULL: main) wait to be run. The thread that runs ctx. */
-bool loop_bh_pending(GMainContext *ctx);
+/* The thread is to run another context than before. */
+void loop_bh_leave_context(void);
+/* Runs what waits, and what that schedules, in so many rounds: less than an iteration. The thread that runs ctx. */
+void loop_bh_run(GMainContext *ctx, unsigned rounds);
 
 #endif

@@ -16,6 +16,9 @@
 #include "util/clock.h"
 #include "loop-private.h"
 
+/* What an event leads to is mostly a chain of bottom halves: a request is over, its device is told, the guest is told. */
+#define BH_ROUNDS 3
+
 static pthread_mutex_t big_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned big_lock_waiters; /* atomic */
 static unsigned big_lock_taken;   /* atomic: how often it was taken */
@@ -81,7 +84,7 @@ static gint poll_unlocked(GPollFD *fds, guint nfds, gint timeout_ms)
         if (timers_ns >= 0 && (timeout_ns < 0 || timers_ns < timeout_ns)) {
             timeout_ns = timers_ns;
         }
-        if (loop_bh_pending(NULL)) {
+        if (bh_any_pending(NULL)) {
             timeout_ns = 0;
         }
     }
@@ -145,6 +148,53 @@ void main_loop_init(void)
     loop_bh_init_main();
 }
 
+/* ---- what is looked at in busy waits ---- */
+
+static __thread LoopPoller *pollers;
+
+static void watch_poller(LoopPoller *p, bool on)
+{
+    if (p->on != on) {
+        p->on = on;
+        if (p->watched) {
+            p->watched(p, on);
+        }
+    }
+}
+
+void loop_poller_add(LoopPoller *poller)
+{
+    poller->on = false;
+    poller->next = pollers;
+    pollers = poller;
+}
+
+void loop_poller_remove(LoopPoller *poller)
+{
+    LoopPoller **at = &pollers;
+    while (*at != poller) {
+        at = &(*at)->next;
+    }
+    *at = poller->next;
+    watch_poller(poller, false);
+}
+
+bool loop_pollers_look(void)
+{
+    bool any = false;
+    for (LoopPoller *p = pollers; p; p = p->next) {
+        any |= p->look(p);
+    }
+    return any;
+}
+
+void loop_pollers_watch(bool on)
+{
+    for (LoopPoller *p = pollers; p; p = p->next) {
+        watch_poller(p, on);
+    }
+}
+
 /* ---- calls between iterations ---- */
 
 typedef struct LoopCall {
@@ -183,11 +233,25 @@ static bool run_calls(void)
 
 void main_loop_iterate(bool block)
 {
+    static bool inside;
+    bool outermost = g_main_depth() == 0 && !inside;
     g_assert(main_thread);
-    if (g_main_depth() == 0 && run_calls()) {
+    if (outermost && run_calls()) {
         block = false; /* the caller's condition may hold now */
     }
     g_main_context_iteration(NULL, block);
+    if (outermost) {
+        inside = true;
+        loop_bh_run(NULL, BH_ROUNDS);
+        inside = false;
+    }
+}
+
+void context_iterate(GMainContext *ctx, bool block)
+{
+    if (g_main_context_iteration(ctx, block)) {
+        loop_bh_run(ctx, BH_ROUNDS);
+    }
 }
 
 void main_loop_wake(void)
@@ -207,5 +271,6 @@ GMainContext *context_current(void)
 
 void context_set_current(GMainContext *ctx)
 {
+    loop_bh_leave_context();
     current_context = ctx;
 }

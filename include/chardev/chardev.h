@@ -97,6 +97,10 @@ ssize_t chardev_write(ChardevFe *fe, const void *buf, size_t len);
 /* For code that must not lose bytes and may wait (qtest replies, HMP at exit): waits at most
  * timeout_ms. */
 ssize_t chardev_write_wait(ChardevFe *fe, const void *buf, size_t len, int timeout_ms);
+/* As chardev_write(), with descriptors that travel with the first byte (sockets of the unix kind; they
+ * stay the caller's). -EOPNOTSUPP where descriptors cannot travel. nfds at most 16. */
+ssize_t chardev_write_fds(ChardevFe *fe, const void *buf, size_t len, const int *fds,
+                          unsigned nfds);
 /* Calls func in fe's context once when more can be written or the peer has gone. Returns a source
  * to give to io_watch_clear(), or NULL if the backend always takes everything. */
 GSource *chardev_add_write_watch(ChardevFe *fe, void (*func)(void *opaque), void *opaque);
@@ -113,6 +117,8 @@ void chardev_set_echo(ChardevFe *fe, bool echo);
 void chardev_set_fe_open(ChardevFe *fe, bool open);
 /* Whether the peer is there. */
 bool chardev_connected(const ChardevFe *fe);
+/* Whether a peer that has gone can come back by itself: a server, or a client with reconnect. */
+bool chardev_may_reconnect(const ChardevFe *fe);
 /* Drops the peer of a socket (protocol error); a server then waits for the next one. */
 void chardev_disconnect(ChardevFe *fe);
 

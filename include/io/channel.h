@@ -71,8 +71,15 @@ ssize_t io_channel_pwritev(IoChannel *ioc, const struct iovec *iov, unsigned nio
 off_t io_channel_seek(IoChannel *ioc, off_t offset, int whence, GError **error);
 
 bool io_channel_set_blocking(IoChannel *ioc, bool blocking, GError **error);
+/* A non-blocking channel may wait a little, in the kernel, before a transfer in these directions returns -EAGAIN or less than all:
+ * one system call instead of three where the other side keeps up. For a thread that has nothing else to do, and would only call
+ * io_channel_wait(). A shutdown ends it. Sockets only, ignored elsewhere. */
+void io_channel_set_patience(IoChannel *ioc, GIOCondition directions);
 /* TCP only, ignored elsewhere. */
 void io_channel_set_nodelay(IoChannel *ioc, bool enabled);
+/* About how much the kernel takes before the reader has it, as far as the host allows; unix sockets only, ignored
+ * elsewhere. */
+void io_channel_set_send_buffer(IoChannel *ioc, int bytes);
 
 typedef enum IoShutdown {
     IO_SHUTDOWN_READ = 1,
@@ -99,6 +106,9 @@ GSource *io_channel_add_watch(IoChannel *ioc, GIOCondition cond, IoWatchFunc *fu
                               GMainContext *ctx);
 /* The same, neither attached nor with a callback yet. */
 GSource *io_channel_new_watch(IoChannel *ioc, GIOCondition cond);
+/* As io_channel_add_watch(): calls func when the peer has ended, also if there is still something to be read. NULL: this channel
+ * (exec:, fault injection) does not say so. Not for channels with zero-copy writes, whose notices look like errors. */
+GSource *io_channel_add_end_watch(IoChannel *ioc, IoWatchFunc *func, void *opaque, GMainContext *ctx);
 /* Destroys and forgets *source; NULL inside is allowed. */
 void io_watch_clear(GSource **source);
 

@@ -26,6 +26,8 @@ typedef void IoConnectFunc(IoChannel *ioc, const GError *error, void *opaque);
 IoConnect *io_socket_connect_async(const SocketAddress *addr, unsigned timeout_ms,
                                    GMainContext *ctx, IoConnectFunc *done, void *opaque);
 void io_connect_cancel(IoConnect *connect);
+/* Done is called in ctx from now on. In the thread of the context that it had, or when nobody runs that any more. */
+void io_connect_set_context(IoConnect *connect, GMainContext *ctx);
 
 /* Own and remote address; NULL with an error for what is not a socket. */
 SocketAddress *io_socket_local_address(IoChannel *ioc, GError **error);

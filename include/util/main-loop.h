@@ -56,11 +56,38 @@ void bh_schedule(Bh *bh);
 void bh_cancel(Bh *bh);
 /* Deletes it, also from inside its own callback; NULL is allowed. */
 void bh_delete(Bh *bh);
+/* Whether any waits to be run in ctx. The thread that runs ctx. */
+bool bh_any_pending(GMainContext *ctx);
 /* Runs func once in ctx. Any thread. */
 void bh_schedule_oneshot(GMainContext *ctx, BhFunc *func, void *opaque);
 
+/* Runs func in ctx's thread and returns when it is over; at once if that is the caller's, or if ctx is NULL: what has no thread of its
+ * own. ctx's thread must not be waiting for the caller: never from an iothread to the main loop. */
+void context_run(GMainContext *ctx, BhFunc *func, void *opaque);
+
 /* The context that runs the caller's callbacks: the iothread's own, else the main loop's. */
 GMainContext *context_current(void);
+/*
+ * What a thread looks at while it waits busily, without a system call: memory that another thread or the kernel writes.
+ * All of this belongs to the thread that runs the context.
+ */
+typedef struct LoopPoller LoopPoller;
+struct LoopPoller {
+    /* Whether there is something to do; it has been scheduled as a bottom half then. */
+    bool (*look)(LoopPoller *poller);
+    /* From now on (no longer) it is looked at all the time: who signals need not. NULL: nobody is told. */
+    void (*watched)(LoopPoller *poller, bool on);
+    bool on;
+    LoopPoller *next;
+};
+void loop_poller_add(LoopPoller *poller);
+void loop_poller_remove(LoopPoller *poller);
+/* Looks at all of this thread's. */
+bool loop_pollers_look(void);
+void loop_pollers_watch(bool on);
+
+/* One turn of an iothread's loop. */
+void context_iterate(GMainContext *ctx, bool block);
 /* Makes ctx the one that context_current() returns in this thread (iothreads call it once). */
 void context_set_current(GMainContext *ctx);
 

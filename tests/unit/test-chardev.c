@@ -81,7 +81,7 @@ static void front_destroy(Front *f)
 
 static void wait_text(const GString *where, const char *text)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
 
     while (strcmp(where->str, text) != 0 && g_get_monotonic_time() < end) {
         iterate(1);
@@ -137,7 +137,7 @@ static IoChannel *connect_to(const char *path)
 static void peer_read(IoChannel *ioc, const char *expected)
 {
     GString *got = g_string_new(NULL);
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
 
     while (got->len < strlen(expected) && g_get_monotonic_time() < end) {
         char buf[256];

@@ -24,7 +24,7 @@ static char *in_dir(const char *name)
 
 static void iterate_until(bool *flag)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
 
     while (!*flag && g_get_monotonic_time() < end) {
         g_main_context_iteration(NULL, FALSE);
@@ -224,6 +224,66 @@ static void check_shutdown(IoChannel *ioc, GThreadFunc func, int expected)
     g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(thread)), ==, expected);
 }
 
+static ssize_t fill_up(IoChannel *ioc)
+{
+    static const uint8_t data[65536];
+    struct iovec iov = { (void *)data, sizeof(data) };
+    GError *error = NULL;
+    ssize_t n;
+
+    while ((n = io_channel_writev(ioc, &iov, 1, &error)) > 0) {
+    }
+    g_assert_no_error(error);
+    return n;
+}
+
+static gpointer send_late(gpointer ioc)
+{
+    g_usleep(60000);
+    g_assert_cmpint(io_channel_write(ioc, "x", 1, NULL), ==, 1);
+    return NULL;
+}
+
+/* A patient transfer waits before it says -EAGAIN, and no longer than that; a blocking one has no end. */
+static void test_patience(void)
+{
+    IoChannel *pair[2];
+    GThread *thread;
+    gint64 start;
+    char byte;
+
+    g_assert_true(io_socket_pair(pair, NULL));
+    for (int i = 0; i < 2; i++) {
+        io_channel_set_blocking(pair[i], false, NULL);
+        io_channel_set_patience(pair[i], i ? G_IO_IN : G_IO_OUT);
+    }
+    g_assert_cmpint(io_channel_read(pair[0], &byte, 1, NULL), ==, -EAGAIN);
+    start = g_get_monotonic_time();
+    g_assert_cmpint(io_channel_read(pair[1], &byte, 1, NULL), ==, -EAGAIN);
+    g_assert_cmpint(g_get_monotonic_time() - start, >=, 10000);
+    start = g_get_monotonic_time();
+    g_assert_cmpint(fill_up(pair[0]), ==, -EAGAIN);
+    g_assert_cmpint(g_get_monotonic_time() - start, >=, 10000);
+    g_assert_cmpint(fill_up(pair[1]), ==, -EAGAIN);
+
+    io_channel_set_blocking(pair[1], true, NULL);
+    while (io_channel_wait(pair[1], G_IO_IN, 0) == 1) {
+        char buf[4096];
+        io_channel_read(pair[1], buf, sizeof(buf), NULL);
+    }
+    thread = g_thread_new("late", send_late, pair[0]);
+    g_assert_cmpint(io_channel_read(pair[1], &byte, 1, NULL), ==, 1);
+    g_thread_join(thread);
+    io_channel_unref(pair[0]);
+    io_channel_unref(pair[1]);
+
+    g_assert_true(io_socket_pair(pair, NULL));
+    io_channel_set_patience(pair[0], G_IO_IN | G_IO_OUT);
+    check_shutdown(pair[0], write_forever, -EPIPE);
+    io_channel_unref(pair[0]);
+    io_channel_unref(pair[1]);
+}
+
 static void test_shutdown(void)
 {
     IoFaultPlan plan;
@@ -342,6 +402,36 @@ static void test_watch_of_stalled_channel(void)
     io_watch_clear(&source);
     io_channel_unref(pair[0]);
     io_channel_unref(pair[1]);
+}
+
+static gboolean watch_end(IoChannel *ioc, GIOCondition cond, void *opaque)
+{
+    *(bool *)opaque = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* There is something to be read, which does not hide the end. */
+static void test_watch_of_end(void)
+{
+    IoChannel *pair[2];
+    IoFaultPlan plan;
+    bool ended = false;
+    char text[4];
+    GSource *source;
+
+    g_assert_true(io_socket_pair(pair, NULL));
+    source = io_channel_add_end_watch(pair[0], watch_end, &ended, NULL);
+    io_channel_write_all(pair[1], "last", 4, NULL);
+    g_assert_false(g_main_context_iteration(NULL, FALSE));
+    io_channel_unref(pair[1]);
+    iterate_until(&ended);
+    g_assert_cmpint(io_channel_read_all(pair[0], text, 4, NULL), ==, 0);
+    g_assert_cmpmem(text, 4, "last", 4);
+    io_watch_clear(&source);
+    io_fault_plan_init(&plan);
+    pair[0] = io_fault_new(pair[0], &plan);
+    g_assert_null(io_channel_add_end_watch(pair[0], watch_end, &ended, NULL));
+    io_channel_unref(pair[0]);
 }
 
 /* ---- descriptors over sockets ---- */
@@ -769,8 +859,10 @@ int main(int argc, char **argv)
     g_test_add_func("/io/planned-faults", test_planned_faults);
     g_test_add_func("/io/flipped-bit", test_flipped_bit);
     g_test_add_func("/io/shutdown", test_shutdown);
+    g_test_add_func("/io/patience", test_patience);
     g_test_add_func("/io/wait", test_wait);
     g_test_add_func("/io/watch", test_watch);
+    g_test_add_func("/io/watch-of-end", test_watch_of_end);
     g_test_add_func("/io/watch-of-stalled-channel", test_watch_of_stalled_channel);
     g_test_add_func("/io/fd-passing", test_fd_passing);
     g_test_add_func("/io/file", test_file);

@@ -70,13 +70,15 @@ static void again_bh(void *opaque)
 
 static void test_bh_again(void)
 {
-    Again again = { .left = 3 };
+    Again again = { .left = 100 };
     again.bh = bh_new(NULL, "again", again_bh, &again);
     bh_schedule(again.bh);
     main_loop_iterate(false);
-    expect_trace("."); /* one run an iteration */
+    g_assert_cmpuint(trace->len, >=, 1);
+    g_assert_cmpuint(trace->len, <, 10); /* the rest of the loop has its turn */
     drain();
-    expect_trace("..");
+    g_assert_cmpuint(trace->len, ==, 100);
+    g_string_truncate(trace, 0);
 }
 
 static void nested_bh(void *opaque)
@@ -296,7 +298,7 @@ static void test_timer_virtual_stopped(void)
     clock_virtual_enable(true);
     drain();
     expect_trace("a");
-    g_assert_cmpint(a.ran_at - then, <, NS_PER_SEC);
+    g_assert_cmpint(a.ran_at - then, <, 20 * NS_PER_SEC);
     clock_virtual_enable(false);
     clock_virtual_set(12345);
     g_assert_cmpint(clock_virtual_get_for_save(), ==, 12345);
