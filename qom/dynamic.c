@@ -99,6 +99,26 @@ void object_add_alias(Object *obj, const char *name, Object *target, const char 
     dp->target_name = g_strdup(target_name);
 }
 
+typedef struct Aliases {
+    Object *obj, *child;
+} Aliases;
+
+static void alias_property(const ObjectType *owner, const Property *prop, void *opaque)
+{
+    const Aliases *a = opaque;
+
+    if (!(prop->flags & PROPERTY_HIDDEN) && !object_has_property(a->obj, prop->name)) {
+        object_add_alias(a->obj, prop->name, a->child, prop->name);
+    }
+}
+
+void object_alias_properties(Object *obj, Object *child)
+{
+    Aliases a = { obj, child };
+
+    object_type_foreach_property(child->type, alias_property, &a);
+}
+
 void object_add_const_link(Object *obj, const char *name, Object *target)
 {
     g_autofree char *type = g_strdup_printf("link<%s>", target->type->name);

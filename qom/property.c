@@ -184,6 +184,45 @@ const PropertyKind property_bit32 = {
     .get = get_bit32,
 };
 
+static void put_bit64(Object *obj, const Property *prop, bool value)
+{
+    uint64_t *member = property_member(obj, prop);
+    uint64_t mask = UINT64_C(1) << (uintptr_t)prop->arg;
+    *member = value ? *member | mask : *member & ~mask;
+}
+
+static bool set_bit64(Object *obj, const Property *prop, json_object *value, GError **error)
+{
+    bool b = false;
+    if (!bool_from_json(prop, value, &b, error)) {
+        return false;
+    }
+    put_bit64(obj, prop, b);
+    return true;
+}
+
+static bool parse_bit64(Object *obj, const Property *prop, const char *text, GError **error)
+{
+    bool b = false;
+    if (!bool_from_text(prop, text, &b, error)) {
+        return false;
+    }
+    put_bit64(obj, prop, b);
+    return true;
+}
+
+static json_object *get_bit64(Object *obj, const Property *prop, GError **error)
+{
+    return json_object_new_boolean(*(uint64_t *)property_member(obj, prop) >> (uintptr_t)prop->arg & 1);
+}
+
+const PropertyKind property_bit64 = {
+    .name = "bool",
+    .set = set_bit64,
+    .parse = parse_bit64,
+    .get = get_bit64,
+};
+
 /* ---- strings ---- */
 
 static bool parse_string(Object *obj, const Property *prop, const char *text, GError **error)
@@ -306,7 +345,7 @@ const char *property_description(const Property *prop)
     if (prop->description) {
         return prop->description;
     }
-    if (prop->kind == &property_bool || prop->kind == &property_bit32) {
+    if (prop->kind == &property_bool || prop->kind == &property_bit32 || prop->kind == &property_bit64) {
         return "on/off";
     }
     return prop->kind == &property_enum && prop->arg == property_on_off_auto ? "on/off/auto" : NULL;

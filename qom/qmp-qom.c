@@ -114,7 +114,7 @@ bool qmp_qom_list_properties(const char *typename, ObjectPropertyInfoArray **ret
         return error_set_class(error, TERN_ERROR_DEVICE_NOT_FOUND, "Class '%s' not found", typename);
     }
     *ret = g_new0(ObjectPropertyInfoArray, 1);
-    object_type_foreach_property(type, list_declared, *ret);
+    object_type_foreach_settable(type, list_declared, *ret);
     return true;
 }
 

@@ -164,3 +164,37 @@ void object_type_foreach_property(const ObjectType *type, PropertyFunc *func, vo
         func(type, prop, opaque);
     }
 }
+
+const ObjectType *object_type_properties_of(const ObjectType *type)
+{
+    while (type && !type->properties_of) {
+        type = type->parent;
+    }
+    return type ? type->properties_of : NULL;
+}
+
+typedef struct Settable {
+    const ObjectType *type;
+    PropertyFunc *func;
+    void *opaque;
+} Settable;
+
+static void pass_on(const ObjectType *owner, const Property *prop, void *opaque)
+{
+    const Settable *s = opaque;
+
+    if (!object_type_find_property(s->type, prop->name, NULL)) {
+        s->func(owner, prop, s->opaque);
+    }
+}
+
+void object_type_foreach_settable(const ObjectType *type, PropertyFunc *func, void *opaque)
+{
+    const ObjectType *other = object_type_properties_of(type);
+    Settable s = { type, func, opaque };
+
+    object_type_foreach_property(type, func, opaque);
+    if (other) {
+        object_type_foreach_settable(other, pass_on, &s);
+    }
+}

@@ -8,11 +8,23 @@
 
 struct VmBlocker {
     char *reason;
+    GPtrArray *list; /* that it is on */
 };
 
-static GPtrArray *blockers;
+static GPtrArray *blockers, *postcopy_blockers;
 static bool only_migratable;
 static unsigned frozen;
+
+static VmBlocker *add(GPtrArray **list, char *reason)
+{
+    if (!*list) {
+        *list = g_ptr_array_new();
+    }
+    VmBlocker *blocker = g_new(VmBlocker, 1);
+    *blocker = (VmBlocker){ reason, *list };
+    g_ptr_array_add(*list, blocker);
+    return blocker;
+}
 
 VmBlocker *vmstate_block(GError **error, const char *fmt, ...)
 {
@@ -28,19 +40,28 @@ VmBlocker *vmstate_block(GError **error, const char *fmt, ...)
         error_set(error, "disallowing migration blocker (migration in progress) for: %s", reason);
         return NULL;
     }
-    if (!blockers) {
-        blockers = g_ptr_array_new();
-    }
-    VmBlocker *blocker = g_new(VmBlocker, 1);
-    blocker->reason = g_steal_pointer(&reason);
-    g_ptr_array_add(blockers, blocker);
-    return blocker;
+    return add(&blockers, g_steal_pointer(&reason));
+}
+
+VmBlocker *vmstate_block_postcopy(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char *reason = g_strdup_vprintf(fmt, args);
+    va_end(args);
+    return add(&postcopy_blockers, reason);
+}
+
+bool vmstate_check_postcopy(GError **error)
+{
+    return !postcopy_blockers || !postcopy_blockers->len ||
+           error_set(error, "%s", ((const VmBlocker *)postcopy_blockers->pdata[0])->reason);
 }
 
 void vmstate_unblock(VmBlocker *blocker)
 {
     if (blocker) {
-        g_ptr_array_remove(blockers, blocker);
+        g_ptr_array_remove(blocker->list, blocker);
         g_free(blocker->reason);
         g_free(blocker);
     }

@@ -38,7 +38,7 @@ bool field_count(const VmField *field, const void *opaque, uint32_t *count, GErr
     return true;
 }
 
-bool field_elements(const VmField *field, void *opaque, FieldElements *out, GError **error)
+bool field_elements_far(const VmField *field, void *opaque, FieldElements *out, GError **error)
 {
     *out = (FieldElements){
         .base = (char *)opaque + field->offset,

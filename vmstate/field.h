@@ -19,7 +19,20 @@ typedef struct FieldElements {
 /* How many elements (bytes, for VM_VBUFFER) the state says there are; false if that is out of range. */
 bool field_count(const VmField *field, const void *opaque, uint32_t *count, GError **error);
 /* Finds the elements; false if a count is out of range or a pointer is not set. */
-bool field_elements(const VmField *field, void *opaque, FieldElements *out, GError **error);
+bool field_elements_far(const VmField *field, void *opaque, FieldElements *out, GError **error);
+
+/* The same. Most fields lie in the state itself, and there are hundreds of thousands of them at a switchover. */
+static inline bool field_elements(const VmField *field, void *opaque, FieldElements *out, GError **error)
+{
+    if (field->shape == VM_VARRAY || field->shape == VM_VBUFFER || (field->flags & (VM_POINTER | VM_ARRAY_OF_POINTERS))) {
+        return field_elements_far(field, opaque, out, error);
+    }
+    out->base = (char *)opaque + field->offset;
+    out->n = field->shape == VM_ARRAY ? field->num : 1;
+    out->size = field->size;
+    out->pointers = false;
+    return true;
+}
 
 static inline void *field_element(const FieldElements *e, uint32_t i)
 {

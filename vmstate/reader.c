@@ -197,7 +197,13 @@ size_t vm_read_scattered(VmReader *r, const struct iovec *iov, unsigned niov)
     return MAX(n, 0);
 }
 
-void vm_reader_unread(VmReader *r, const struct iovec *iov, unsigned niov)
+void vm_reader_restart(VmReader *r)
+{
+    g_assert(r->own);
+    r->pos = r->end = 0;
+}
+
+void vm_reader_push(VmReader *r, const struct iovec *iov, unsigned niov)
 {
     g_assert(r->own && r->pos == r->end);
     r->pos = r->end = 0;
@@ -206,6 +212,11 @@ void vm_reader_unread(VmReader *r, const struct iovec *iov, unsigned niov)
         memcpy(r->own + r->end, iov[i].iov_base, iov[i].iov_len);
         r->end += iov[i].iov_len;
     }
+}
+
+void vm_reader_unread(VmReader *r, const struct iovec *iov, unsigned niov)
+{
+    vm_reader_push(r, iov, niov);
     r->taken -= r->end;
 }
 

@@ -135,9 +135,10 @@ static bool save_field(VmWriter *w, const VmState *vmsd, const VmField *field, v
     bool array = field->shape == VM_ARRAY || field->shape == VM_VARRAY;
     bool one_entry = array && desc && uniform(field);
     for (uint32_t i = 0; i < e.n; i++) {
-        size_t before = vm_writer_tell(w);
         bool describe = desc && (!one_entry || i == 0);
+        size_t before = 0;
         if (describe) {
+            before = vm_writer_tell(w);
             describe_open(desc, field, field_type(field), array ? (int64_t)i : -1, one_entry ? e.n : 0);
         }
         bool ok = field->shape == VM_TMP

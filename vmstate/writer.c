@@ -84,3 +84,12 @@ void vm_writer_reset(VmWriter *w)
 {
     w->len = 0;
 }
+
+void vm_writer_reserve(VmWriter *w, size_t len)
+{
+    if (w->alloc < len) {
+        w->data = g_realloc(w->data, len);
+        memset(w->data + w->len, 0, len - w->len);
+        w->alloc = len;
+    }
+}

@@ -25,20 +25,18 @@ static const char *get_text(json_object *args, const char *key)
 static const DeviceType *get_type(json_object *args, GError **error)
 {
     const char *driver = get_text(args, "driver");
-    const ObjectType *object_type_;
     const DeviceType *type;
 
     if (!driver) {
         error_set(error, "Parameter 'driver' is missing");
         return NULL;
     }
-    object_type_ = object_type_by_name(driver);
     type = device_type_by_name(driver);
     if (!type) {
         error_set(error, "'%s' is not a valid device model name", driver);
         return NULL;
     }
-    if (object_type_->abstract) {
+    if (type->object.abstract) {
         error_set(error, "Parameter 'driver' expects a non-abstract device type");
         return NULL;
     }

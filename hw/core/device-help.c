@@ -59,6 +59,9 @@ static void list_type(const DeviceType *type, void *opaque)
     if (bus) {
         g_string_append_printf(walk->out, ", bus %s", bus->object.name);
     }
+    if (g_str_has_prefix(type->object.name, "virtio-") && g_str_has_suffix(type->object.name, "-pci")) {
+        g_string_append_printf(walk->out, ", alias \"%.*s\"", (int)strlen(type->object.name) - 4, type->object.name);
+    }
     if (type->object.description) {
         g_string_append_printf(walk->out, ", desc \"%s\"", type->object.description);
     }
@@ -88,7 +91,7 @@ json_object *property_default(const Property *prop)
     int64_t negative;
     bool flag = false;
 
-    if (prop->kind == &property_bool || prop->kind == &property_bit32) {
+    if (prop->kind == &property_bool || prop->kind == &property_bit32 || prop->kind == &property_bit64) {
         if (text) {
             parse_bool(text, &flag, NULL);
         }
@@ -154,7 +157,7 @@ void property_help(GString *out, const ObjectType *type, const char *title)
 {
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
 
-    object_type_foreach_property(type, help_line, lines);
+    object_type_foreach_settable(type, help_line, lines);
     if (!lines->len) {
         g_string_append_printf(out, "There are no options for %s.\n", title);
         return;

@@ -58,6 +58,10 @@ const DeviceType *device_type_by_name(const char *name)
 {
     const ObjectType *type = object_type_by_name(name);
 
+    if (!type && g_str_has_prefix(name, "virtio-")) { /* what stock calls an alias: "virtio-blk" is "virtio-blk-pci" */
+        g_autofree char *card = g_strconcat(name, "-pci", NULL);
+        type = object_type_by_name(card);
+    }
     return type && object_type_is_a(type, &device_type.object) ? (const DeviceType *)type : NULL;
 }
 

@@ -42,7 +42,7 @@ bool qmp_device_list_properties(const char *typename, ObjectPropertyInfoArray **
         return error_set(error, "Parameter 'typename' expects a non-abstract device type");
     }
     *ret = g_new0(ObjectPropertyInfoArray, 1);
-    object_type_foreach_property(type, list_property, *ret);
+    object_type_foreach_settable(type, list_property, *ret);
     return true;
 }
 

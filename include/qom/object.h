@@ -35,6 +35,9 @@ struct ObjectType {
     bool abstract;                     /* cannot be created */
     const char *description;           /* for help, may be NULL */
     const Property *properties;        /* ended by an entry without a name; may be NULL */
+    /* A type whose properties objects of this one have too, as aliases of a child's that `init` makes: for lists and help.
+     * NULL: the parent's, or none. */
+    const ObjectType *properties_of;
     const InterfaceImpl *interfaces;   /* ended by an entry without an interface; may be NULL */
     void (*init)(Object *obj);         /* after the parent's, on zeroed memory with property defaults set */
     void (*finalize)(Object *obj);     /* before the parent's */
@@ -77,6 +80,12 @@ const Property *object_type_find_property(const ObjectType *type, const char *na
 /* Each declared property, parent's first. */
 typedef void PropertyFunc(const ObjectType *owner, const Property *prop, void *opaque);
 void object_type_foreach_property(const ObjectType *type, PropertyFunc *func, void *opaque);
+/* The same with those of `properties_of` that have no namesake here: all that can be set. */
+void object_type_foreach_settable(const ObjectType *type, PropertyFunc *func, void *opaque);
+/* What `properties_of` says, inherited; NULL: nothing. */
+const ObjectType *object_type_properties_of(const ObjectType *type);
+/* An alias in obj for each declared property of child (its properties_of) that has no namesake in obj. */
+void object_alias_properties(Object *obj, Object *child);
 
 /* ---- objects -------------------------------------------------------------------------------------- */
 
@@ -169,7 +178,7 @@ typedef struct PropertyEnum {
 
 extern const PropertyKind property_bool, property_uint8, property_uint16, property_uint32,
     property_uint64, property_int32, property_int64, property_size, property_string, property_enum,
-    property_bit32 /* arg: GUINT_TO_POINTER(bit) of a uint32_t */, property_link /* arg: ObjectType */;
+    property_bit32 /* arg: GUINT_TO_POINTER(bit) of a uint32_t */, property_bit64 /* … of a uint64_t */, property_link /* arg: ObjectType */;
 
 enum { PROPERTY_OFF = 0, PROPERTY_ON = 1, PROPERTY_AUTO = 2 };
 extern const PropertyEnum property_on_off_auto[];
@@ -196,6 +205,9 @@ extern const PropertyEnum property_on_off_auto[];
 #define PROPERTY_ON_OFF_AUTO(n, t, m, def, desc) PROPERTY_ENUM(n, t, m, property_on_off_auto, def, desc)
 #define PROPERTY_BIT32(n, t, m, bit, def, desc)                                              \
     PROPERTY(n, property_bit32, t, m, .arg = (const void *)(uintptr_t)(bit), .default_text = (def), \
+             .description = (desc))
+#define PROPERTY_BIT64(n, t, m, bit, def, desc)                                              \
+    PROPERTY(n, property_bit64, t, m, .arg = (const void *)(uintptr_t)(bit), .default_text = (def), \
              .description = (desc))
 #define PROPERTY_LINK(n, t, m, type_, desc) \
     PROPERTY(n, property_link, t, m, .arg = &(type_), .description = (desc))

@@ -5,6 +5,7 @@
 #ifndef VMSTATE_BLOCKER_H
 #define VMSTATE_BLOCKER_H
 
+#include <stdbool.h>
 #include <glib.h>
 
 typedef struct VmBlocker VmBlocker;
@@ -12,7 +13,11 @@ typedef struct VmBlocker VmBlocker;
 /* As long as the blocker exists no migration can start. The text is a sentence for users without a full stop.
  * NULL with an error, if nothing may block (-only-migratable) or a migration is going on. */
 VmBlocker *vmstate_block(GError **error, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-/* NULL is allowed. */
+/* As long as the blocker exists no migration with postcopy can start. */
+VmBlocker *vmstate_block_postcopy(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+/* Whether none does; the error is the oldest one's text. */
+bool vmstate_check_postcopy(GError **error);
+/* Of either kind. NULL is allowed. */
 void vmstate_unblock(VmBlocker *blocker);
 typedef void VmBlockerFunc(const char *reason, void *opaque);
 /* Blockers in order of age, then sections that are unmigratable ("…device 'x' cannot be migrated: why"). */

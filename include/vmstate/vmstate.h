@@ -41,6 +41,9 @@ size_t vm_writer_tell(const VmWriter *w);
 /* The bytes so far (owned by the writer, valid until the next put); reset empties it. */
 const uint8_t *vm_writer_data(const VmWriter *w, size_t *len);
 void vm_writer_reset(VmWriter *w);
+/* Room for len bytes from the beginning, of memory that is really there: the first access to a fresh page costs more than
+ * what is put into it. */
+void vm_writer_reserve(VmWriter *w, size_t len);
 
 /*
  * Input: pulls bytes from a source as needed, in large pieces: it may have taken more than was asked for. Errors are sticky: after the first one every get returns
@@ -69,10 +72,14 @@ bool vm_skip_bytes(VmReader *r, size_t len);
  * Then, with nothing buffered, one read of the source straight into a vector; 0 if the source cannot do that, or after
  * an error. What turns out to be something else goes back: vm_reader_unread(), len <= VM_UNREAD_MAX.
  */
-#define VM_UNREAD_MAX (192 * 1024)
+#define VM_UNREAD_MAX (576 * 1024)
 size_t vm_take_buffered(VmReader *r, void *buf, size_t len);
 size_t vm_read_scattered(VmReader *r, const struct iovec *iov, unsigned niov);
 void vm_reader_unread(VmReader *r, const struct iovec *iov, unsigned niov);
+/* The source goes on somewhere else: what is buffered is forgotten. */
+void vm_reader_restart(VmReader *r);
+/* Before the first get: bytes of the stream that were read from the source by other means. */
+void vm_reader_push(VmReader *r, const struct iovec *iov, unsigned niov);
 /* Reads a counted string into buf[256]. */
 bool vm_get_counted_string(VmReader *r, char buf[256]);
 /* Looks at up to len (<= 1024) bytes at offset ahead without taking them; returns how many there are. */

@@ -75,7 +75,8 @@ static void print_type_help(const char *arg, const char *implied_key)
     g_autofree char *name = g_strndup(arg, strcspn(arg, ","));
     g_autofree char *prefix = g_strconcat(implied_key, "=", NULL);
     const char *type_name = g_str_has_prefix(name, prefix) ? name + strlen(prefix) : name;
-    const ObjectType *type = object_type_by_name(type_name);
+    const DeviceType *device = device_type_by_name(type_name);
+    const ObjectType *type = device ? &device->object : object_type_by_name(type_name);
     GString *out = g_string_new(NULL);
 
     if (type) {

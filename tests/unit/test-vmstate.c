@@ -733,6 +733,17 @@ static void test_blockers(void)
     g_assert_null(vmstate_block(&error, "x"));
     vmstate_thaw();
     g_assert_false(vmstate_frozen());
+    g_clear_error(&error);
+    g_assert_true(vmstate_check_postcopy(&error));
+    a = vmstate_block_postcopy("the %s is slow", "disk");
+    VmBlocker *b = vmstate_block_postcopy("the moon is full");
+    g_assert_false(vmstate_check_postcopy(&error));
+    g_assert_cmpstr(error->message, ==, "the disk is slow");
+    vmstate_foreach_reason(add_reason, reasons); /* of any migration: none */
+    g_assert_cmpstr(reasons->str, ==, "");
+    vmstate_unblock(a);
+    vmstate_unblock(b);
+    g_assert_true(vmstate_check_postcopy(NULL));
 }
 
 static void test_speed(void)
@@ -758,6 +769,60 @@ static void test_speed(void)
     state_clear(&a);
 }
 
+/* As virtio has it: a thousand queues of a few words, of which a device uses few. */
+typedef struct Ring {
+    uint16_t num;
+    bool enabled;
+    uint32_t desc[2], avail[2], used[2];
+} Ring;
+
+typedef struct Rings {
+    Ring ring[1024];
+} Rings;
+
+static const VmState vm_ring = {
+    .name = "ring",
+    .version = 1,
+    .minimum_version = 1,
+    .fields = (const VmField[]){ VM_U16(Ring, num), VM_BOOL(Ring, enabled), VM_U32_ARRAY(Ring, desc, 2), VM_U32_ARRAY(Ring, avail, 2),
+                                 VM_U32_ARRAY(Ring, used, 2), VM_END },
+};
+
+static const VmState vm_rings = {
+    .name = "rings",
+    .version = 1,
+    .minimum_version = 1,
+    .fields = (const VmField[]){ VM_STRUCT_ARRAY(Rings, ring, 1024, vm_ring, Ring), VM_END },
+};
+
+static void test_speed_of_many(void)
+{
+    if (!g_test_perf()) {
+        g_test_skip("only with -m perf");
+        return;
+    }
+    g_autofree Rings *rings = g_new0(Rings, 1);
+    VmWriter *w = vm_writer_new();
+    g_autoptr(GString) desc = g_string_new(NULL);
+    g_test_timer_start();
+    for (int i = 0; i < 1000; i++) {
+        g_string_assign(desc, "{");
+        vm_writer_reset(w);
+        vmstate_save(w, &vm_rings, rings, desc, NULL);
+    }
+    double saved = g_test_timer_elapsed() * 1000;
+    size_t len;
+    const uint8_t *data = vm_writer_data(w, &len);
+    g_test_timer_start();
+    for (int i = 0; i < 1000; i++) {
+        VmReader *r = vm_reader_new_from_memory(data, len);
+        g_assert_true(vmstate_load(r, &vm_rings, rings, 1, NULL));
+        vm_reader_free(r);
+    }
+    g_test_message("%.2f us to save %zu bytes, %.2f us to load them", saved, len, g_test_timer_elapsed() * 1000);
+    vm_writer_free(w);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -775,5 +840,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vmstate/registry", test_registry);
     g_test_add_func("/vmstate/blockers", test_blockers);
     g_test_add_func("/vmstate/speed", test_speed);
+    g_test_add_func("/vmstate/speed-of-many", test_speed_of_many);
     return g_test_run();
 }

@@ -112,6 +112,7 @@ void device_type_register(const DeviceType *type);
         device_type_register(&(record));                                       \
     }
 
+/* By name, or by alias: "virtio-blk" for "virtio-blk-pci". */
 const DeviceType *device_type_by_name(const char *name);
 /* The record of a device's own type, and the entries after inheritance. */
 const DeviceType *device_get_type(const Device *dev);
