@@ -175,6 +175,7 @@ static gpointer thread_main(gpointer opaque)
 
     /* signals are the main thread's business */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* guest memory that is lost: the thread that meets it handles it */
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     context_set_current(thread_context);
     g_main_context_push_thread_default(thread_context);

@@ -193,7 +193,9 @@ FlatView *flatview_render(MemoryRegion *root)
 {
     GArray *ranges = g_array_new(FALSE, FALSE, sizeof(FlatRange));
     FlatView *view = g_new0(FlatView, 1);
+    static uint64_t ids;
 
+    view->id = ++ids;
     render_region(ranges, root, -(Wide)root->addr, 0, (Wide)1 << 64, false);
     merge_neighbours(ranges);
     view->n = ranges->len;

@@ -220,9 +220,18 @@ static bool region_is_rom(const MemoryRegion *mr)
     return readonly;
 }
 
-static const char *kind_text(const MemoryRegion *mr)
+/* ROM whose writes mean something. */
+static bool region_is_romd(const MemoryRegion *mr)
 {
-    return !region_is_ram(mr) ? "i/o" : region_is_rom(mr) ? "rom" : "ram";
+    while (mr->kind == MEMORY_REGION_ALIAS) {
+        mr = mr->target;
+    }
+    return mr->kind == MEMORY_REGION_RAM && mr->ops;
+}
+
+static const char *kind_text(const MemoryRegion *mr, bool readonly)
+{
+    return !region_is_ram(mr) ? "i/o" : region_is_romd(mr) ? "romd" : readonly ? "rom" : "ram";
 }
 
 static uint64_t last_of(uint64_t first, uint64_t size)
@@ -251,7 +260,7 @@ static void print_region(Hmp *hmp, const MemoryRegion *mr, unsigned level, uint6
         return;
     }
     hmp_printf(hmp, "%*s%016" PRIx64 "-%016" PRIx64 " (prio %d, %s): ", (int)(2 * level), "", first,
-               last_of(first, mr->size), mr->priority, kind_text(mr));
+               last_of(first, mr->size), mr->priority, kind_text(mr, region_is_rom(mr)));
     if (mr->kind == MEMORY_REGION_ALIAS) {
         hmp_printf(hmp, "alias %s @%s %016" PRIx64 "-%016" PRIx64 "\n", memory_region_name(mr),
                    memory_region_name(mr->target), mr->target_offset, last_of(mr->target_offset, mr->size));
@@ -295,7 +304,7 @@ static bool print_range(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr of
                         void *opaque)
 {
     hmp_printf(opaque, "  %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s", start, last_of(start, size),
-               mr->priority, !region_is_ram(mr) ? "i/o" : readonly ? "rom" : "ram", memory_region_name(mr));
+               mr->priority, kind_text(mr, readonly), memory_region_name(mr));
     if (offset) {
         hmp_printf(opaque, " @%016" PRIx64, offset);
     }

@@ -8,6 +8,9 @@
 #include "util/osdep.h"
 
 #include "util/bytes.h"
+#include "system/poison.h"
+#include "util/guard.h"
+#include "util/log.h"
 #include "util/main-loop.h"
 #include "memory-internal.h"
 
@@ -172,14 +175,65 @@ typedef struct Access {
     const uint8_t *wr;
     bool into_rom;
     const char *writer;
+    const Object *device; /* that does it, or NULL */
 } Access;
+
+/* The devices whose DMA this thread is in, the innermost first. */
+typedef struct Master {
+    const Object *device;
+    const struct Master *outer;
+} Master;
+
+static __thread const Master *masters;
+
+static bool is_master(const Object *device)
+{
+    const Master *m = device ? masters : NULL;
+
+    while (m && m->device != device) {
+        m = m->outer;
+    }
+    return m != NULL;
+}
+
+/* A register of a device that is in the middle of DMA. */
+static MemResult refused_access(const FlatRange *r, hwaddr addr, const Access *a, uint64_t *len)
+{
+    *len = MIN(*len - 1, r->last - addr) + 1;
+    log_guest_error("%s: DMA that reaches its own registers at 0x%" PRIx64, r->mr->owner->type->name,
+                    (uint64_t)addr);
+    if (a->rd) {
+        memset(a->rd, 0xff, *len);
+    }
+    return MEM_ERROR;
+}
+
+/* A page that the host has lost, known or found just now: what can be read is read, the rest is all ones. */
+static MemResult lost_page_access(RamBlock *block, hwaddr offset, const Access *a, uint64_t len)
+{
+    for (uint64_t at = 0, n; at < len; at += n) {
+        void *host = block->host + offset + at, *bad;
+
+        n = MIN(len - at, GUEST_PAGE_SIZE - (offset + at) % GUEST_PAGE_SIZE);
+        if (ram_page_poisoned(block, offset + at) ||
+            !guard_copy(a->rd ? a->rd + at : host, a->rd ? host : a->wr + at, n, &bad)) {
+            ram_poison_find(&(struct iovec){ host, n }, 1);
+            if (a->rd) {
+                memset(a->rd + at, 0xff, n);
+            }
+        }
+    }
+    return MEM_ERROR;
+}
 
 static MemResult ram_access(MemoryRegion *mr, bool readonly, hwaddr offset, const Access *a, uint64_t len)
 {
     uint8_t *host = mr->block->host + offset;
 
     if (a->rd) {
-        memcpy(a->rd, host, len);
+        if (ram_range_poisoned(mr->block, offset, len) || !guard_copy(a->rd, host, len, NULL)) {
+            return lost_page_access(mr->block, offset, a, len);
+        }
         return MEM_OK;
     }
     if ((readonly && !a->into_rom) || mr->block->host_readonly) {
@@ -188,7 +242,10 @@ static MemResult ram_access(MemoryRegion *mr, bool readonly, hwaddr offset, cons
     if (!ram_write_allowed(a->writer)) {
         return MEM_CLOSED;
     }
-    memcpy(host, a->wr, len);
+    if (ram_range_poisoned(mr->block, offset, len) || !guard_copy(host, a->wr, len, NULL)) {
+        ram_block_set_dirty(mr->block, offset, len);
+        return lost_page_access(mr->block, offset, a, len);
+    }
     ram_block_set_dirty(mr->block, offset, len);
     return MEM_OK;
 }
@@ -219,7 +276,7 @@ static MemResult access_piece(AddressSpace *as, hwaddr addr, const Access *a, ui
         return hole_access(a, *len);
     }
     offset = r->offset + (addr - r->first);
-    if (r->mr->kind == MEMORY_REGION_RAM) {
+    if (r->mr->kind == MEMORY_REGION_RAM && (!r->mr->ops || a->rd || a->into_rom)) {
         if (r->last - addr < *len - 1) {
             *len = r->last - addr + 1;
         }
@@ -230,14 +287,19 @@ static MemResult access_piece(AddressSpace *as, hwaddr addr, const Access *a, ui
         *len = 0;
         return MEM_OK;
     }
+    if (is_master(r->mr->owner)) {
+        return refused_access(r, addr, a, len);
+    }
     return io_access(r->mr, offset, a->rd, a->wr, len);
 }
 
 static MemResult access_space(AddressSpace *as, hwaddr addr, Access a, uint64_t len)
 {
+    const Master master = { a.device, masters };
     MemResult result = MEM_OK;
     bool locked = false;
 
+    masters = a.device ? &master : masters;
     memory_rcu_enter();
     while (len) {
         uint64_t done = len;
@@ -257,6 +319,7 @@ static MemResult access_space(AddressSpace *as, hwaddr addr, Access a, uint64_t 
         a.wr += a.wr ? done : 0;
     }
     memory_rcu_leave();
+    masters = master.outer;
     if (locked) {
         bql_unlock();
     }
@@ -328,6 +391,25 @@ MemResult dma_write(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len
     return access_space(as, addr, (Access){ .wr = buf, .writer = writer }, len);
 }
 
+MemResult dma_read_by(AddressSpace *as, hwaddr addr, void *buf, uint64_t len, const Object *device)
+{
+    return access_space(as, addr, (Access){ .rd = buf, .device = device }, len);
+}
+
+MemResult dma_write_by(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len, const Object *device)
+{
+    return access_space(as, addr, (Access){ .wr = buf, .writer = device->type->name, .device = device }, len);
+}
+
+/* How many of len bytes from offset on can be used. */
+static uint64_t readable_length(const RamBlock *block, uint64_t offset, uint64_t len)
+{
+    uint64_t first = offset >> GUEST_PAGE_BITS, end = (offset + len - 1) / GUEST_PAGE_SIZE + 1;
+    uint64_t lost = ram_next_poisoned(block, first, end);
+
+    return lost == end ? len : lost == first ? 0 : (lost << GUEST_PAGE_BITS) - offset;
+}
+
 void *dma_map(AddressSpace *as, hwaddr addr, uint64_t *len, bool to_device)
 {
     void *host = NULL;
@@ -341,8 +423,13 @@ void *dma_map(AddressSpace *as, hwaddr addr, uint64_t *len, bool to_device)
         if (r->last - addr < *len - 1) {
             *len = r->last - addr + 1;
         }
-        host = r->mr->block->host + r->offset + (addr - r->first);
-        __atomic_add_fetch(&mappings, 1, __ATOMIC_SEQ_CST);
+        uint64_t offset = r->offset + (addr - r->first), n = readable_length(r->mr->block, offset, *len);
+
+        if (n) {
+            *len = n;
+            host = r->mr->block->host + offset;
+            __atomic_add_fetch(&mappings, 1, __ATOMIC_SEQ_CST);
+        }
     }
     memory_rcu_leave();
     return host;

@@ -19,8 +19,9 @@ struct MemoryRegion {
     char *name;
     MemoryRegionKind kind;
     uint64_t size;             /* UINT64_MAX: 2^64 */
-    const MemoryOps *ops;      /* IO */
+    const MemoryOps *ops;      /* IO; ROM with writes that mean something */
     void *opaque;
+    const Object *owner;       /* to compare with; may be gone */
     RamBlock *block;           /* RAM; owned unless block_borrowed */
     bool rom;                  /* RAM that was made read-only for good */
     bool readonly;
@@ -45,6 +46,7 @@ typedef struct FlatRange {
 
 /* Constant once published, except for the lookup hint. Holds references to its regions. */
 typedef struct FlatView {
+    uint64_t id;               /* not 0, of this view only */
     unsigned n;
     unsigned hint;             /* index of the last hit; atomic, only a hint */
     FlatRange *ranges;         /* sorted, disjoint */

@@ -118,6 +118,7 @@ static MemoryRegion *region_new(Object *owner, MemoryRegionKind kind, const char
     mr->name = g_strdup(name);
     mr->kind = kind;
     mr->size = size;
+    mr->owner = owner;
     if (owner) {
         g_autofree char *component = region_component(name ? name : "anonymous");
 
@@ -174,6 +175,18 @@ MemoryRegion *memory_region_new_rom_resizable(Object *owner, const char *name, u
 MemoryRegion *memory_region_new_rom(Object *owner, const char *name, uint64_t size, GError **error)
 {
     return memory_region_new_rom_resizable(owner, name, size, size, error);
+}
+
+MemoryRegion *memory_region_new_rom_device(Object *owner, const MemoryOps *ops, void *opaque, const char *name,
+                                           uint64_t size, GError **error)
+{
+    MemoryRegion *mr = memory_region_new_rom(owner, name, size, error);
+
+    if (mr) {
+        mr->ops = ops;
+        mr->opaque = opaque;
+    }
+    return mr;
 }
 
 MemoryRegion *memory_region_new_alias(Object *owner, const char *name, MemoryRegion *target, hwaddr offset,

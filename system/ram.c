@@ -15,8 +15,10 @@
 
 #include "util/bitmap.h"
 #include "util/error.h"
+#include "system/poison.h"
 #include "system/ram.h"
 #include "memory-internal.h"
+#include "poison-internal.h"
 
 #define RAM_ID_MAX 255 /* a stream has the length in a byte */
 #define HUGE_PAGE_SIZE (UINT64_C(2) << 20)
@@ -140,6 +142,22 @@ RamBlock *ram_block_from_host(const void *host, uint64_t *offset)
     return found;
 }
 
+RamBlock *poison_block_from_host(const void *host, uint64_t *offset)
+{
+    const uint8_t *p = host;
+    const RamList *list = rcu_follow(ram_list);
+
+    for (unsigned i = 0; i < list->n; i++) {
+        RamBlock *block = list->blocks[i];
+
+        if (p >= block->host && (uint64_t)(p - block->host) < block->max_size) {
+            *offset = p - block->host;
+            return block;
+        }
+    }
+    return NULL;
+}
+
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
 /* The page size of what backs fd: that of hugetlbfs, else the host's. */
@@ -204,17 +222,17 @@ static bool block_map(RamBlock *block, const RamBlockOptions *options, GError **
         return error_set_errno(error, errno, "cannot set up guest memory '%s'", block->idstr);
     }
     block->host = p;
+    /* Advice: a kernel that cannot follow it changes nothing that the guest sees. Before pages are allocated, or those would be small. */
+    if (block->size >= HUGE_PAGE_SIZE) {
+        madvise(p, block->size, MADV_HUGEPAGE); /* a quarter of the time for first touches, fewer TLB misses */
+    }
     if (options->prealloc && madvise(p, block->size, MADV_POPULATE_WRITE) < 0) {
         int err = errno;
 
         munmap(p, block->max_size);
         return error_set_errno(error, err, "cannot preallocate guest memory '%s'", block->idstr);
     }
-    /* Advice: a kernel that cannot follow it changes nothing that the guest sees. */
     madvise(p, block->size, MADV_DONTFORK);
-    if (block->size >= HUGE_PAGE_SIZE) {
-        madvise(p, block->size, MADV_HUGEPAGE); /* a quarter of the time for first touches, fewer TLB misses */
-    }
     if (options->merge) {
         madvise(p, block->size, MADV_MERGEABLE);
     }
@@ -257,6 +275,7 @@ RamBlock *ram_block_new_full(const char *idstr, uint64_t size, const RamBlockOpt
         return NULL;
     }
     block->fd = options->fd;
+    block->fd_offset = options->fd_offset;
     block->offset = ram_next_offset;
     ram_next_offset += (block->max_size + HUGE_PAGE_SIZE - 1) / HUGE_PAGE_SIZE * HUGE_PAGE_SIZE;
     block->dirty[DIRTY_MIGRATION] = bitmap_new(block->max_size >> GUEST_PAGE_BITS);
@@ -306,12 +325,14 @@ static void block_free(void *opaque)
     for (unsigned i = 0; i < DIRTY_CLIENTS; i++) {
         g_free(block->dirty[i]);
     }
+    g_free(block->poison);
     g_free(block->idstr);
     g_free(block);
 }
 
 void ram_block_release(RamBlock *block)
 {
+    ram_poison_forget_block(block);
     list_remove(block);
     memory_rcu_defer(block_free, block);
 }
@@ -439,6 +460,33 @@ void ram_dirty_log_sync(bool last)
     for_each_listener(listener_log_sync, &last, NULL);
 }
 
+/* ---- discarding --------------------------------------------------------------------------------------- */
+
+static unsigned discard_inhibited;
+
+void ram_discard_inhibit(bool inhibit)
+{
+    g_assert(inhibit || discard_inhibited);
+    discard_inhibited += inhibit ? 1 : -1;
+}
+
+bool ram_block_discard(RamBlock *block, uint64_t offset, uint64_t len)
+{
+    bool file = block->fd >= 0;
+    int r;
+
+    ram_poison_discarded(block, offset, len);
+    if (discard_inhibited || block->page_size > GUEST_PAGE_SIZE || block->host_readonly || block->readonly_for_guest ||
+        (file && !block->shared) || !ram_write_allowed("discarding of memory")) {
+        return false;
+    }
+    r = madvise(block->host + offset, len, file ? MADV_REMOVE : MADV_DONTNEED);
+    if (r == 0) {
+        ram_block_set_dirty(block, offset, len);
+    }
+    return r == 0;
+}
+
 /* ---- closing ------------------------------------------------------------------------------------------- */
 
 static bool block_protect(RamBlock *block, void *opaque)
@@ -479,6 +527,54 @@ bool ram_is_closed(void)
 const char *ram_late_writer(void)
 {
     return __atomic_load_n(&late_writer, __ATOMIC_ACQUIRE);
+}
+
+typedef struct LateSearch {
+    bool (*left_out)(const RamBlock *block);
+    const RamBlock *block;
+    uint64_t page;
+    bool found;
+} LateSearch;
+
+static bool search_late(RamBlock *block, void *opaque)
+{
+    LateSearch *search = opaque;
+    const unsigned long *bits = block->dirty[DIRTY_MIGRATION];
+    uint64_t pages = block->size >> GUEST_PAGE_BITS;
+
+    if (block->not_migrated || (search->left_out && search->left_out(block))) {
+        return true;
+    }
+    for (uint64_t page = bitmap_find_next(bits, pages, 0); page < pages && !search->found;
+         page = bitmap_find_next(bits, pages, page + 1)) {
+        if (!ram_page_poisoned(block, page << GUEST_PAGE_BITS)) { /* its content is not sent */
+            search->block = block;
+            search->page = page;
+            search->found = true;
+        }
+    }
+    return !search->found;
+}
+
+bool ram_check_late_writes(bool (*left_out)(const RamBlock *block), GError **error)
+{
+    LateSearch search = { .left_out = left_out };
+
+    if (ram_late_writer()) {
+        return error_set(error, "'%s' wrote guest memory after it had been told to stop", ram_late_writer());
+    }
+    if (!ram_dirty_log_active()) {
+        return true;
+    }
+    ram_dirty_log_sync(true);
+    ram_foreach(search_late, &search);
+    if (search.found) {
+        return error_set(error,
+                         "guest memory was written after the last look at what is dirty: RAM block '%s', offset "
+                         "0x%" PRIx64 ", by the kernel or another program",
+                         search.block->idstr, search.page << GUEST_PAGE_BITS);
+    }
+    return true;
 }
 
 bool ram_write_allowed(const char *writer)

@@ -164,6 +164,8 @@ static const Property machine_properties[] = {
     PROPERTY_BOOL("suppress-vmdesc", Machine, suppress_vmdesc, "off",
                   "Set on to disable self-describing migration"),
     PROPERTY_BOOL("usb", Machine, usb, "off", "Set on/off to enable/disable usb"),
+    PROPERTY_BOOL("x-migrate-poison", Machine, migrate_poison, "on",
+                  "Send the list of lost pages with a migration; off for destinations that do not know it"),
     {},
 };
 

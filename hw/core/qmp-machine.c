@@ -125,6 +125,20 @@ static bool write_all(int fd, const uint8_t *buf, size_t len)
     return true;
 }
 
+static void read_or_zero(uint64_t addr, uint8_t *buf, size_t len)
+{
+    while (len) {
+        size_t n = MIN(len, GUEST_PAGE_SIZE - addr % GUEST_PAGE_SIZE);
+
+        if (address_space_read(address_space_memory, addr, buf, n) != MEM_OK) {
+            memset(buf, 0, n);
+        }
+        addr += n;
+        buf += n;
+        len -= n;
+    }
+}
+
 bool qmp_pmemsave(int64_t val, int64_t size, const char *filename, GError **error)
 {
     uint64_t addr = val, left = size;
@@ -142,7 +156,8 @@ bool qmp_pmemsave(int64_t val, int64_t size, const char *filename, GError **erro
     while (left && ok) {
         size_t n = MIN(left, sizeof(buf));
 
-        address_space_read(address_space_memory, addr, buf, n);
+        /* What the host has lost (system/poison.h) and what is not there are zeros in the file. */
+        read_or_zero(addr, buf, n);
         ok = write_all(fd, buf, n);
         addr += n;
         left -= n;

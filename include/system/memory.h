@@ -30,7 +30,7 @@ typedef struct RamBlock RamBlock;
 /* Result of an access; errors may be OR-ed together. */
 typedef enum MemResult {
     MEM_OK = 0,
-    MEM_ERROR = 1 << 0,          /* the device refused */
+    MEM_ERROR = 1 << 0,          /* the device refused; RAM that the host has lost (system/poison.h) */
     MEM_DECODE_ERROR = 1 << 1,   /* nothing there */
     MEM_CLOSED = 1 << 2,         /* RAM is closed (M4) */
 } MemResult;
@@ -72,6 +72,9 @@ MemoryRegion *memory_region_new_rom(Object *owner, const char *name, uint64_t si
 /* The same with a block that a stream may bring in another size, up to max_size. For ROMs that are not mapped. */
 MemoryRegion *memory_region_new_rom_resizable(Object *owner, const char *name, uint64_t size, uint64_t max_size,
                                               GError **error);
+/* ROM whose writes are not ignored but given to ops->write (flash memory): KVM reads the memory and hands the writes out. */
+MemoryRegion *memory_region_new_rom_device(Object *owner, const MemoryOps *ops, void *opaque, const char *name,
+                                           uint64_t size, GError **error);
 MemoryRegion *memory_region_new_alias(Object *owner, const char *name, MemoryRegion *target,
                                       hwaddr offset, uint64_t size);
 /* Unmaps where mapped and drops the creator's reference. NULL is allowed. */
@@ -186,13 +189,39 @@ void memory_set_monitor_translation(MonitorTranslation (*translate)(int64_t cpu_
 /* Device access to guest memory. writer names the device for M4; a constant or device-owned string. */
 MemResult dma_read(AddressSpace *as, hwaddr addr, void *buf, uint64_t len);
 MemResult dma_write(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len, const char *writer);
+/* The same by a device that has registers in the address space: they do not answer it (MEM_ERROR; reads are all ones), nor
+ * does anybody whom it reaches through another device. So no register is written while the device is in the middle of
+ * something. */
+MemResult dma_read_by(AddressSpace *as, hwaddr addr, void *buf, uint64_t len, const Object *device);
+MemResult dma_write_by(AddressSpace *as, hwaddr addr, const void *buf, uint64_t len, const Object *device);
 /* Maps guest memory for a while: returns a host pointer for *len bytes (may be made shorter; RAM only) or
- * NULL where it is not RAM. to_device: the host reads; otherwise writes and dma_unmap() marks `used` bytes
+ * NULL where it is not RAM, or RAM that the host has lost (the mapping ends before it). to_device: the host reads; otherwise writes and dma_unmap() marks `used` bytes
  * dirty. Mappings are counted: quiesce asserts that none is left. */
 void *dma_map(AddressSpace *as, hwaddr addr, uint64_t *len, bool to_device);
 void dma_unmap(AddressSpace *as, void *host, uint64_t len, bool to_device, uint64_t used,
                const char *writer);
 unsigned dma_mappings_active(void);
+
+/*
+ * A range of guest RAM that is accessed often (rings): looked up again only when the map has changed. What is not RAM
+ * cannot be accessed this way: MEM_DECODE_ERROR. Writes obey M3 and M4. One thread at a time; nothing to free.
+ */
+typedef struct MemoryCache {
+    AddressSpace *as;
+    hwaddr addr;
+    uint64_t len;
+    /* private */
+    uint64_t view_id;  /* of the view it was looked up in; 0: never */
+    uint64_t host_len; /* bytes from addr on that lie in one piece of RAM */
+    uint8_t *host;
+    RamBlock *block;
+    uint64_t offset;
+    bool writable;
+} MemoryCache;
+void memory_cache_init(MemoryCache *cache, AddressSpace *as, hwaddr addr, uint64_t len);
+/* offset + len must lie in the range. An aligned access of 2, 4 or 8 bytes is one access. */
+MemResult memory_cache_read(MemoryCache *cache, uint64_t offset, void *buf, uint64_t len);
+MemResult memory_cache_write(MemoryCache *cache, uint64_t offset, const void *buf, uint64_t len, const char *writer);
 
 /* ---- RAM blocks and dirty bitmaps --------------------------------------------------------------------------- */
 
@@ -205,12 +234,14 @@ struct RamBlock {
     hwaddr offset;             /* position in the ram address space of this process */
     MemoryRegion *region;
     int fd;                    /* -1: anonymous */
+    uint64_t fd_offset;        /* where in fd it begins */
     bool shared;
     bool readonly_for_guest;
     bool host_readonly;        /* mapped without PROT_WRITE */
     bool not_migrated;
     bool resizable;            /* ram_block_resize() */
     unsigned long *dirty[3];   /* per client, one bit a GUEST_PAGE; atomic */
+    unsigned long *poison;     /* system/poison.h: one bit a GUEST_PAGE; atomic pointer, NULL: there never was any */
 };
 
 typedef enum DirtyClient { DIRTY_MIGRATION, DIRTY_VGA, DIRTY_CODE, DIRTY_CLIENTS } DirtyClient;
@@ -235,11 +266,21 @@ void ram_block_set_dirty(RamBlock *block, uint64_t offset, uint64_t len);
  * multiples of 64, n may also end with the block. */
 uint64_t ram_block_take_dirty(RamBlock *block, uint64_t page, uint64_t n, unsigned long *dst);
 
+/* Gives [offset, offset + len), whole guest pages, back to the host: it reads as zeros then. False where that cannot be (huge
+ * pages, files that are not shared) or must not be now. Big lock. */
+bool ram_block_discard(RamBlock *block, uint64_t offset, uint64_t len);
+/* Nobody discards memory while somebody inhibits it (postcopy, vhost-user that pins); counted. */
+void ram_discard_inhibit(bool inhibit);
+
 /* Quiesce: closes RAM for writers (M4) / opens it again. The first late write is kept: its name, or NULL. */
 void ram_close(void);
 void ram_open(void);
 bool ram_is_closed(void);
 const char *ram_late_writer(void);
+/* P2: whether nobody has written since, neither by us nor, as far as dirty logs tell, past us (KVM itself, vhost). For
+ * the moment when everything is saved; the last look at the dirty bitmap has taken what was before. left_out (may be
+ * NULL) names blocks that are not sent. Big lock. */
+bool ram_check_late_writes(bool (*left_out)(const RamBlock *block), GError **error);
 /* Tests: make the pages read-only as well, so that any other writer dies. */
 void ram_set_guard_pages(bool enable);
 

@@ -455,6 +455,17 @@ Machine *machine_from_options(const Options *options, const MachineType *type)
 static Machine *accel_machine;
 static bool accel_started;
 
+/* Properties of -machine that are the accelerator's, under names that it had when it was part of the machine. What -accel says itself
+ * goes first. */
+static void add_props_of_machine(json_object *props, const char *name)
+{
+    const char *irqchip = machine_text("kernel-irqchip");
+
+    if (!strcmp(name, "kvm") && irqchip && !json_object_object_get_ex(props, "kernel-irqchip", NULL)) {
+        json_object_object_add(props, "kernel-irqchip", json_object_new_string(irqchip));
+    }
+}
+
 /* -accel NAME,...: the first that works is taken, the others only have their say. */
 static bool try_accel(const char *arg, GError **error)
 {
@@ -469,6 +480,7 @@ static bool try_accel(const char *arg, GError **error)
     if (!json_object_object_get_ex(props, "accel", &name)) {
         ok = error_set(error, "Parameter 'accel' is missing");
     } else if (!accel_started) {
+        add_props_of_machine(props, json_object_get_string(name));
         accel_started = accel_start(json_object_get_string(name), props, accel_machine, &failure);
         if (failure) {
             error_report_gerror(failure);
@@ -478,23 +490,13 @@ static bool try_accel(const char *arg, GError **error)
     return ok;
 }
 
-/* Properties of -machine that are the accelerator's, under names that it had when it was part of the machine. */
-static json_object *accel_props_of_machine(void)
-{
-    const char *irqchip = machine_text("kernel-irqchip");
-    json_object *props = json_object_new_object();
-
-    if (irqchip) {
-        json_object_object_add(props, "kernel-irqchip", json_object_new_string(irqchip));
-    }
-    return props;
-}
-
 static bool start_one(const char *name, Machine *machine, GError **error)
 {
-    json_object *props = strcmp(name, "kvm") ? NULL : accel_props_of_machine();
-    bool ok = accel_start(name, props, machine, error);
+    json_object *props = json_object_new_object();
+    bool ok;
 
+    add_props_of_machine(props, name);
+    ok = accel_start(name, props, machine, error);
     json_object_put(props);
     return ok;
 }

@@ -29,6 +29,7 @@
 #include "system/datadir.h"
 #include "system/identity.h"
 #include "system/memory.h"
+#include "system/poison.h"
 #include "system/runstate.h"
 #include "system/serial-lines.h"
 #include "vmstate/blocker.h"
@@ -741,6 +742,7 @@ static bool start(void)
         return reported(error) && false;
     }
     process_signals_init();
+    poison_signals_init();
     if (!make_machine() || !run_steps(backend_steps, G_N_ELEMENTS(backend_steps)) || !default_lines() ||
         !run_steps(block_steps, G_N_ELEMENTS(block_steps)) || !numa_from_options(&options, machine) || !accel_from_options(&options, machine) ||
         !start_qtest() || !complete_machine() || !display_start() || !start_guest()) {

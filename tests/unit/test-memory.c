@@ -1,38 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guest memory: rendering of the tree, access rules, DMA, dirty bits, closing, backends (system/memory.h). */
+/* Guest memory: rendering of the tree, access rules, races, listeners, events (system/memory.h). */
 #include "util/osdep.h"
 
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <glib/gstdio.h>
 
-#include "util/bitmap.h"
 #include "util/error.h"
 #include "util/main-loop.h"
 #include "monitor/hmp.h"
-#include "system/memory-backend.h"
 #include "system/memory.h"
-#include "system/quiesce.h"
-
-#define KIB 1024
-
-static MemoryRegion *new_ram(const char *name, uint64_t size)
-{
-    GError *error = NULL;
-    MemoryRegion *mr = memory_region_new_ram(NULL, name, size, &error);
-
-    g_assert_no_error(error);
-    return mr;
-}
-
-/* Frees regions and lets what RCU deferred happen. */
-static void settle(void)
-{
-    for (int i = 0; i < 50; i++) {
-        main_loop_iterate(false);
-        g_usleep(200);
-    }
-}
+#include "memory-fixture.h"
 
 /* ---- a device that remembers --------------------------------------------------------------------------- */
 
@@ -79,9 +55,11 @@ static const MemoryOps dword_ops = {
     .read = probe_read, .write = probe_write, .valid = { 1, 8 }, .impl = { 4, 4 }
 };
 static const MemoryOps strict_ops = { .read = probe_read, .write = probe_write, .valid = { 4, 4 } };
-static const MemoryOps big_ops = {
-    .read = probe_read, .write = probe_write, .endian = MEM_BIG_ENDIAN, .valid = { 1, 8 }, .impl = { 1, 8 }
-};
+static const MemoryOps big_ops = { .read = probe_read,
+                                   .write = probe_write,
+                                   .endian = MEM_BIG_ENDIAN,
+                                   .valid = { 1, 8 },
+                                   .impl = { 1, 8 } };
 
 /* ---- rendering ----------------------------------------------------------------------------------------- */
 
@@ -97,7 +75,8 @@ typedef struct ExpectWalk {
     unsigned left;
 } ExpectWalk;
 
-static bool expect_range(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset, bool readonly, void *opaque)
+static bool expect_range(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset,
+                         bool readonly, void *opaque)
 {
     ExpectWalk *walk = opaque;
 
@@ -111,29 +90,30 @@ static bool expect_range(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr o
     return true;
 }
 
-#define EXPECT(as, ...)                                                                         \
-    do {                                                                                        \
-        const Expect list_[] = { __VA_ARGS__ };                                                 \
-        ExpectWalk walk_ = { list_, G_N_ELEMENTS(list_) };                                      \
-        address_space_foreach_range(as, expect_range, &walk_);                                  \
-        g_assert_cmpuint(walk_.left, ==, 0);                                                    \
+#define EXPECT(as, ...)                                        \
+    do {                                                       \
+        const Expect list_[] = { __VA_ARGS__ };                \
+        ExpectWalk walk_ = { list_, G_N_ELEMENTS(list_) };     \
+        address_space_foreach_range(as, expect_range, &walk_); \
+        g_assert_cmpuint(walk_.left, ==, 0);                   \
     } while (0)
 
 static void test_overlap(void)
 {
     MemoryRegion *root = memory_region_new_container(NULL, "root", UINT64_MAX);
     AddressSpace *as = address_space_new(root, "test");
-    MemoryRegion *low = new_ram("low", 64 * KIB), *high = new_ram("high", 8 * KIB);
-    MemoryRegion *twin = new_ram("twin", 8 * KIB);
+    MemoryRegion *low = memory_new_ram("low", 64 * KIB), *high = memory_new_ram("high", 8 * KIB);
+    MemoryRegion *twin = memory_new_ram("twin", 8 * KIB);
 
     memory_region_map(root, 0x10000, low);
     EXPECT(as, { 0x10000, 64 * KIB, low, 0 });
     memory_region_map_overlap(root, 0x14000, high, 1);
-    EXPECT(as, { 0x10000, 0x4000, low, 0 }, { 0x14000, 0x2000, high, 0 }, { 0x16000, 0xa000, low, 0x6000 });
+    EXPECT(as, { 0x10000, 0x4000, low, 0 }, { 0x14000, 0x2000, high, 0 },
+           { 0x16000, 0xa000, low, 0x6000 });
     /* Of two with the same priority the newer one wins. */
     memory_region_map_overlap(root, 0x15000, twin, 1);
-    EXPECT(as, { 0x10000, 0x4000, low, 0 }, { 0x14000, 0x1000, high, 0 }, { 0x15000, 0x2000, twin, 0 },
-           { 0x17000, 0x9000, low, 0x7000 });
+    EXPECT(as, { 0x10000, 0x4000, low, 0 }, { 0x14000, 0x1000, high, 0 },
+           { 0x15000, 0x2000, twin, 0 }, { 0x17000, 0x9000, low, 0x7000 });
     memory_region_set_enabled(twin, false);
     memory_region_set_address(high, 0x1f000);
     EXPECT(as, { 0x10000, 0xf000, low, 0 }, { 0x1f000, 0x2000, high, 0 });
@@ -145,14 +125,14 @@ static void test_overlap(void)
     memory_region_free(twin);
     address_space_free(as);
     memory_region_free(root);
-    settle();
+    memory_settle();
 }
 
 static void test_alias(void)
 {
     MemoryRegion *root = memory_region_new_container(NULL, "root", UINT64_MAX);
     AddressSpace *as = address_space_new(root, "test");
-    MemoryRegion *ram = new_ram("ram", 1024 * KIB);
+    MemoryRegion *ram = memory_new_ram("ram", 1024 * KIB);
     MemoryRegion *pci = memory_region_new_container(NULL, "pci", UINT64_MAX);
     MemoryRegion *rom = memory_region_new_rom(NULL, "rom", 64 * KIB, NULL);
     MemoryRegion *window, *low, *top;
@@ -165,15 +145,17 @@ static void test_alias(void)
     memory_region_map_overlap(root, 0x10000, window, 1);
     top = memory_region_new_alias(NULL, "top", ram, 512 * KIB, 512 * KIB);
     memory_region_map(root, UINT64_C(0x100000000), top);
-    EXPECT(as, { 0, 0x10000, ram, 0 }, { 0x10000, 0x10000, rom, 0 }, { 0x20000, 0x60000, ram, 0x20000 },
-           { 0xffff0000, 0x10000, rom, 0 }, { UINT64_C(0x100000000), 0x80000, ram, 0x80000 });
+    EXPECT(as, { 0, 0x10000, ram, 0 }, { 0x10000, 0x10000, rom, 0 },
+           { 0x20000, 0x60000, ram, 0x20000 }, { 0xffff0000, 0x10000, rom, 0 },
+           { UINT64_C(0x100000000), 0x80000, ram, 0x80000 });
     memory_region_set_alias_offset(window, 0xffff8000);
-    EXPECT(as, { 0, 0x10000, ram, 0 }, { 0x10000, 0x8000, rom, 0x8000 }, { 0x18000, 0x68000, ram, 0x18000 },
-           { 0xffff0000, 0x10000, rom, 0 }, { UINT64_C(0x100000000), 0x80000, ram, 0x80000 });
+    EXPECT(as, { 0, 0x10000, ram, 0 }, { 0x10000, 0x8000, rom, 0x8000 },
+           { 0x18000, 0x68000, ram, 0x18000 }, { 0xffff0000, 0x10000, rom, 0 },
+           { UINT64_C(0x100000000), 0x80000, ram, 0x80000 });
     memory_region_set_size(window, 0x1000);
     memory_region_set_enabled(top, false);
-    EXPECT(as, { 0, 0x10000, ram, 0 }, { 0x10000, 0x1000, rom, 0x8000 }, { 0x11000, 0x6f000, ram, 0x11000 },
-           { 0xffff0000, 0x10000, rom, 0 });
+    EXPECT(as, { 0, 0x10000, ram, 0 }, { 0x10000, 0x1000, rom, 0x8000 },
+           { 0x11000, 0x6f000, ram, 0x11000 }, { 0xffff0000, 0x10000, rom, 0 });
     memory_region_free(window);
     memory_region_free(low);
     memory_region_free(top);
@@ -182,7 +164,7 @@ static void test_alias(void)
     memory_region_free(ram);
     address_space_free(as);
     memory_region_free(root);
-    settle();
+    memory_settle();
 }
 
 /* A region of 2^64 bytes, and one at the very end. */
@@ -191,7 +173,7 @@ static void test_whole_space(void)
     Probe probe = { 0 };
     MemoryRegion *root = memory_region_new_container(NULL, "root", UINT64_MAX);
     MemoryRegion *io = memory_region_new_io(NULL, &byte_ops, &probe, "io", UINT64_MAX);
-    MemoryRegion *last = new_ram("last", 4 * KIB);
+    MemoryRegion *last = memory_new_ram("last", 4 * KIB);
     AddressSpace *as = address_space_new(root, "test");
     uint8_t buf[2] = { 1, 2 };
 
@@ -205,7 +187,7 @@ static void test_whole_space(void)
     memory_region_free(io);
     address_space_free(as);
     memory_region_free(root);
-    settle();
+    memory_settle();
 }
 
 /* ---- the flat view against a slow model ------------------------------------------------------------------ */
@@ -215,8 +197,8 @@ static void test_whole_space(void)
 
 typedef struct ModelRegion {
     MemoryRegion *mr;
-    int parent;            /* -1: not mapped, MODEL_REGIONS: the root */
-    int target;            /* alias of it, else -1 */
+    int parent; /* -1: not mapped, MODEL_REGIONS: the root */
+    int target; /* alias of it, else -1 */
     hwaddr addr, size, alias_offset;
     int priority;
     bool enabled, container;
@@ -243,7 +225,8 @@ static int model_find(int r, int64_t x, int64_t *offset)
 
         for (int c = 0; c < MODEL_REGIONS; c++) {
             ModelRegion *k = &model[c];
-            bool before = k->priority < best_priority || (k->priority == best_priority && k->age < best_age);
+            bool before =
+                k->priority < best_priority || (k->priority == best_priority && k->age < best_age);
 
             if (k->parent == r && before &&
                 (next < 0 || k->priority > model[next].priority ||
@@ -273,7 +256,8 @@ typedef struct ModelWalk {
     int64_t offset[MODEL_SPAN];
 } ModelWalk;
 
-static bool model_range(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset, bool readonly, void *opaque)
+static bool model_range(hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset, bool readonly,
+                        void *opaque)
 {
     ModelWalk *walk = opaque;
 
@@ -323,7 +307,8 @@ static void model_step(unsigned step)
         break;
     default: /* a parent that is a container, and not below r; aliases point to lower numbers only */
         p = g_test_rand_int_range(0, MODEL_REGIONS + 1);
-        if (m->parent < 0 && model[p].target < 0 && (p == MODEL_REGIONS || p > r) && !model_is_below(p, r)) {
+        if (m->parent < 0 && model[p].target < 0 && (p == MODEL_REGIONS || p > r) &&
+            !model_is_below(p, r)) {
             m->parent = p;
             m->addr = g_test_rand_int_range(0, MODEL_SPAN);
             m->priority = g_test_rand_int_range(-1, 2);
@@ -339,17 +324,24 @@ static void test_model(void)
     MemoryRegion *root = memory_region_new_container(NULL, "root", MODEL_SPAN);
     AddressSpace *as = address_space_new(root, "test");
 
-    model[MODEL_REGIONS] =
-        (ModelRegion){ .mr = root, .parent = -1, .target = -1, .size = MODEL_SPAN, .enabled = true, .container = true };
+    model[MODEL_REGIONS] = (ModelRegion){ .mr = root,
+                                          .parent = -1,
+                                          .target = -1,
+                                          .size = MODEL_SPAN,
+                                          .enabled = true,
+                                          .container = true };
     for (int r = 0; r < MODEL_REGIONS; r++) {
         ModelRegion *m = &model[r];
 
-        *m = (ModelRegion){ .parent = -1, .target = -1, .size = g_test_rand_int_range(1, 40), .enabled = true };
+        *m = (ModelRegion){
+            .parent = -1, .target = -1, .size = g_test_rand_int_range(1, 40), .enabled = true
+        };
         m->container = r % 3 == 1;
         if (r % 3 == 2) {
             m->target = g_test_rand_int_range(0, r);
             m->alias_offset = g_test_rand_int_range(0, 20);
-            m->mr = memory_region_new_alias(NULL, "alias", model[m->target].mr, m->alias_offset, m->size);
+            m->mr = memory_region_new_alias(NULL, "alias", model[m->target].mr, m->alias_offset,
+                                            m->size);
         } else if (m->container) {
             m->mr = memory_region_new_container(NULL, "container", m->size);
         } else {
@@ -375,7 +367,7 @@ static void test_model(void)
     }
     address_space_free(as);
     memory_region_free(root);
-    settle();
+    memory_settle();
 }
 
 /* ---- access -------------------------------------------------------------------------------------------- */
@@ -404,7 +396,7 @@ static void fixture_end(Fixture *f)
     memory_region_free(f->io);
     address_space_free(f->as);
     memory_region_free(f->root);
-    settle();
+    memory_settle();
 }
 
 static void test_split_to_bytes(void)
@@ -505,7 +497,7 @@ static void test_neighbour(void)
     g_assert_cmphex(port_read(0x1234, 2), ==, 0xffff);
     memory_region_free(index);
     memory_region_free(reset);
-    settle();
+    memory_settle();
 }
 
 static void test_rom(void)
@@ -525,14 +517,14 @@ static void test_rom(void)
     memory_region_free(rom);
     address_space_free(as);
     memory_region_free(root);
-    settle();
+    memory_settle();
 }
 
 static void test_memset(void)
 {
     MemoryRegion *root = memory_region_new_container(NULL, "root", UINT64_MAX);
     AddressSpace *as = address_space_new(root, "test");
-    MemoryRegion *ram = new_ram("ram", 64 * KIB);
+    MemoryRegion *ram = memory_new_ram("ram", 64 * KIB);
     uint8_t *host = memory_region_ram_ptr(ram);
 
     memory_region_map(root, 0, ram);
@@ -544,7 +536,7 @@ static void test_memset(void)
     memory_region_free(ram);
     address_space_free(as);
     memory_region_free(root);
-    settle();
+    memory_settle();
 }
 
 /* ---- readers in other threads ---------------------------------------------------------------------------- */
@@ -565,7 +557,8 @@ static gpointer race_reader(gpointer opaque)
 
         /* Either region, or nothing: 0. Never something else. */
         address_space_read(race->as, 0x2000 + (n++ % 512) * 8, &value, 8);
-        g_assert_true(value == 0 || value == UINT64_C(0x1111111111111111) || value == UINT64_C(0x2222222222222222));
+        g_assert_true(value == 0 || value == UINT64_C(0x1111111111111111) ||
+                      value == UINT64_C(0x2222222222222222));
     }
     __atomic_add_fetch(&race->reads, n, __ATOMIC_SEQ_CST);
     return NULL;
@@ -582,7 +575,7 @@ static void test_race(void)
     }
     for (unsigned i = 0; i < 400; i++) {
         g_autofree char *name = g_strdup_printf("ram%u", i);
-        MemoryRegion *ram = new_ram(name, 4 * KIB);
+        MemoryRegion *ram = memory_new_ram(name, 4 * KIB);
 
         memset(memory_region_ram_ptr(ram), i & 1 ? 0x11 : 0x22, 4 * KIB);
         memory_region_map(root, 0x2000, ram);
@@ -596,7 +589,7 @@ static void test_race(void)
     g_assert_cmpuint(race.reads, >, 0);
     address_space_free(race.as);
     memory_region_free(root);
-    settle();
+    memory_settle();
 }
 
 /* Another thread reaches a device: it takes the big lock by itself. */
@@ -628,14 +621,18 @@ static void test_io_thread(void)
 
 static GString *heard;
 
-static void heard_add(MemoryListener *l, hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset, bool readonly)
+static void heard_add(MemoryListener *l, hwaddr start, uint64_t size, MemoryRegion *mr,
+                      hwaddr offset, bool readonly)
 {
-    g_string_append_printf(heard, "+%" PRIx64 ",%" PRIx64 ",%s ", start, size, memory_region_name(mr));
+    g_string_append_printf(heard, "+%" PRIx64 ",%" PRIx64 ",%s ", start, size,
+                           memory_region_name(mr));
 }
 
-static void heard_del(MemoryListener *l, hwaddr start, uint64_t size, MemoryRegion *mr, hwaddr offset, bool readonly)
+static void heard_del(MemoryListener *l, hwaddr start, uint64_t size, MemoryRegion *mr,
+                      hwaddr offset, bool readonly)
 {
-    g_string_append_printf(heard, "-%" PRIx64 ",%" PRIx64 ",%s ", start, size, memory_region_name(mr));
+    g_string_append_printf(heard, "-%" PRIx64 ",%" PRIx64 ",%s ", start, size,
+                           memory_region_name(mr));
 }
 
 static void heard_commit(MemoryListener *l)
@@ -643,17 +640,17 @@ static void heard_commit(MemoryListener *l)
     g_string_append(heard, "! ");
 }
 
-#define HEARD(text)                                                                             \
-    do {                                                                                        \
-        g_assert_cmpstr(heard->str, ==, text);                                                  \
-        g_string_truncate(heard, 0);                                                            \
+#define HEARD(text)                            \
+    do {                                       \
+        g_assert_cmpstr(heard->str, ==, text); \
+        g_string_truncate(heard, 0);           \
     } while (0)
 
 static void test_listener(void)
 {
     MemoryRegion *root = memory_region_new_container(NULL, "root", UINT64_MAX);
     AddressSpace *as = address_space_new(root, "test");
-    MemoryRegion *a = new_ram("a", 8 * KIB), *b = new_ram("b", 4 * KIB);
+    MemoryRegion *a = memory_new_ram("a", 8 * KIB), *b = memory_new_ram("b", 4 * KIB);
     MemoryListener l = { .range_add = heard_add, .range_del = heard_del, .commit = heard_commit };
 
     heard = g_string_new(NULL);
@@ -676,267 +673,14 @@ static void test_listener(void)
     memory_region_free(b);
     address_space_free(as);
     memory_region_free(root);
-    settle();
-}
-
-/* ---- dirty bits, closing, DMA ------------------------------------------------------------------------------ */
-
-typedef struct RamFixture {
-    MemoryRegion *root, *ram;
-    AddressSpace *as;
-    RamBlock *block;
-} RamFixture;
-
-static void ram_fixture(RamFixture *f, uint64_t size)
-{
-    f->root = memory_region_new_container(NULL, "root", UINT64_MAX);
-    f->as = address_space_new(f->root, "test");
-    f->ram = new_ram("ram", size);
-    f->block = memory_region_ram_block(f->ram);
-    memory_region_map(f->root, 0, f->ram);
-}
-
-static void ram_fixture_end(RamFixture *f)
-{
-    memory_region_free(f->ram);
-    address_space_free(f->as);
-    memory_region_free(f->root);
-    settle();
-}
-
-static void test_dirty(void)
-{
-    unsigned long *bits = bitmap_new(256);
-    RamFixture f;
-    uint64_t len = 100;
-    void *host;
-
-    ram_fixture(&f, 1024 * KIB);
-    address_space_memset(f.as, 0, 1, 4096);
-    g_assert_true(ram_dirty_log_start(NULL));
-    g_assert_cmpuint(ram_block_take_dirty(f.block, 0, 256, bits), ==, 256);
-    g_assert_cmpuint(bitmap_count(bits, 256), ==, 256);
-    bitmap_clear(bits, 0, 256);
-    g_assert_cmpuint(ram_block_take_dirty(f.block, 0, 256, bits), ==, 0);
-    /* Two bytes over the edge of a page are two pages. */
-    address_space_write(f.as, 70 * 4096 - 1, "ab", 2);
-    dma_write(f.as, 200 * 4096, "x", 1, "test");
-    host = dma_map(f.as, 5 * 4096, &len, false);
-    g_assert_cmpuint(dma_mappings_active(), ==, 1);
-    dma_unmap(f.as, host, len, false, 10, "test");
-    host = dma_map(f.as, 6 * 4096, &len, true);
-    dma_unmap(f.as, host, len, true, 100, "test");
-    g_assert_cmpuint(dma_mappings_active(), ==, 0);
-    g_assert_cmpuint(ram_block_take_dirty(f.block, 64, 192, bits), ==, 3);
-    g_assert_cmpuint(ram_block_take_dirty(f.block, 0, 64, bits), ==, 1);
-    g_assert_true(bitmap_test(bits, 5) && bitmap_test(bits, 69) && bitmap_test(bits, 70) && bitmap_test(bits, 200));
-    g_assert_cmpuint(bitmap_count(bits, 256), ==, 4);
-    /* What was there already does not count again. */
-    address_space_write(f.as, 5 * 4096, "a", 1);
-    g_assert_cmpuint(ram_block_take_dirty(f.block, 0, 64, bits), ==, 0);
-    ram_dirty_log_stop();
-    address_space_write(f.as, 0, "a", 1);
-    g_assert_true(ram_dirty_log_start(NULL));
-    ram_dirty_log_stop();
-    g_free(bits);
-    ram_fixture_end(&f);
-}
-
-static void test_dma_map_bounds(void)
-{
-    RamFixture f;
-    uint64_t len = 100 * KIB;
-    void *host;
-
-    ram_fixture(&f, 64 * KIB);
-    host = dma_map(f.as, 60 * KIB, &len, true);
-    g_assert_nonnull(host);
-    g_assert_cmpuint(len, ==, 4 * KIB);
-    dma_unmap(f.as, host, len, true, 0, "test");
-    len = 16;
-    g_assert_null(dma_map(f.as, 64 * KIB, &len, true));
-    len = 0;
-    g_assert_null(dma_map(f.as, 0, &len, true));
-    g_assert_cmpuint(dma_mappings_active(), ==, 0);
-    ram_fixture_end(&f);
-}
-
-static void test_closed(void)
-{
-    static const char writer[] = "usb-storage";
-    RamFixture f;
-    uint64_t len = 16;
-    uint8_t byte;
-
-    ram_fixture(&f, 64 * KIB);
-    ram_close();
-    g_assert_true(ram_is_closed());
-    g_assert_null(ram_late_writer());
-    g_assert_cmpint(address_space_read(f.as, 0, &byte, 1), ==, MEM_OK);
-    g_assert_cmpint(dma_write(f.as, 0, "x", 1, writer), ==, MEM_CLOSED);
-    g_assert_cmpint(dma_write(f.as, 0, "x", 1, "another"), ==, MEM_CLOSED);
-    g_assert_null(dma_map(f.as, 0, &len, false));
-    g_assert_cmpstr(ram_late_writer(), ==, writer);
-    g_assert_cmpint(((uint8_t *)memory_region_ram_ptr(f.ram))[0], ==, 0);
-    ram_open();
-    g_assert_cmpint(dma_write(f.as, 0, "x", 1, writer), ==, MEM_OK);
-    ram_fixture_end(&f);
-}
-
-/* A writer that goes past all functions dies of the guard pages. */
-static void test_guard_pages(void)
-{
-    RamFixture f;
-
-    if (g_test_subprocess()) {
-        ram_fixture(&f, 64 * KIB);
-        ram_set_guard_pages(true);
-        ram_close();
-        ram_open();
-        *(volatile uint8_t *)memory_region_ram_ptr(f.ram) = 1; /* open: works */
-        ram_close();
-        *(volatile uint8_t *)memory_region_ram_ptr(f.ram) = 2;
-        return;
-    }
-    g_test_trap_subprocess(NULL, 0, 0);
-    g_test_trap_assert_failed();
-}
-
-/* ---- blocks and backends ----------------------------------------------------------------------------------- */
-
-static bool collect_id(RamBlock *block, void *opaque)
-{
-    g_string_append_printf(opaque, "%s ", block->idstr);
-    return true;
-}
-
-static void test_block_order(void)
-{
-    GString *ids = g_string_new(NULL);
-    MemoryRegion *small = new_ram("small", 4 * KIB), *large = new_ram("large", 1024 * KIB);
-    MemoryRegion *small2 = new_ram("small2", 4 * KIB);
-    GError *error = NULL;
-    uint64_t offset;
-
-    ram_foreach(collect_id, ids);
-    g_assert_cmpstr(ids->str, ==, "large small small2 ");
-    g_assert_null(memory_region_new_ram(NULL, "small", 4 * KIB, &error));
-    g_assert_error(error, TERN_ERROR, TERN_ERROR_GENERIC);
-    g_clear_error(&error);
-    g_assert_null(memory_region_new_ram(NULL, "none", 0, &error));
-    g_clear_error(&error);
-    g_autofree char *name = g_strnfill(256, 'n');
-    g_assert_null(memory_region_new_ram(NULL, name, 4 * KIB, &error));
-    g_assert_nonnull(error);
-    g_clear_error(&error);
-    g_assert_null(memory_region_new_ram(NULL, "huge", UINT64_MAX / 2, &error));
-    g_clear_error(&error);
-    g_assert_true(ram_find("large") == memory_region_ram_block(large));
-    g_assert_null(ram_find("nobody"));
-    g_assert_cmpuint(ram_total_size(), ==, 1032 * KIB);
-    g_assert_true(ram_block_from_host((uint8_t *)memory_region_ram_ptr(large) + 77, &offset) == ram_find("large"));
-    g_assert_cmpuint(offset, ==, 77);
-    g_assert_null(ram_block_from_host(&offset, &offset));
-    memory_region_free(small);
-    memory_region_free(large);
-    memory_region_free(small2);
-    settle();
-    g_assert_null(ram_find("large"));
-    g_string_free(ids, TRUE);
-}
-
-/* Pages that nobody touched cost nothing. */
-static void test_lazy(void)
-{
-    MemoryRegion *ram = new_ram("big", UINT64_C(8) << 30);
-    unsigned char resident = 1;
-
-    g_assert_cmpuint((uintptr_t)memory_region_ram_ptr(ram) % (2 << 20), ==, 0);
-    g_assert_cmpint(mincore((uint8_t *)memory_region_ram_ptr(ram) + (1 << 30), 4096, &resident), ==, 0);
-    g_assert_cmpint(resident & 1, ==, 0);
-    memory_region_free(ram);
-    settle();
-}
-
-static json_object *props(const char *text)
-{
-    json_object *object = json_tokener_parse(text);
-
-    g_assert_nonnull(object);
-    return object;
-}
-
-static void expect_backend_error(const char *type, const char *text, const char *message)
-{
-    json_object *p = props(text);
-    GError *error = NULL;
-
-    g_assert_false(user_creatable_add(type, "bad", p, &error));
-    g_assert_nonnull(error);
-    g_assert_nonnull(strstr(error->message, message));
-    g_clear_error(&error);
-    json_object_put(p);
-}
-
-static void test_backends(void)
-{
-    g_autofree char *dir = g_dir_make_tmp("test-memory-XXXXXX", NULL);
-    g_autofree char *file = g_build_filename(dir, "ram", NULL);
-    g_autofree char *json = g_strdup_printf("{\"size\": 65536, \"share\": true, \"mem-path\": \"%s\"}", file);
-    g_autofree char *larger = g_strdup_printf("{\"size\": 131072, \"mem-path\": \"%s\"}", file);
-    g_autofree char *unaligned = g_strdup_printf("{\"size\": 4096, \"align\": 3000, \"mem-path\": \"%s\"}", file);
-    g_autofree char *content = NULL;
-    json_object *p = props(json), *q = props("{\"size\": 8192}");
-    GError *error = NULL;
-    MemoryBackend *backend;
-
-    g_assert_true(user_creatable_add("memory-backend-file", "f", p, &error));
-    g_assert_no_error(error);
-    backend = memory_backend_find("f", NULL);
-    memcpy(memory_region_ram_ptr(backend->region), "guest", 5);
-    g_assert_true(g_file_get_contents(file, &content, NULL, NULL));
-    g_assert_cmpstr(content, ==, "guest");
-    g_assert_true(ram_find("f")->not_migrated);
-    g_assert_true(memory_backend_use(backend, NULL) == backend->region);
-    g_assert_false(ram_find("f")->not_migrated);
-    g_assert_null(memory_backend_use(backend, &error));
-    g_clear_error(&error);
-    g_assert_false(user_creatable_del("f", &error));
-    g_clear_error(&error);
-    memory_backend_release(backend);
-    g_assert_true(user_creatable_del("f", &error));
-
-    g_assert_true(user_creatable_add("memory-backend-memfd", "m", q, &error));
-    g_assert_no_error(error);
-    g_assert_true(memory_backend_find("m", NULL)->share);
-    g_assert_cmpint(ram_find("m")->fd, >=, 0);
-    g_assert_cmpint(ftruncate(ram_find("m")->fd, 0), <, 0); /* sealed */
-    g_assert_true(user_creatable_del("m", NULL));
-    g_assert_true(user_creatable_add("memory-backend-ram", "r", q, NULL));
-    g_assert_true(user_creatable_del("r", NULL));
-
-    expect_backend_error("memory-backend-ram", "{}", "can't create backend with size 0");
-    expect_backend_error("memory-backend-file", "{\"size\": 4096}", "mem-path property not set");
-    expect_backend_error("memory-backend-file", "{\"size\": 4096, \"mem-path\": \"/nonexistent/x\"}",
-                         "can't open backing store /nonexistent/x for guest RAM");
-    expect_backend_error("memory-backend-file", larger, "does not match 'size' option");
-    expect_backend_error("memory-backend-file", unaligned, "must be multiples of page size");
-    g_assert_null(memory_backend_find("bad", &error));
-    g_assert_cmpstr(error->message, ==, "Memory backend 'bad' not found");
-    g_clear_error(&error);
-    json_object_put(p);
-    json_object_put(q);
-    settle();
-    g_assert_cmpuint(ram_total_size(), ==, 0);
-    g_unlink(file);
-    g_rmdir(dir);
+    memory_settle();
 }
 
 /* Looking at the tree changes nothing: regions were freed by the second look. */
 static void test_info_mtree_again(void)
 {
     MemoryRegion *outer = memory_region_new_container(NULL, "outer", 64 * KIB);
-    MemoryRegion *ram = new_ram("mtree-ram", 4 * KIB);
+    MemoryRegion *ram = memory_new_ram("mtree-ram", 4 * KIB);
     g_autoptr(GString) first = g_string_new(NULL);
 
     memory_region_map(system_memory(), 1 << 30, outer);
@@ -1064,13 +808,6 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/io-from-another-thread", test_io_thread);
     g_test_add_func("/memory/listener", test_listener);
     g_test_add_func("/memory/eventfds", test_eventfds);
-    g_test_add_func("/memory/dirty", test_dirty);
-    g_test_add_func("/memory/dma-map-bounds", test_dma_map_bounds);
-    g_test_add_func("/memory/closed", test_closed);
-    g_test_add_func("/memory/guard-pages", test_guard_pages);
-    g_test_add_func("/memory/block-order", test_block_order);
-    g_test_add_func("/memory/lazy", test_lazy);
-    g_test_add_func("/memory/backends", test_backends);
     g_test_add_func("/memory/info-mtree-again", test_info_mtree_again);
     return g_test_run();
 }

@@ -27,6 +27,8 @@ struct MachineType {
     uint64_t default_ram_size;         /* bytes */
     const char *default_cpu_type;      /* or NULL */
     const char *default_display;       /* "std", or NULL */
+    const char *default_nic;           /* type of the card for -nic and -net nic: "e1000", or NULL */
+    unsigned ide_units;                /* drives on a channel for -drive if=ide; 0: two */
     bool hotpluggable_cpus;
     bool numa_mem_supported;
     bool acpi;                         /* has ACPI tables */
@@ -75,6 +77,7 @@ struct Machine {
     bool enable_defaults;              /* no -nodefaults */
     bool default_cdrom, default_floppy; /* … and no -device that stands for the empty drive */
     bool suppress_vmdesc;
+    bool migrate_poison;
     const char *mem_path;              /* -mem-path, -mem-prealloc */
     bool mem_prealloc;
     bool has_cpus;                     /* the accelerator runs processors */
