@@ -89,12 +89,28 @@ bool vm_state_may_change(VmRunState from, VmRunState to)
     return from == to || (transitions[from] & TO(to));
 }
 
+static unsigned telling; /* handlers of a start or stop */
+static void (*told_hook)(void);
+
+bool vm_is_changing_state(void)
+{
+    return telling > 0;
+}
+
+void vm_set_told_hook(void (*hook)(void))
+{
+    told_hook = hook;
+}
+
 void vm_set_state(VmRunState new_state)
 {
     if (!vm_state_may_change(state, new_state)) {
         g_error("run state: no way from '%s' to '%s' (U1)", vm_state_name(state), vm_state_name(new_state));
     }
     state = new_state;
+    if (told_hook && telling == 0) {
+        told_hook();
+    }
 }
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */
@@ -107,7 +123,6 @@ struct VmStateEntry {
 };
 
 static GPtrArray *state_handlers; /* by priority, then age */
-static unsigned telling;
 
 static void sweep_handlers(void)
 {
@@ -171,6 +186,9 @@ static void tell_handlers(bool running)
     }
     if (--telling == 0) {
         sweep_handlers();
+        if (told_hook) {
+            told_hook();
+        }
     }
 }
 
@@ -600,10 +618,18 @@ static bool handle_requests(void)
     return false;
 }
 
+static bool leaving; /* atomic */
+
+bool vm_is_leaving(void)
+{
+    return __atomic_load_n(&leaving, __ATOMIC_SEQ_CST);
+}
+
 int vm_main_loop(void)
 {
     while (!handle_requests()) {
         main_loop_iterate(true);
     }
+    __atomic_store_n(&leaving, true, __ATOMIC_SEQ_CST);
     return exit_status;
 }

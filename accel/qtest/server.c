@@ -9,10 +9,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "hw/core/cpu.h"
 #include "util/error.h"
+#include "util/main-loop.h"
 #include "io/channel.h"
 #include "accel/qtest/qtest.h"
 #include "qtest-internal.h"
+#include "system/runstate.h"
 
 #define MAX_READ (64 * 1024)
 #define MAX_LINE (1024u * 1024 * 1024) /* a write of half as many bytes; more is no test */
@@ -49,7 +52,7 @@ static void drop_watch(void)
 
 static void flush_output(void)
 {
-    while (output->len && !output_watch) {
+    while (output->len && !output_watch && !guest_held()) {
         ssize_t n = chardev_write(&fe, output->str, output->len);
 
         if (n < 0) {
@@ -95,9 +98,28 @@ void qtest_send(const char *fmt, ...)
 
 /* ---- input --------------------------------------------------------------------------------------------- */
 
+static bool client_migrates;
+
+void qtest_server_set_client_migrates(bool on)
+{
+    client_migrates = on;
+}
+
+/* Between the stop and whoever runs the guest afterwards. */
+static bool in_migration(void)
+{
+    return vm_state() == VM_FINISH_MIGRATE || vm_state() == VM_POSTMIGRATE || vm_state() == VM_INMIGRATE;
+}
+
+/* We are the guest: nothing is done while a device waits for its I/O, because the machine stops. */
+static bool stands_still(void)
+{
+    return guest_held() || vm_is_changing_state() || (client_migrates && in_migration());
+}
+
 static size_t can_read(void *opaque)
 {
-    return busy ? 0 : MAX_READ;
+    return busy || stands_still() ? 0 : MAX_READ;
 }
 
 static void forget_client(void)
@@ -112,7 +134,7 @@ static void take_lines(void)
     size_t start = 0;
     char *end;
 
-    while (!reopened && (end = memchr(input->str + MAX(start, scanned), '\n', input->len - MAX(start, scanned)))) {
+    while (!reopened && !stands_still() && (end = memchr(input->str + MAX(start, scanned), '\n', input->len - MAX(start, scanned)))) {
         char *text = input->str + start;
 
         *end = '\0';
@@ -124,7 +146,7 @@ static void take_lines(void)
         qtest_run_line(text);
     }
     g_string_erase(input, 0, start);
-    scanned = input->len;
+    scanned = stands_still() ? 0 : input->len;
     if (input->len > MAX_LINE) {
         g_string_truncate(input, 0);
         scanned = 0;
@@ -132,9 +154,8 @@ static void take_lines(void)
     }
 }
 
-static void read_input(void *opaque, const uint8_t *buf, size_t len)
+static void take_input(void)
 {
-    g_string_append_len(input, (const char *)buf, len);
     busy = true;
     take_lines();
     busy = false;
@@ -143,6 +164,29 @@ static void read_input(void *opaque, const uint8_t *buf, size_t len)
         forget_client();
     }
     chardev_accept_input(&fe);
+}
+
+static void read_input(void *opaque, const uint8_t *buf, size_t len)
+{
+    g_string_append_len(input, (const char *)buf, len);
+    take_input();
+}
+
+/* The access is over that held the guest, that is us: its answer goes out, and what was read behind it is run. */
+static void go_on(void *opaque)
+{
+    if (!active || stands_still()) {
+        return;
+    }
+    flush_output();
+    if (!busy) {
+        take_input();
+    }
+}
+
+static void hold_ended(void)
+{
+    bh_schedule_oneshot(NULL, go_on, NULL);
 }
 
 static void event(void *opaque, ChardevEvent ev)
@@ -195,6 +239,8 @@ bool qtest_server_start(Chardev *chr, const char *log, GError **error)
     output = g_string_new(NULL);
     log_start = g_get_monotonic_time();
     active = true;
+    guest_hold_set_watch(hold_ended);
+    vm_set_told_hook(hold_ended);
     chardev_set_echo(&fe, true);
     chardev_fe_set_handlers(&fe, &handlers, NULL, NULL);
     return true;

@@ -10,6 +10,10 @@
 #include "system/runstate.h"
 #include "util/error.h"
 #include "util/main-loop.h"
+#include "util/trace.h"
+
+TRACE_EVENT(guest_hold_begin)
+TRACE_EVENT(guest_hold_end)
 
 #define THREAD_NAME_MAX 16
 
@@ -18,6 +22,9 @@ static const CpuAccelOps *accel_ops; /* NULL: nobody runs processors */
 static unsigned pauses = 1;          /* reasons to stay out; the machine begins stopped */
 static pthread_cond_t progress =
     PTHREAD_COND_INITIALIZER; /* a thread has begun, stopped, done work, ended */
+static unsigned holds;        /* all GuestHolds that there are */
+static unsigned holds_of_all; /* those of them that concern every processor */
+static void (*holds_ended)(void);
 static __thread Cpu *current;
 
 /* ---- the list ------------------------------------------------------------------------------------------ */
@@ -256,7 +263,9 @@ bool cpu_put_now(Cpu *cpu, GError **error)
 
 static bool may_run(const Cpu *cpu)
 {
-    return !pauses && !cpu->leaving && !cpu->failed && vm_is_running();
+    return cpu->device.realized && !pauses && !cpu->holds && !holds_of_all && !cpu->leaving &&
+           !cpu->failed &&
+           vm_is_running(); /* one that is plugged has no local APIC before it is realized */
 }
 
 static bool is_idle(const Cpu *cpu)
@@ -340,6 +349,7 @@ static bool start_thread(Cpu *cpu, GError **error)
     int r;
 
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* guest memory that is lost: the thread that meets it handles it */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     cpu->has_thread = true;
     r = pthread_create(&cpu->thread, NULL, thread_main, cpu);
@@ -403,6 +413,70 @@ void cpu_resume_all(void)
     {
         cpu_kick(cpu);
     }
+}
+
+/* ---- holds ---------------------------------------------------------------------------------------------- */
+
+struct GuestHold {
+    int cpu; /* index of the processor, which may go meanwhile; -1: all */
+    const char *why;
+};
+
+static const GuestHold *on_behalf_of;
+
+void guest_hold_on_behalf(const GuestHold *of)
+{
+    on_behalf_of = of;
+}
+
+GuestHold *guest_hold_begin(const char *why)
+{
+    GuestHold *hold = g_new(GuestHold, 1);
+    Cpu *cpu = current ? current : on_behalf_of ? cpu_by_index(on_behalf_of->cpu) : NULL;
+
+    *hold = (GuestHold){ cpu ? cpu->index : -1, why };
+    holds++;
+    trace(guest_hold_begin, "cpu %d, %s", hold->cpu, why);
+    if (cpu) {
+        cpu->holds++;
+        cpu_kick(cpu);
+        return hold;
+    }
+    holds_of_all++;
+    CPU_FOREACH(each)
+    {
+        cpu_kick(each);
+    }
+    return hold;
+}
+
+void guest_hold_end(GuestHold *hold)
+{
+    g_assert(holds);
+    trace(guest_hold_end, "cpu %d, %s", hold->cpu, hold->why);
+    holds--;
+    holds_of_all -= hold->cpu < 0;
+    CPU_FOREACH(cpu)
+    {
+        if (cpu->index == hold->cpu) {
+            cpu->holds--;
+        }
+        cpu_kick(cpu);
+    }
+    g_free(hold);
+    if (!holds && holds_ended) {
+        holds_ended();
+    }
+}
+
+bool guest_held(void)
+{
+    return holds > 0;
+}
+
+void guest_hold_set_watch(void (*ended)(void))
+{
+    holds_ended = ended;
 }
 
 static void __attribute__((constructor)) install_hooks(void)

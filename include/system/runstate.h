@@ -19,6 +19,10 @@ VmRunState vm_state(void);
 const char *vm_state_name(VmRunState state);
 bool vm_state_parse(const char *name, VmRunState *state);
 bool vm_is_running(void);
+/* The VM is being started or stopped: handlers are told, and one of them may run the main loop while it waits for I/O. Processors stand
+ * still then; whoever plays one has to as well. The hook is called when all have been told, and after each change of the state. */
+bool vm_is_changing_state(void);
+void vm_set_told_hook(void (*hook)(void));
 /* Whether the table has this transition (or from equals to). */
 bool vm_state_may_change(VmRunState from, VmRunState to);
 /* Changes the state without starting or stopping anything. */
@@ -98,6 +102,8 @@ void reset_del_handler(ResetHandler *handler, void *opaque);
 /* The device tree, reset after all handlers; hw/core sets it. */
 void reset_set_tree_handler(ResetHandler *handler, void *opaque);
 
+/* Whether the program ends: nothing is worth waiting for any more. Any thread. */
+bool vm_is_leaving(void);
 /* Until a request to leave comes; returns the exit status: a failure if the cause is VM_SHUTDOWN_HOST_ERROR. Main
  * thread. */
 int vm_main_loop(void);

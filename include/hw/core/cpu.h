@@ -74,6 +74,7 @@ typedef struct CpuAccelOps {
                 GError **error); /* registers into the struct; in the processor's thread */
     bool (*put)(Cpu *cpu, CpuPutLevel level, GError **error);
     bool halts_inside; /* run() waits by itself while the guest halts */
+    bool dirty_rings;  /* dirty_pages of processors are counted while dirty logging is on */
 } CpuAccelOps;
 
 struct Cpu {
@@ -89,11 +90,13 @@ struct Cpu {
     bool has_thread, created, stop, stopped, leaving;
     bool running;      /* inside run() */
     bool exit_request; /* atomic */
+    unsigned holds;    /* reasons to stay out that its own accesses began */
     pthread_t thread;
     int thread_id; /* of the host */
     GError *create_error;
     pthread_cond_t wake;
     GQueue work; /* private: CpuWork */
+    uint64_t dirty_pages; /* atomic: pages that its dirty ring has told of, where the accelerator has rings */
     VmSection *common_section;
     void *accel; /* the accelerator's */
 };
@@ -146,6 +149,23 @@ void cpu_run_on_async(Cpu *cpu, CpuWorkFunc *func, void *opaque);
  * a processor's thread. */
 void cpu_pause_all(void);
 void cpu_resume_all(void);
+
+/*
+ * Holding the guest back (DESIGN P3): what a guest's access asked for is done elsewhere, and the access is not to return
+ * before. Begun inside an access, it holds the processor that made it; outside (a start of the machine), all of them.
+ * Meanwhile the main loop runs, the machine can be stopped and saved: the access itself is complete. Under qtest the
+ * client gets the answer of its command at the end. Whoever begins it ends it, within a bounded time. why: a constant string.
+ */
+typedef struct GuestHold GuestHold;
+GuestHold *guest_hold_begin(const char *why);
+void guest_hold_end(GuestHold *hold);
+/* For work that is done elsewhere on behalf of an access: holds begun from now on are of the processor that `of` holds, until
+ * it is called with NULL. */
+void guest_hold_on_behalf(const GuestHold *of);
+/* Whether somebody holds the guest. */
+bool guest_held(void);
+/* The qtest server: called when the last hold ends. */
+void guest_hold_set_watch(void (*ended)(void));
 
 /* V3: registers are in the struct after it. */
 void cpu_sync(Cpu *cpu);
