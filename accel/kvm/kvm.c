@@ -172,6 +172,7 @@ static bool enable_ring(uint32_t entries, GError **error)
         return error_set_errno(error, -r, "dirty-ring-size: enabling the dirty ring");
     }
     kvm_state.ring_entries = entries;
+    kvm_cpu_ops.dirty_rings = true;
     return true;
 }
 
@@ -225,6 +226,7 @@ static bool kvm_accel_init(Object *object, Machine *machine, GError **error)
     cpu_set_accel_ops(&kvm_cpu_ops);
     kvm_slots_init();
     kvm_events_init();
+    kvm_quiesce_init();
     return true;
 }
 

@@ -33,8 +33,7 @@ typedef struct KvmSlot {
 
 static GPtrArray *slots; /* KvmSlot *, NULL where the id is free */
 static bool logging;
-static pthread_mutex_t ring_lock =
-    PTHREAD_MUTEX_INITIALIZER; /* rings, and slots as seen from them */
+pthread_mutex_t kvm_ring_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool out_of_slots;
 
 /* ---- one slot --------------------------------------------------------------------------------------------------- */
@@ -156,12 +155,32 @@ static void slot_sync(KvmSlot *slot)
     slot_mark_runs(slot); /* S4 */
 }
 
-static void slot_mark_dirty(uint32_t id, uint64_t page)
+void kvm_slot_mark_dirty(uint32_t id, uint64_t page)
 {
     KvmSlot *slot = id < slots->len ? g_ptr_array_index(slots, id) : NULL;
 
     if (slot && page < slot_pages(slot)) {
         ram_block_set_dirty(slot->block, slot->offset + (page << GUEST_PAGE_BITS), GUEST_PAGE_SIZE);
+    }
+}
+
+void kvm_slots_log_again(void)
+{
+    for (unsigned i = 0; i < slots->len; i++) {
+        KvmSlot *slot = g_ptr_array_index(slots, i);
+        int r;
+
+        if (!slot || !slot->logged) {
+            continue;
+        }
+        slot->logged = false;
+        r = slot_tell(slot, true);
+        slot->logged = true;
+        r = r < 0 ? r : slot_tell(slot, true);
+        if (r < 0) {
+            slot_error(slot, "its log cannot begin again", r);
+        }
+        ram_block_set_dirty(slot->block, slot->offset, slot->size); /* S4 */
     }
 }
 
@@ -174,13 +193,13 @@ static void slot_remove(unsigned id)
 
     slot_sync(slot); /* S3 */
     kvm_reap_rings();
+    pthread_mutex_lock(&kvm_ring_lock);
     r = slot_tell(slot, false);
     if (r < 0) {
         slot_error(slot, "cannot be removed", r);
     }
-    pthread_mutex_lock(&ring_lock);
     g_ptr_array_index(slots, id) = NULL;
-    pthread_mutex_unlock(&ring_lock);
+    pthread_mutex_unlock(&kvm_ring_lock);
     g_free(slot->bitmap);
     g_free(slot);
 }
@@ -228,9 +247,9 @@ static void range_add(MemoryListener *l, hwaddr start, uint64_t size, MemoryRegi
         g_free(slot);
         return;
     }
-    pthread_mutex_lock(&ring_lock);
+    pthread_mutex_lock(&kvm_ring_lock);
     g_ptr_array_index(slots, id) = slot;
-    pthread_mutex_unlock(&ring_lock);
+    pthread_mutex_unlock(&kvm_ring_lock);
     if (slot->logged) {
         /* Whoever wrote here before had no log; with bits that begin set the first look says the same. */
         ram_block_set_dirty(block, offset, size);
@@ -275,10 +294,12 @@ static bool set_logging(bool on, GError **error)
         if (!slot || slot->readonly || slot->logged == on) {
             continue;
         }
+        pthread_mutex_lock(&kvm_ring_lock);
         slot->logged = on;
         r = slot_tell(slot, true);
+        slot->logged = r < 0 ? !on : on;
+        pthread_mutex_unlock(&kvm_ring_lock);
         if (r < 0) {
-            slot->logged = !on;
             return error_set_errno(error, -r, "KVM cannot log the dirty pages of '%s'",
                                    slot->block->idstr);
         }
@@ -332,56 +353,4 @@ void kvm_slots_init(void)
 {
     slots = g_ptr_array_new();
     memory_listener_register(&listener, address_space_memory);
-}
-
-/* ---- rings ------------------------------------------------------------------------------------------------------------- */
-
-typedef struct DirtyPage {
-    uint32_t slot;
-    uint64_t page;
-} DirtyPage;
-
-/* KVM_CAP_DIRTY_LOG_RING: an entry is ours once its dirty flag is seen, and goes back with the reset flag. */
-static void reap_ring(KvmVcpu *vcpu, GArray *pages)
-{
-    uint32_t mask = kvm_state.ring_entries - 1;
-
-    for (;; vcpu->ring_next++) {
-        struct kvm_dirty_gfn *entry = &vcpu->ring[vcpu->ring_next & mask];
-        DirtyPage page;
-
-        if (__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) != KVM_DIRTY_GFN_F_DIRTY) {
-            return;
-        }
-        page = (DirtyPage){ entry->slot & 0xffff, entry->offset };
-        g_array_append_val(pages, page);
-        __atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
-    }
-}
-
-/* Whoever comes later waits until the marks of this round are there. */
-void kvm_reap_rings(void)
-{
-    g_autoptr(GArray) pages = NULL;
-
-    if (!kvm_state.ring_entries) {
-        return;
-    }
-    pages = g_array_new(FALSE, FALSE, sizeof(DirtyPage));
-    pthread_mutex_lock(&ring_lock);
-    CPU_FOREACH(cpu)
-    {
-        if (cpu->accel) {
-            reap_ring(cpu->accel, pages);
-        }
-    }
-    if (pages->len) {
-        kvm_vm_ioctl(KVM_RESET_DIRTY_RINGS, NULL);
-    }
-    for (unsigned i = 0; i < pages->len; i++) { /* S4 */
-        const DirtyPage *p = &g_array_index(pages, DirtyPage, i);
-
-        slot_mark_dirty(p->slot, p->page);
-    }
-    pthread_mutex_unlock(&ring_lock);
 }

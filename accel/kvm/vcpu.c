@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "system/poison.h"
 #include "system/runstate.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -183,7 +184,9 @@ static void vcpu_destroy(Cpu *cpu)
 
     kvm_reap_rings();
     kvm_state.target->vcpu_destroyed(cpu);
+    pthread_mutex_lock(&kvm_ring_lock);
     cpu->accel = NULL;
+    pthread_mutex_unlock(&kvm_ring_lock);
     vcpu_free(vcpu);
 }
 
@@ -218,14 +221,25 @@ static void handle_io(const struct kvm_run *run)
     }
 }
 
-static void handle_mmio(struct kvm_run *run)
+/*
+ * Guest memory that cannot be read comes here as well, where the kernel emulates the instruction. The list has the page
+ * by now; the guest's access gets what an access that never left the processor gets.
+ */
+static void handle_mmio(Cpu *cpu, struct kvm_run *run)
 {
+    MemResult result;
+
+    poison_guest_access(true);
     if (run->mmio.is_write) {
-        address_space_write(address_space_memory, run->mmio.phys_addr, run->mmio.data,
-                            run->mmio.len);
+        result = address_space_write(address_space_memory, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
     } else {
-        address_space_read(address_space_memory, run->mmio.phys_addr, run->mmio.data,
-                           run->mmio.len);
+        result = address_space_read(address_space_memory, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+    }
+    poison_guest_access(false);
+    if (G_UNLIKELY(result & MEM_ERROR)) {
+        bql_lock();
+        poison_guest_error(cpu, run->mmio.phys_addr);
+        bql_unlock();
     }
 }
 
@@ -323,13 +337,13 @@ static KvmNext handle_exit(Cpu *cpu, struct kvm_run *run)
         handle_io(run);
         return KVM_GO_ON;
     case KVM_EXIT_MMIO:
-        handle_mmio(run);
+        handle_mmio(cpu, run);
         return KVM_GO_ON;
     case KVM_EXIT_INTR:
     case KVM_EXIT_IRQ_WINDOW_OPEN:
         return KVM_GO_ON;
     case KVM_EXIT_DIRTY_RING_FULL:
-        kvm_reap_rings();
+        kvm_ring_full(cpu);
         return KVM_GO_ON;
     case KVM_EXIT_SHUTDOWN:
         return wait_for_reset(cpu);
@@ -366,7 +380,9 @@ static int enter(Cpu *cpu, KvmVcpu *vcpu)
         __atomic_load_n(&inhibit.count, __ATOMIC_SEQ_CST)) { /* R2 */
         vcpu->run->immediate_exit = 1;
     }
+    poison_vcpu_inside(true);
     r = kvm_vcpu_ioctl(cpu, KVM_RUN, NULL);
+    poison_vcpu_inside(false);
     go_outside(vcpu);
     return r;
 }
@@ -379,6 +395,19 @@ static KvmNext run_failed(Cpu *cpu, int r)
     error_report("KVM: CPU %d cannot run: %s%s", cpu->index, g_strerror(-r),
                  r == -EFAULT ? " (guest memory that the host cannot read or write)" : "");
     return give_up(cpu);
+}
+
+/* The guest has met a page that the host has lost. */
+static void lost_page(Cpu *cpu)
+{
+    void *address;
+    unsigned lsb;
+
+    if (G_UNLIKELY(poison_vcpu_take_error(&address, &lsb))) {
+        bql_lock();
+        poison_vcpu_error(cpu, address, lsb);
+        bql_unlock();
+    }
 }
 
 static void vcpu_run(Cpu *cpu)
@@ -396,6 +425,7 @@ static void vcpu_run(Cpu *cpu)
         r = enter(cpu, vcpu);
         target->after_run(cpu, vcpu->run);
         kvm_flush_coalesced();
+        lost_page(cpu);
         if (r < 0) {
             next = run_failed(cpu, r);
             continue;

@@ -90,9 +90,14 @@ static void local_deliver(ApicState *s, unsigned entry);
 static void report_error(ApicState *s, uint32_t bit)
 {
     s->esr |= bit;
-    if (!(s->lvt[APIC_LVT_ERROR] & APIC_LVT_MASKED)) {
-        local_deliver(s, APIC_LVT_ERROR);
+    if (s->lvt[APIC_LVT_ERROR] & APIC_LVT_MASKED) {
+        return;
     }
+    if ((s->lvt[APIC_LVT_ERROR] & 0xff) < FIRST_VECTOR) {
+        s->esr |= ESR_RECEIVED_ILLEGAL_VECTOR; /* and that is all: it cannot be reported */
+        return;
+    }
+    local_deliver(s, APIC_LVT_ERROR);
 }
 
 static void accept_vector(ApicState *s, unsigned vector, bool level)

@@ -58,12 +58,20 @@ static void from_page(ApicState *s, const struct kvm_lapic_state *page)
     s->timer_expiry = -1;
 }
 
+/*
+ * The id stands where xAPIC mode has it, in x2APIC mode as well, since KVM_X2APIC_API_USE_32BIT_IDS is not asked for
+ * (Documentation/virt/kvm/api.rst, KVM_GET_LAPIC). Older kernels take it for the processor's in either mode: what is wrong
+ * here brings it the interrupts of another. In x2APIC mode the guest cannot have changed it.
+ */
+static uint32_t page_id(const ApicState *s)
+{
+    return (s->apicbase & X86_APIC_BASE_EXTD ? s->initial_id : s->id) << 24;
+}
+
 static void to_page(const ApicState *s, struct kvm_lapic_state *page)
 {
-    bool x2apic = s->apicbase & X86_APIC_BASE_EXTD;
-
     memset(page, 0, sizeof(*page));
-    set_reg(page, APIC_REG_ID, x2apic ? s->initial_id : (uint32_t)s->id << 24);
+    set_reg(page, APIC_REG_ID, page_id(s));
     set_reg(page, APIC_REG_VERSION, APIC_VERSION_VALUE);
     set_reg(page, APIC_REG_TPR, s->tpr);
     set_reg(page, APIC_REG_LDR, (uint32_t)s->log_dest << 24);

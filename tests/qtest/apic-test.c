@@ -207,6 +207,11 @@ static void test_errors(void)
     qtest_writel(q, ESR, 0);
     qtest_readl(q, APIC + 0x3f0);
     g_assert_cmphex(qtest_readl(q, ESR), ==, 0x80);
+    /* An error that could only be reported by a vector that is one itself is not reported for ever. */
+    qtest_writel(q, ESR, 0);
+    qtest_writel(q, LVT_ERROR, 0x05);
+    qtest_writel(q, APIC, 0x4003);
+    g_assert_cmphex(qtest_readl(q, ESR), ==, 0x40);
     qtest_end(q);
 }
 
