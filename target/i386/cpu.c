@@ -191,16 +191,21 @@ static void reset_machine_checks(X86State *env)
     }
 }
 
-static void x86_cpu_reset(Device *dev)
+static void reset_state(X86Cpu *cpu)
 {
-    X86Cpu *cpu = X86_CPU(dev);
-
-    cpu_reset_common(&cpu->cpu);
     reset_vectors(&cpu->env);
     reset_msrs(&cpu->env);
     reset_machine_checks(&cpu->env);
     reset_core(cpu);
     cpu->cpu.halted = !cpu->is_bsp && !(cpu_accel_ops() && cpu_accel_ops()->halts_inside);
+}
+
+static void x86_cpu_reset(Device *dev)
+{
+    X86Cpu *cpu = X86_CPU(dev);
+
+    cpu_reset_common(&cpu->cpu);
+    reset_state(cpu);
     if (cpu->apic) {
         device_reset(cpu->apic);
     }
@@ -445,6 +450,7 @@ static bool x86_cpu_unplug_request(Device *dev, GError **error)
 
 static void x86_cpu_plugged(Device *dev)
 {
+    cpu_kick(&X86_CPU(dev)->cpu); /* it may run from now on */
     if (board_ops) {
         board_ops->plugged(X86_CPU(dev));
     }
@@ -467,7 +473,7 @@ static bool x86_cpu_realize(Device *dev, GError **error)
         return error_set(error, "CPU with APIC ID %u exists", cpu->apic_id);
     }
     cpu->is_bsp = !cpu_first();
-    reset_machine_checks(&cpu->env);
+    reset_state(cpu);
     if (!cpu_realize(&cpu->cpu, error)) {
         return false;
     }

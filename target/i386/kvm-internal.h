@@ -38,6 +38,9 @@ uint32_t x86_kvm_cpuid_from_host(uint32_t leaf, uint32_t subleaf, unsigned reg);
 uint64_t x86_kvm_msr_from_host(uint32_t index); /* of those that say what there is (KVM_GET_MSR_FEATURE_INDEX_LIST) */
 bool x86_kvm_put_cpuid(X86Cpu *cpu, GError **error);
 
+/* kvm-mce.c: from now on lost pages become machine checks. */
+void x86_kvm_mce_init(void);
+
 /* kvm-run.c */
 KvmNext x86_kvm_before_run(Cpu *cpu, struct kvm_run *run);
 void x86_kvm_after_run(Cpu *cpu, struct kvm_run *run);

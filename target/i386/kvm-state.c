@@ -363,6 +363,32 @@ static bool put_mp_state(X86Cpu *cpu, GError **error)
     return check(kvm_vcpu_ioctl(&cpu->cpu, KVM_SET_MP_STATE, &state), "KVM_SET_MP_STATE", error);
 }
 
+/* Whether the guest is a hypervisor at this moment: in VMX operation, in a guest of its own, or between CLGI and STGI. That state is
+ * in the kernel and is not read any further. */
+static void get_nested(X86Cpu *cpu)
+{
+    X86State *env = &cpu->env;
+    int size = kvm_check_extension(KVM_CAP_NESTED_STATE);
+    g_autofree struct kvm_nested_state *state = NULL;
+    unsigned busy = KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING;
+
+    env->nested_in_use = false;
+    if (size < (int)sizeof(*state)) {
+        return;
+    }
+    state = g_malloc0(size);
+    state->size = size;
+    if (kvm_vcpu_ioctl(&cpu->cpu, KVM_GET_NESTED_STATE, state) < 0) {
+        return;
+    }
+    if (state->format == KVM_STATE_NESTED_FORMAT_VMX) {
+        env->nested_in_use = state->flags & busy || state->hdr.vmx.vmxon_pa != UINT64_MAX;
+    } else {
+        env->nested_in_use = state->flags & busy || (env->efer & X86_EFER_SVME &&
+                                                     !(state->flags & KVM_STATE_NESTED_GIF_SET));
+    }
+}
+
 /* ---- time stamp counter -------------------------------------------------------------------------------------------------- */
 
 /* A guest that has measured its counter elsewhere is to find the same rate here. */
@@ -394,6 +420,7 @@ bool x86_kvm_get(Cpu *c, GError **error)
         !get_debug(cpu, error) || !x86_kvm_get_msrs(cpu, error)) {
         return false;
     }
+    get_nested(cpu);
     x86_cpu_update_hflags(cpu);
     return true;
 }

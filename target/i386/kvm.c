@@ -105,6 +105,7 @@ static bool x86_vm_created(Machine *machine, GError **error)
     if (kvm_check_extension(KVM_CAP_X86_TRIPLE_FAULT_EVENT)) {
         kvm_enable_capability(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, 0);
     }
+    x86_kvm_mce_init();
     x86_cpuid_set_supported(x86_kvm_cpuid_from_host);
     x86_msr_set_supported(x86_kvm_msr_from_host);
     if (kvm_irqchip() != KVM_IRQCHIP_USER) {

@@ -9,8 +9,9 @@
  * A subsection goes only if its value is not the one that a processor has after reset, so that a stream for a
  * machine that does not know it stays readable. A load begins with those values, for what does not come.
  *
- * Not here: nested guests (cpu/kvm_nested_state), Intel PT, SGX, architectural LBR and Hyper-V registers. Processors
- * never offer them, so there is no state; a stream that has one of these subsections is refused with its name.
+ * Not here: nested guests (cpu/kvm_nested_state), Intel PT, SGX, architectural LBR and Hyper-V registers. A processor whose
+ * guest runs guests of its own (-cpu host may offer that) is not saved; the others are never offered. A stream that has one of
+ * these subsections is refused with its name.
  */
 #include "util/osdep.h"
 
@@ -369,6 +370,10 @@ static bool x86_pre_save(void *opaque, GError **error)
     cpu_sync(&cpu->cpu);
     if (cpu->cpu.failed && !cpu->cpu.in_struct) {
         return error_set(error, "the registers of CPU %d cannot be read", cpu->cpu.index);
+    }
+    if (env->nested_in_use) {
+        return error_set(error, "CPU %d runs guests of its own (nested virtualization), and their state cannot be moved",
+                         cpu->cpu.index);
     }
     env->fpus_vmstate = env->fpus;
     env->fptag_vmstate = (uint8_t)~env->fptags;

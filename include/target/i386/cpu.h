@@ -174,6 +174,8 @@ typedef struct X86State {
     uint32_t sipi_vector;
     uint8_t triple_fault_pending;
 
+    bool nested_in_use; /* the guest runs guests of its own: not in the section, so it stays here */
+
     int64_t tsc_khz; /* 0: not known */
     bool tsc_valid;  /* tsc was read since the machine stopped */
 
