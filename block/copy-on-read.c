@@ -84,6 +84,7 @@ static bool cor_open(BlockNode *node, const BlockdevOptions *options, unsigned f
     CorState *s = node->state;
     const BlockdevOptionsCor *o = &options->u.copy_on_read;
     g_queue_init(&s->ranges);
+    node->any_context = true;
     if (!block_open_child(node, "file", BLOCK_ROLE_FILTERED, o->file, flags, error)) {
         return false;
     }

@@ -92,7 +92,9 @@ void block_drain_begin(BlockNode *node)
     g_assert(!in_coroutine());
     block_node_ref(node);
     node_drain(node, true);
+    front_waits_begin();
     MAIN_LOOP_WHILE(busy_above(node) || busy_below(node));
+    front_waits_end();
 }
 
 void block_drain_end(BlockNode *node)
@@ -121,7 +123,9 @@ static bool all_busy(void)
 void block_drain_all(void)
 {
     g_assert(!in_coroutine());
+    front_waits_begin();
     MAIN_LOOP_WHILE(all_busy());
+    front_waits_end();
 }
 
 int block_flush_all(void)
@@ -142,7 +146,7 @@ int block_flush_all(void)
 
 bool block_quiesce(GError **error)
 {
-    quiesced_now = true;
+    __atomic_store_n(&quiesced_now, true, __ATOMIC_SEQ_CST);
     block_drain_all();
     return true;
 }
@@ -150,14 +154,14 @@ bool block_quiesce(GError **error)
 void block_resume(void)
 {
     if (quiesced_now) {
-        quiesced_now = false;
+        __atomic_store_n(&quiesced_now, false, __ATOMIC_SEQ_CST);
         front_restart_all();
     }
 }
 
 bool block_quiesced(void)
 {
-    return quiesced_now;
+    return __atomic_load_n(&quiesced_now, __ATOMIC_SEQ_CST);
 }
 
 /* ---- who the image belongs to (B7) ---- */

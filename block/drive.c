@@ -20,7 +20,7 @@ typedef struct InterfaceInfo {
     bool errors; /* devices handle werror/rerror */
 } InterfaceInfo;
 
-static const InterfaceInfo interfaces[BLOCK_IFS] = {
+static InterfaceInfo interfaces[BLOCK_IFS] = {
     [BLOCK_IF_NONE] = { "none", 0, true },      [BLOCK_IF_IDE] = { "ide", 2, true },
     [BLOCK_IF_SCSI] = { "scsi", 7, true },      [BLOCK_IF_FLOPPY] = { "floppy", 0, false },
     [BLOCK_IF_PFLASH] = { "pflash", 0, false }, [BLOCK_IF_MTD] = { "mtd", 0, false },
@@ -67,6 +67,17 @@ bool block_add_blockdev(const char *text, GError **error)
 }
 
 /* ---- the places ---- */
+
+void block_set_ide_units(int units)
+{
+    interfaces[BLOCK_IF_IDE].units = units;
+}
+
+BlockDrive *block_drive_by_index(BlockInterface interface, int index)
+{
+    int units = interfaces[interface].units;
+    return block_drive_find(interface, units ? index / units : 0, units ? index % units : index);
+}
 
 BlockDrive *block_drive_next(BlockDrive *drive)
 {
@@ -598,7 +609,10 @@ bool block_add_drive_simple(const char *file, int index, const char *media,
     if (index >= 0) {
         g_string_append_printf(text, "index=%d,", index);
     }
-    g_string_append_printf(text, "media=%s,file=", media);
+    if (media) {
+        g_string_append_printf(text, "media=%s,", media);
+    }
+    g_string_append(text, "file=");
     for (const char *p = file; *p; p++) {
         g_string_append(text, *p == ',' ? ",," : (char[]){ *p, 0 });
     }

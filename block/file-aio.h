@@ -5,8 +5,7 @@
 #define BLOCK_FILE_AIO_H
 
 #include <sys/uio.h>
-#include <glib.h>
-#include "util/coroutine.h"
+#include "file-pool.h"
 
 /* One system call's worth of a request. Returns bytes (may be short) or -errno. dsync: as if
  * O_DSYNC. */
@@ -14,6 +13,9 @@ typedef ssize_t coroutine_fn FileRw(bool write, int fd, uint64_t offset, const s
                                     unsigned niov, bool dsync);
 
 FileRw file_rw_threads, file_rw_native, file_rw_uring;
+/* A write by threads, behind the others of the lane. */
+ssize_t coroutine_fn file_write_lane(FileLane *lane, int fd, uint64_t offset,
+                                     const struct iovec *iov, unsigned niov);
 
 /* Whether the engine can be used; makes it ready for the calling context. */
 bool file_aio_native_ready(GError **error);
@@ -22,8 +24,5 @@ bool file_aio_uring_ready(GError **error);
 /* fdatasync(); -errno. */
 int coroutine_fn file_sync_threads(int fd);
 int coroutine_fn file_sync_uring(int fd);
-
-/* Runs func(arg) in a thread; its result. */
-int coroutine_fn file_pool_run(int (*func)(void *arg), void *arg);
 
 #endif

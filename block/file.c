@@ -32,6 +32,10 @@ typedef struct FileState {
     bool is_device;
     FileLock lock;
     FileRw *rw;
+    bool in_line; /* writes without O_DSYNC go through the lane */
+    FileLane lane;
+    uint64_t data_start,
+        data_end; /* where data were found last; SEEK_HOLE may look far for the end */
     bool sync_by_uring;
     bool no_zero_range, no_punch_hole, no_nowait; /* the file system has said so */
     int flush_error;                              /* L3; positive errno */
@@ -140,6 +144,7 @@ static bool file_open(BlockNode *node, const BlockdevOptions *options, unsigned 
     const BlockdevOptionsFile *o =
         options->driver == BLOCKDEV_DRIVER_FILE ? &options->u.file : &options->u.host_device;
     s->lock.fd = s->fd = s->new_fd = -1;
+    node->any_context = true;
     s->filename = g_strdup(o->filename);
     if (!s->filename[0]) {
         error_set(error, "The 'file' block driver requires a file name");
@@ -154,6 +159,9 @@ static bool file_open(BlockNode *node, const BlockdevOptions *options, unsigned 
         !file_open_lock(s, o, error)) {
         goto fail;
     }
+    /* Through the page cache a regular file has one writer at a time. What it has to wait for on its way to
+     * the disk (O_DSYNC) comes after that. */
+    s->in_line = s->rw == file_rw_threads && !s->is_device && !node->direct;
     node->write_flags = BLOCK_FUA;
     node->zero_flags = BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK;
     return true;
@@ -266,6 +274,14 @@ static void file_refresh_limits(BlockNode *node)
     if (fstat(s->fd, &st) == 0 && power_of_two(st.st_blksize)) {
         node->limits.opt_transfer = st.st_blksize;
     }
+    int sector = BLOCK_SECTOR;
+    if (s->is_device) {
+        if (ioctl(s->fd, BLKSSZGET, &sector) < 0 || !power_of_two(sector)) {
+            sector = BLOCK_SECTOR;
+        }
+        /* It takes back and zeroes whole sectors, also when any byte can be written. */
+        node->limits.zero_align = node->limits.discard_align = sector;
+    }
     if (!node->direct) {
         return;
     }
@@ -273,10 +289,7 @@ static void file_refresh_limits(BlockNode *node)
         probe_alignment(s->fd, &node->limits);
     }
     if (s->is_device) {
-        int sector;
-        if (ioctl(s->fd, BLKSSZGET, &sector) == 0 && power_of_two(sector)) {
-            node->limits.request_align = MAX(node->limits.request_align, (unsigned)sector);
-        }
+        node->limits.request_align = MAX(node->limits.request_align, (unsigned)sector);
     }
 }
 
@@ -310,7 +323,9 @@ static int coroutine_fn file_rw(BlockNode *node, bool write, uint64_t offset, ui
     int ret = 0;
     while (bytes) {
         unsigned n = iov_rest(vec, vec_offset, bytes, iov);
-        ssize_t got = s->rw(write, s->fd, offset, iov, n, dsync);
+        ssize_t got = write && !dsync && s->in_line
+                          ? file_write_lane(&s->lane, s->fd, offset, iov, n)
+                          : s->rw(write, s->fd, offset, iov, n, dsync);
         if (got == -EINTR || got == -EAGAIN) {
             continue;
         }
@@ -423,6 +438,13 @@ static int64_t file_length(BlockNode *node)
     return fstat(s->fd, &st) < 0 ? -errno : st.st_size;
 }
 
+/* There are holes where data were. (Data that are a hole are no harm, so those that look meanwhile do not
+ * matter.) */
+static void forget_data(FileState *s)
+{
+    s->data_start = s->data_end = 0;
+}
+
 static int coroutine_fn file_write_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
                                           unsigned flags)
 {
@@ -434,18 +456,22 @@ static int coroutine_fn file_write_zeroes(BlockNode *node, uint64_t offset, uint
     }
     bool grows = !s->is_device && offset + bytes > (uint64_t)length;
     int ret = -ENOTSUP;
+    if (s->is_device && (offset | bytes) % node->limits.zero_align) {
+        return ret; /* a part of a sector */
+    }
     if ((flags & BLOCK_MAY_UNMAP) && !s->no_punch_hole) {
         job.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
         job.grow = grows;
-        ret = file_pool_run(fallocate_work, &job);
+        ret = file_lane_run(s->is_device ? NULL : &s->lane, fallocate_work, &job);
         s->no_punch_hole = ret == -ENOTSUP;
     }
     if (ret == -ENOTSUP && !s->no_zero_range) {
         job.mode = FALLOC_FL_ZERO_RANGE | (grows ? 0 : FALLOC_FL_KEEP_SIZE);
         job.grow = false;
-        ret = file_pool_run(fallocate_work, &job);
+        ret = file_lane_run(s->is_device ? NULL : &s->lane, fallocate_work, &job);
         s->no_zero_range = ret == -ENOTSUP;
     }
+    forget_data(s);
     return ret;
 }
 
@@ -456,8 +482,11 @@ static int coroutine_fn file_discard(BlockNode *node, uint64_t offset, uint64_t 
                      .mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                      .offset = offset,
                      .bytes = bytes };
-    int ret = s->no_punch_hole ? -ENOTSUP : file_pool_run(fallocate_work, &job);
+    int ret = s->no_punch_hole
+                  ? -ENOTSUP
+                  : file_lane_run(s->is_device ? NULL : &s->lane, fallocate_work, &job);
     s->no_punch_hole |= ret == -ENOTSUP;
+    forget_data(s);
     if (ret == 0) {
         s->stats.discard_nb_ok++;
         s->stats.discard_bytes_ok += bytes;
@@ -542,6 +571,7 @@ static int coroutine_fn file_truncate(BlockNode *node, uint64_t length, bool exa
     }
     TruncateJob job = { s->fd, current, length, prealloc };
     int ret = file_pool_run(truncate_work, &job);
+    forget_data(s);
     if (ret < 0) {
         error_set_errno(error, -ret, "Could not resize file");
     }
@@ -577,6 +607,26 @@ static void file_hints(int fd, const BlockdevCreateOptionsFile *o)
     }
 }
 
+typedef struct PoolRun {
+    int (*func)(void *arg);
+    void *arg;
+    int ret;
+} PoolRun;
+
+static void coroutine_fn pool_run_entry(void *opaque)
+{
+    PoolRun *r = opaque;
+    r->ret = file_pool_run(r->func, r->arg);
+}
+
+/* In a thread, while the main loop goes on: taking space may last. */
+static int run_in_pool(int (*func)(void *arg), void *arg)
+{
+    PoolRun r = { func, arg, 0 };
+    block_run_sync(pool_run_entry, &r);
+    return r.ret;
+}
+
 /* Nobody else may be using what is overwritten. */
 static bool file_create_locked(int fd, const BlockdevCreateOptionsFile *o, GError **error)
 {
@@ -595,7 +645,8 @@ static bool file_create_locked(int fd, const BlockdevCreateOptionsFile *o, GErro
         file_hints(fd, o);
         TruncateJob job = { fd, 0, o->size,
                             o->has_preallocation ? o->preallocation : PREALLOC_MODE_OFF };
-        int ret = truncate_work(&job);
+        int ret = job.prealloc == PREALLOC_MODE_OFF ? truncate_work(&job)
+                                                    : run_in_pool(truncate_work, &job);
         ok = ret == 0 || error_set_errno(error, -ret, "Could not resize file");
     }
     if (locked) {
@@ -652,6 +703,10 @@ static int coroutine_fn file_block_status(BlockNode *node, bool want_zero, uint6
     if (!want_zero || s->is_device) {
         return BLOCK_STATUS_DATA | BLOCK_STATUS_OFFSET;
     }
+    if (offset >= s->data_start && offset < s->data_end) {
+        *pnum = MIN(bytes, s->data_end - offset);
+        return BLOCK_STATUS_DATA | BLOCK_STATUS_OFFSET;
+    }
     off_t data = lseek(s->fd, offset, SEEK_DATA);
     if (data < 0) {
         /* ENXIO: no data from here to the end. Anything else: it cannot tell. */
@@ -665,6 +720,8 @@ static int coroutine_fn file_block_status(BlockNode *node, bool want_zero, uint6
     off_t hole = lseek(s->fd, offset, SEEK_HOLE);
     if (hole > (off_t)offset) {
         *pnum = MIN(bytes, (uint64_t)hole - offset);
+        s->data_start = offset;
+        s->data_end = hole;
     }
     *pnum = MIN(bytes, ROUND_UP(*pnum, node->limits.request_align));
     return BLOCK_STATUS_DATA | BLOCK_STATUS_OFFSET;

@@ -133,6 +133,14 @@ static void account(const BlockAio *aio)
     st->time_ns[k] += st->last_access_ns - aio->start_ns;
 }
 
+static void in_flight_down(BlockFront *front)
+{
+    unsigned left = __atomic_sub_fetch(&front->in_flight, 1, __ATOMIC_SEQ_CST);
+    if (left == 0 && front->home) {
+        front_became_idle();
+    }
+}
+
 static void aio_done(void *opaque)
 {
     BlockAio *aio = opaque;
@@ -140,10 +148,15 @@ static void aio_done(void *opaque)
     if (aio->running) {
         account(aio);
     }
-    if (aio->counted) {
-        front->in_flight--;
+    bool counted = aio->counted;
+    if (counted && !front->home) {
+        in_flight_down(front);
+        counted = false;
     }
     aio->done(aio->opaque, aio->ret);
+    if (counted) {
+        in_flight_down(front); /* who waits in another thread takes over what `done` does */
+    }
     g_free(aio);
     front_unref(front);
 }
@@ -151,7 +164,7 @@ static void aio_done(void *opaque)
 static void aio_over(BlockAio *aio, int ret)
 {
     aio->ret = ret;
-    bh_schedule_oneshot(NULL, aio_done, aio);
+    bh_schedule_oneshot(aio->front->home, aio_done, aio);
 }
 
 static void coroutine_fn aio_entry(void *opaque)
@@ -179,11 +192,27 @@ static void coroutine_fn aio_entry(void *opaque)
     aio_over(aio, ret);
 }
 
-static void aio_start(BlockAio *aio)
+static void aio_run(void *opaque)
 {
+    coroutine_enter(coroutine_create(aio_entry, opaque));
+}
+
+/* Counts it before it looks: whoever pauses the front does so before looking at the count. False: it has to wait. */
+static bool aio_start(BlockAio *aio)
+{
+    BlockFront *front = aio->front;
+    __atomic_fetch_add(&front->in_flight, 1, __ATOMIC_SEQ_CST);
+    if (front_paused(front)) {
+        in_flight_down(front);
+        return false;
+    }
     aio->running = aio->counted = true;
-    aio->front->in_flight++;
-    coroutine_enter(coroutine_create(aio_entry, aio));
+    if (front->home && !front->local) {
+        bh_schedule_oneshot(NULL, aio_run, aio);
+    } else {
+        aio_run(aio);
+    }
+    return true;
 }
 
 static BlockAio *aio_submit(BlockFront *front, AioKind kind, uint64_t offset, uint64_t bytes,
@@ -200,24 +229,42 @@ static BlockAio *aio_submit(BlockFront *front, AioKind kind, uint64_t offset, ui
                        .opaque = opaque,
                        .start_ns = clock_get_ns(CLOCK_REALTIME_NS) };
     aio->link.data = aio;
-    if (front_paused(front)) {
+    if (!aio_start(aio)) {
         aio->waiting = true;
         g_queue_push_tail_link(&front->waiting, &aio->link);
-    } else {
-        aio_start(aio);
     }
     return aio;
+}
+
+static void restart_waiting(BlockFront *front)
+{
+    while (!front_paused(front) && !g_queue_is_empty(&front->waiting)) {
+        BlockAio *aio = g_queue_peek_head(&front->waiting);
+        g_queue_unlink(&front->waiting, &aio->link);
+        aio->waiting = false;
+        if (!aio_start(aio)) {
+            aio->waiting = true;
+            g_queue_push_head_link(&front->waiting, &aio->link);
+            return;
+        }
+    }
+}
+
+static void restart_at_home(void *opaque)
+{
+    BlockFront *front = opaque;
+    restart_waiting(front);
+    front_unref(front);
 }
 
 void front_restart_waiting(BlockFront *front)
 {
     front_ref(front);
-    while (!front_paused(front) && !g_queue_is_empty(&front->waiting)) {
-        BlockAio *aio = g_queue_pop_head_link(&front->waiting)->data;
-        aio->waiting = false;
-        aio_start(aio);
+    if (front->home) {
+        bh_schedule_oneshot(front->home, restart_at_home, front);
+    } else {
+        restart_at_home(front);
     }
-    front_unref(front);
 }
 
 BlockAio *front_aio_read(BlockFront *front, uint64_t offset, IoVec *vec, BlockDone *done,
@@ -257,7 +304,7 @@ void front_aio_cancel(BlockAio *aio)
     aio->waiting = false;
     g_queue_unlink(&aio->front->waiting, &aio->link);
     aio->counted = true; /* whoever drains has to see the callback done */
-    aio->front->in_flight++;
+    __atomic_fetch_add(&aio->front->in_flight, 1, __ATOMIC_SEQ_CST);
     aio_over(aio, -ECANCELED);
 }
 
@@ -312,9 +359,11 @@ static int run_request(BlockFront *front, AioKind kind, uint64_t offset, uint64_
     SyncRequest r = {
         .front = front, .kind = kind, .offset = offset, .bytes = bytes, .buf = buf, .flags = flags
     };
-    front->in_flight++;
+    block_hold(); /* X3: before it counts */
+    __atomic_fetch_add(&front->in_flight, 1, __ATOMIC_SEQ_CST);
     block_run_sync(sync_request, &r);
-    front->in_flight--;
+    in_flight_down(front);
+    block_release();
     return r.ret;
 }
 
@@ -355,9 +404,11 @@ bool front_truncate(BlockFront *front, uint64_t length, bool exact, PreallocMode
     SyncRequest r = {
         .front = front, .offset = length, .exact = exact, .prealloc = prealloc, .error = error
     };
-    front->in_flight++;
+    block_hold();
+    __atomic_fetch_add(&front->in_flight, 1, __ATOMIC_SEQ_CST);
     block_run_sync(sync_truncate, &r);
-    front->in_flight--;
+    in_flight_down(front);
+    block_release();
     return r.ret == 0;
 }
 
@@ -393,8 +444,29 @@ static void send_error_event(const BlockFront *front, BlockErrorAction action, b
                                    action, true, err == ENOSPC, g_strerror(err));
 }
 
+typedef struct ErrorReport {
+    BlockFront *front;
+    BlockErrorAction action;
+    bool is_read;
+    int err;
+} ErrorReport;
+
+static void report_error(void *opaque)
+{
+    ErrorReport *report = opaque;
+    front_error_apply(report->front, report->action, report->is_read, report->err);
+    front_unref(report->front);
+    g_free(report);
+}
+
 void front_error_apply(BlockFront *front, BlockErrorAction action, bool is_read, int err)
 {
+    if (!in_main_thread()) {
+        ErrorReport *report = g_new(ErrorReport, 1);
+        *report = (ErrorReport){ front_ref(front), action, is_read, err };
+        bh_schedule_oneshot(NULL, report_error, report);
+        return;
+    }
     if (action == BLOCK_ERROR_ACTION_STOP) {
         /* What the user asks after the event has to find these. The stop itself comes later. */
         if (front->iostatus == BLOCK_DEVICE_IO_STATUS_OK) {

@@ -22,7 +22,7 @@ static void leave(BlockFront *front)
     }
 }
 
-void front_set_throttle(BlockFront *front, const char *group, const ThrottleConfig *config)
+static void set_throttle(BlockFront *front, const char *group, const ThrottleConfig *config)
 {
     if (!throttle_config_limits(config)) {
         leave(front);
@@ -38,6 +38,13 @@ void front_set_throttle(BlockFront *front, const char *group, const ThrottleConf
     }
     throttle_group_unref(g);
     throttle_group_set(g, config);
+}
+
+void front_set_throttle(BlockFront *front, const char *group, const ThrottleConfig *config)
+{
+    block_hold(); /* with limits requests run in the main loop, where the limits' timers are */
+    set_throttle(front, group, config);
+    block_release();
 }
 
 void front_describe_throttle(const BlockFront *front, BlockDeviceInfo *info)

@@ -42,7 +42,7 @@ static char *user_describe(void *user)
 static void user_drain_begin(void *user)
 {
     BlockFront *front = user;
-    front->drain_count++;
+    __atomic_fetch_add(&front->drain_count, 1, __ATOMIC_SEQ_CST);
     if (front->throttle) {
         throttle_drain_begin(front->throttle);
     }
@@ -51,8 +51,8 @@ static void user_drain_begin(void *user)
 static void user_drain_end(void *user)
 {
     BlockFront *front = user;
-    g_assert(front->drain_count > 0);
-    front->drain_count--;
+    unsigned old = __atomic_fetch_sub(&front->drain_count, 1, __ATOMIC_SEQ_CST);
+    g_assert(old > 0);
     if (front->throttle) {
         throttle_drain_end(front->throttle);
     }
@@ -61,7 +61,7 @@ static void user_drain_end(void *user)
 
 static bool user_busy(void *user)
 {
-    return ((BlockFront *)user)->in_flight != 0;
+    return front_in_flight(user) != 0;
 }
 
 static void user_resized(void *user)
@@ -151,13 +151,13 @@ BlockFront *front_new(const char *name, GError **error)
 
 BlockFront *front_ref(BlockFront *front)
 {
-    front->refs++;
+    __atomic_fetch_add(&front->refs, 1, __ATOMIC_SEQ_CST);
     return front;
 }
 
 void front_unref(BlockFront *front)
 {
-    if (!front || --front->refs > 0) {
+    if (!front || __atomic_sub_fetch(&front->refs, 1, __ATOMIC_SEQ_CST) > 0) {
         return;
     }
     g_assert(!front->has_device);
@@ -262,14 +262,34 @@ BlockFront *front_open_node(BlockNode *node, GError **error)
 
 /* ---- the node below ---- */
 
+typedef struct NewRoot {
+    BlockFront *front;
+    BlockEdge *root;
+} NewRoot;
+
+static void take_root(void *opaque)
+{
+    const NewRoot *change = opaque;
+    change->front->root = change->root;
+}
+
+/* A device in an iothread asks for length and medium without a request: it sees the one or the other. */
+static void set_root(BlockFront *front, BlockEdge *root)
+{
+    NewRoot change = { front, root };
+    context_run(front->home, take_root, &change);
+}
+
 bool front_insert_node(BlockFront *front, BlockNode *node, GError **error)
 {
     g_assert(!front->root);
     bool defer = node->inactive;
     block_drain_begin(node);
-    front->root = block_edge_attach(node, "root", &front_user_ops, front, defer ? 0 : front->perm,
-                                    defer ? BLOCK_PERM_ALL : front->shared, error);
-    if (front->root) {
+    BlockEdge *root =
+        block_edge_attach(node, "root", &front_user_ops, front, defer ? 0 : front->perm,
+                          defer ? BLOCK_PERM_ALL : front->shared, error);
+    if (root) {
+        set_root(front, root);
         front->perm_deferred = defer;
         front->medium_read_only = node->read_only;
         front->detect_zeroes = node->detect_zeroes;
@@ -286,7 +306,7 @@ void front_drop_root(BlockFront *front)
     BlockEdge *root = front->root;
     BlockNode *node = block_node_ref(root->node);
     block_drain_begin(node);
-    front->root = NULL;
+    set_root(front, NULL);
     front->perm_deferred = false;
     block_edge_detach(root);
     block_drain_end(node);
@@ -486,19 +506,22 @@ BlockFront *front_by_device(const char *id, GError **error)
 
 unsigned front_in_flight(const BlockFront *front)
 {
-    return front->in_flight;
+    return __atomic_load_n(&front->in_flight, __ATOMIC_SEQ_CST);
 }
 
 bool front_paused(const BlockFront *front)
 {
     /* While the image is another process's, a write would be an error: it waits, too. */
-    return front->drain_count > 0 || block_quiesced() || front->perm_deferred;
+    return __atomic_load_n(&front->drain_count, __ATOMIC_SEQ_CST) > 0 || block_quiesced() ||
+           front->perm_deferred;
 }
 
 void front_drain(BlockFront *front)
 {
     g_assert(!in_coroutine());
-    MAIN_LOOP_WHILE(front->in_flight > 0);
+    front_waits_begin();
+    MAIN_LOOP_WHILE(front_in_flight(front) > 0);
+    front_waits_end();
 }
 
 void front_drain_begin(BlockFront *front)

@@ -252,7 +252,9 @@ bool block_node_refresh_perms(BlockNode *node, GError **error)
 {
     PermPlan plan;
     plan_init(&plan);
+    block_hold();
     bool ok = plan_run(&plan, node, error);
+    block_release();
     plan_clear(&plan);
     return ok;
 }
@@ -262,7 +264,9 @@ bool block_edge_set_perm(BlockEdge *edge, unsigned perm, unsigned shared, GError
     PermPlan plan;
     plan_init(&plan);
     plan_edge(&plan, edge, perm, shared);
+    block_hold();
     bool ok = plan_run(&plan, edge->node, error);
+    block_release();
     plan_clear(&plan);
     return ok;
 }
@@ -313,12 +317,15 @@ BlockEdge *block_edge_attach(BlockNode *node, const char *name, const BlockUserO
     BlockEdge *edge = edge_new(node, name, BLOCK_ROLE_ROOT);
     edge->user_ops = ops;
     edge->user = user;
+    block_hold();
     edge_link(edge);
-    if (!block_edge_set_perm(edge, perm, shared, error)) {
+    if (block_edge_set_perm(edge, perm, shared, error)) {
+        block_node_ref(node);
+    } else {
         edge_unlink(edge);
-        return NULL;
+        edge = NULL;
     }
-    block_node_ref(node);
+    block_release();
     return edge;
 }
 
@@ -328,12 +335,14 @@ BlockEdge *block_edge_new_child(BlockNode *parent, const char *name, BlockRole r
     BlockEdge *edge = edge_new(node, name, role);
     edge->parent = parent;
     unsigned perm, shared;
+    block_hold();
     edge_link(edge);
     block_edge_child_perm(edge, 0, BLOCK_PERM_ALL, &perm, &shared);
     if (!block_edge_set_perm(edge, perm, shared, error)) {
         edge_unlink(edge);
-        return NULL;
+        edge = NULL;
     }
+    block_release();
     return edge;
 }
 
@@ -341,6 +350,7 @@ void block_edge_detach(BlockEdge *edge)
 {
     BlockNode *node = edge->node;
     GError *error = NULL;
+    block_hold();
     if (!block_edge_set_perm(edge, 0, BLOCK_PERM_ALL, &error)) {
         /* To take less cannot conflict; a lock that cannot be released is not worth more than a
          * line. */
@@ -348,5 +358,6 @@ void block_edge_detach(BlockEdge *edge)
         g_error_free(error);
     }
     edge_unlink(edge);
+    block_release();
     block_node_unref(node);
 }

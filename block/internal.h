@@ -45,6 +45,16 @@ void block_run_sync(CoroutineEntry *entry, void *opaque);
 void block_drain_edge_added(BlockEdge *edge);
 void block_drain_edge_removed(BlockEdge *edge);
 
+/* ---- context.c ---- */
+
+/* Main thread: waits until nothing of a paused front is in flight. */
+void front_wait_idle(BlockFront *front);
+/* Brackets a loop of the main thread that waits for requests of fronts to end. */
+void front_waits_begin(void);
+void front_waits_end(void);
+/* The last request in flight of a front in an iothread is over: whoever waits looks again. */
+void front_became_idle(void);
+
 /* ---- filename.c ---- */
 
 /* A plain or prefixed file name and options (taken) as nested options of a protocol node, with
@@ -105,8 +115,10 @@ struct BlockFront {
 
     struct ThrottleMember *throttle; /* NULL: no limits */
 
-    unsigned in_flight;
-    unsigned drain_count;
+    GMainContext *home; /* NULL: the main loop's */
+    bool local, held;   /* context.c */
+    unsigned in_flight;   /* atomic */
+    unsigned drain_count; /* atomic */
     GQueue waiting; /* BlockAio */
     struct FrontStats stats;
 };

@@ -66,9 +66,28 @@ bool front_medium_locked(const BlockFront *front)
     return medium_locked(front);
 }
 
+typedef struct TrayReport {
+    BlockFront *front;
+    bool open;
+} TrayReport;
+
+static void report_tray(void *opaque)
+{
+    TrayReport *report = opaque;
+    front_tray_moved(report->front, report->open);
+    front_unref(report->front);
+    g_free(report);
+}
+
 void front_tray_moved(BlockFront *front, bool open)
 {
     const char *id = "";
+    if (!in_main_thread()) {
+        TrayReport *report = g_new(TrayReport, 1);
+        *report = (TrayReport){ front_ref(front), open };
+        bh_schedule_oneshot(NULL, report_tray, report);
+        return;
+    }
     if (front->has_device) {
         id = front->conf.id ? front->conf.id : front->conf.path ? front->conf.path : "";
     }

@@ -37,6 +37,7 @@ static bool null_open(BlockNode *node, const BlockdevOptions *options, unsigned 
     s->latency_ns = o->has_latency_ns ? o->latency_ns : 0;
     s->read_zeroes = o->has_read_zeroes && o->read_zeroes;
     s->plain = !o->has_size && !o->has_latency_ns && !o->has_read_zeroes;
+    node->any_context = s->latency_ns == 0; /* sleeping takes the main loop's timers */
     node->write_flags = BLOCK_FUA;
     node->zero_flags = BLOCK_FUA | BLOCK_MAY_UNMAP | BLOCK_NO_FALLBACK;
     return true;

@@ -160,9 +160,11 @@ static BlockInfo *front_info(BlockFront *front)
 bool qmp_query_block(BlockInfoArray **ret, GError **error)
 {
     *ret = g_new0(BlockInfoArray, 1);
+    block_hold();
     for (BlockFront *f = front_next(NULL); f; f = front_next(f)) {
         QAPI_ARRAY_ADD(*ret, front_info(f));
     }
+    block_release();
     return true;
 }
 
@@ -170,9 +172,11 @@ bool qmp_query_named_block_nodes(bool has_flat, bool flat, BlockDeviceInfoArray 
                                  GError **error)
 {
     *ret = g_new0(BlockDeviceInfoArray, 1);
+    block_hold();
     for (GList *l = block_nodes() ? g_list_last(block_nodes()) : NULL; l; l = l->prev) {
         QAPI_ARRAY_ADD(*ret, node_info(l->data, true, !(has_flat && flat)));
     }
+    block_release();
     return true;
 }
 
@@ -228,15 +232,14 @@ static BlockStats *node_stats(BlockNode *node, const BlockFront *front)
     return s;
 }
 
-bool qmp_query_blockstats(bool has_query_nodes, bool query_nodes, BlockStatsArray **ret,
-                          GError **error)
+static void add_stats(bool of_nodes, BlockStatsArray **ret)
 {
     *ret = g_new0(BlockStatsArray, 1);
-    if (has_query_nodes && query_nodes) {
+    if (of_nodes) {
         for (GList *l = block_nodes(); l; l = l->next) {
             QAPI_ARRAY_ADD(*ret, node_stats(l->data, NULL));
         }
-        return true;
+        return;
     }
     for (BlockFront *f = front_next(NULL); f; f = front_next(f)) {
         BlockStats *s = node_stats(front_node(f), f);
@@ -246,6 +249,14 @@ bool qmp_query_blockstats(bool has_query_nodes, bool query_nodes, BlockStatsArra
         }
         QAPI_ARRAY_ADD(*ret, s);
     }
+}
+
+bool qmp_query_blockstats(bool has_query_nodes, bool query_nodes, BlockStatsArray **ret,
+                          GError **error)
+{
+    block_hold();
+    add_stats(has_query_nodes && query_nodes, ret);
+    block_release();
     return true;
 }
 

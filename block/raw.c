@@ -48,6 +48,7 @@ static bool raw_open(BlockNode *node, const BlockdevOptions *options, unsigned f
 {
     RawState *s = node->state;
     const BlockdevOptionsRaw *o = &options->u.raw;
+    node->any_context = true;
     if ((o->has_offset && o->offset < 0) || (o->has_size && o->size < 0)) {
         return error_set(error, "offset and size of raw must not be negative");
     }

@@ -115,6 +115,7 @@ static bool vdi_open(BlockNode *node, const BlockdevOptions *options, unsigned f
                      GError **error)
 {
     VdiState *s = node->state;
+    node->any_context = true;
     if (!block_open_child(node, "file", BLOCK_ROLE_STORAGE, options->u.vdi.file, flags, error)) {
         return false;
     }

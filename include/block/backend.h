@@ -7,8 +7,8 @@
  *   drive=NODE of a device  an anonymous front on a node made by -blockdev
  *   a CD drive without one  an anonymous front without a medium
  *
- * F1  The callback of a request is called exactly once, in the main loop, never from within the
- *     call that submitted it or cancelled it.
+ * F1  The callback of a request is called exactly once, in the front's home (the main loop, unless
+ *     front_set_home() said another), never from within the call that submitted it or cancelled it.
  * F2  Cancelling a request that has not started ends it with -ECANCELED; one that has started ends
  *     with its own result.
  * F3  The memory of a request's vector and the IoVec itself belong to the front until the callback.
@@ -17,7 +17,8 @@
  *     wait; they are not in flight.
  * F5  The medium changes only while nothing is in flight.
  *
- * Main thread, big lock, unless marked coroutine_fn.
+ * Main thread, big lock, unless marked coroutine_fn. front_aio_*() belong to the front's home; where that is an
+ * iothread, block/context.c says what runs where.
  */
 #ifndef BLOCK_BACKEND_H
 #define BLOCK_BACKEND_H
@@ -128,7 +129,7 @@ bool front_insert_node(BlockFront *front, BlockNode *node, GError **error);
 void front_remove_node(BlockFront *front);
 
 /* The guest moved the tray: event DEVICE_TRAY_MOVED. Called by the device after its state has
- * changed. */
+ * changed. From the front's home: in the main thread, soon. */
 void front_tray_moved(BlockFront *front, bool open);
 
 /* What QMP's commands do, for HMP and devices. */
@@ -155,6 +156,18 @@ BlockAio *front_aio_discard(BlockFront *front, uint64_t offset, uint64_t bytes, 
 BlockAio *front_aio_flush(BlockFront *front, BlockDone *done, void *opaque);
 /* F1, F2. */
 void front_aio_cancel(BlockAio *aio);
+/*
+ * Brackets several submissions of one thread: what native and io_uring have to tell the kernel about them, they tell it once,
+ * when the outermost bracket closes. In between nobody may wait for a request; not in coroutines.
+ */
+void block_plug(void);
+void block_unplug(void);
+/* For engines that the calling thread runs: as many requests as are given to the kernel at once, 0: as many as there are. */
+void block_set_max_batch(unsigned n);
+/* Requests of the calling thread that need threads (aio=threads and what has no other way) have a pool of their own from now on,
+ * with at least min threads and at most max (at least 1). */
+#define BLOCK_POOL_THREADS 64 /* of the one for all others */
+void block_pool_set_limits(unsigned min, unsigned max);
 
 /* In coroutines. */
 int coroutine_fn front_co_read(BlockFront *front, uint64_t offset, uint64_t bytes, IoVec *vec,
@@ -178,6 +191,14 @@ int front_flush(BlockFront *front);
 bool front_truncate(BlockFront *front, uint64_t length, bool exact, PreallocMode prealloc,
                     GError **error);
 
+/* From now on requests are submitted, and called back, in the context of an iothread (NULL: the main loop). Runs the
+ * main loop until nothing is in flight; nobody may be submitting in the old home meanwhile. What waits goes along. */
+void front_set_home(BlockFront *front, GMainContext *home);
+GMainContext *front_home(const BlockFront *front);
+/* Whether requests run in the home now, all the way; else in the main loop, because somebody else uses the nodes or
+ * one of them cannot run elsewhere. */
+bool front_is_local(const BlockFront *front);
+
 /* Requests between submission and callback; those that wait (F4) do not count. */
 unsigned front_in_flight(const BlockFront *front);
 /* Runs the main loop until nothing is in flight. Requests may be submitted meanwhile. */
@@ -192,7 +213,7 @@ BlockdevOnError front_on_error(const BlockFront *front, bool is_read);
 /* What to do about a request that failed with errno `err` (positive). */
 BlockErrorAction front_error_action(const BlockFront *front, bool is_read, int err);
 /* Does it, except for telling the guest: event BLOCK_IO_ERROR, io-status, and for STOP asks for the
- * VM to stop. */
+ * VM to stop. From the front's home: in the main thread, soon. */
 void front_error_apply(BlockFront *front, BlockErrorAction action, bool is_read, int err);
 /* When the VM starts again. */
 void front_iostatus_reset_all(void);
@@ -242,17 +263,20 @@ typedef struct BlockDrive {
 
 /* -blockdev TEXT: key=value or JSON. */
 bool block_add_blockdev(const char *text, GError **error);
-/* -drive TEXT. default_if: the machine's; units_per_bus of an interface: 2 for IDE, 7 for SCSI.
+/* Before the first -drive: how many drives a channel of the machine takes; 2, unless somebody says so. */
+void block_set_ide_units(int units);
+/* -drive TEXT. default_if: the machine's; units per bus of an interface: block_set_ide_units() for IDE, 7 for SCSI.
  * incoming: the image belongs to somebody else until block_activate_all() (also for -blockdev, see
  * block_set_incoming). */
 bool block_add_drive(const char *text, BlockInterface default_if, GError **error);
-/* -hda FILE, -cdrom FILE...: as -drive index=,media=. */
+/* -hda FILE, -cdrom FILE...: as -drive index=,media=; -pflash: index -1 (the next), media NULL. */
 bool block_add_drive_simple(const char *file, int index, const char *media,
                             BlockInterface default_if, GError **error);
 /* -incoming: nodes that are opened from now on are inactive. */
 void block_set_incoming(bool incoming);
 /* For boards: the drive at that place, or NULL. Next of all (NULL: first). */
 BlockDrive *block_drive_find(BlockInterface interface, int bus, int unit);
+BlockDrive *block_drive_by_index(BlockInterface interface, int index);
 BlockDrive *block_drive_next(BlockDrive *drive);
 const char *block_interface_name(BlockInterface interface);
 

@@ -160,7 +160,7 @@ struct BlockNode {
     bool monitor_owned; /* made by blockdev-add: one of the references */
     bool implicit_name; /* "#block123" */
     GList link;         /* in the list of all nodes */
-    GMainContext *context;
+    bool any_context; /* its requests may run in any one thread at a time; set by open */
 
     GQueue children; /* BlockEdge.link_child */
     GQueue parents;  /* BlockEdge.link_parent, newest last */
@@ -462,6 +462,10 @@ void *block_alloc(BlockNode *node, size_t size);
  * coroutine. */
 void block_drain_begin(BlockNode *node);
 void block_drain_end(BlockNode *node);
+/* Between the two the main thread may touch any node: no request of an iothread runs or starts. Nests. Not while
+ * requests of local fronts need the main loop (they do not). */
+void block_hold(void);
+void block_release(void);
 /* Waits until nothing is in flight anywhere; what completions start anew is awaited, too. */
 void block_drain_all(void);
 /* Flushes every node that is writable; returns the first error. */
