@@ -104,18 +104,24 @@ static int coroutine_fn write_back_locked(Qcow2 *s)
     GArray *freed = s->freed;
     s->freed = freed_new();
     bool maps = copies->len || l1.sectors->len;
-    int ret = s->lazy ? 0 : qcow2_write_refcounts(s);
-    if (ret == 0 && maps) {
+    int ret = s->lazy || QCOW2_MUTATION(COUNTS_LAST) ? 0 : qcow2_write_refcounts(s);
+    if (ret == 0 && maps && !QCOW2_MUTATION(NO_FLUSH)) {
         ret = flush_below(s);
+    }
+    if (ret == 0 && QCOW2_MUTATION(FREE_EARLY)) {
+        ret = qcow2_apply_freed(s, freed);
     }
     ret = qcow2_cache_put(s->l2_cache, copies, ret);
     ret = l1_put(s, &l1, ret);
+    if (ret == 0 && QCOW2_MUTATION(COUNTS_LAST)) {
+        ret = qcow2_write_refcounts(s);
+    }
     if (ret == 0 && qcow2_cache_is_dirty(s->l2_cache) && freed->len) {
         /* A slice of which no copy could be made may still point to what was freed. */
         freed_return(s, freed);
         return 0;
     }
-    if (ret == 0 && freed->len) {
+    if (ret == 0 && freed->len && !QCOW2_MUTATION(NO_FREE_FLUSH)) {
         ret = flush_below(s);
     }
     if (ret == 0) {
@@ -154,7 +160,7 @@ static int coroutine_fn start_locked(Qcow2 *s)
     if (ret == 0) {
         ret = qcow2_invalidate_bitmaps(s);
     }
-    if (ret == 0 && s->lazy && !s->dirty_marked) {
+    if (ret == 0 && s->lazy && !s->dirty_marked && !QCOW2_MUTATION(NO_DIRTY_MARK)) {
         ret = qcow2_write_incompatible(s, s->incompatible | QCOW2_INCOMPAT_DIRTY);
         s->dirty_marked = ret == 0;
     }
@@ -178,6 +184,19 @@ int coroutine_fn qcow2_start_writing(Qcow2 *s)
 
 /* ---- the end ---- */
 
+/* The file ends with a whole cluster: some readers want that. If it cannot be, the image is right all the
+ * same. */
+static void coroutine_fn fill_last_cluster(Qcow2 *s)
+{
+    BlockNode *file = s->node->file->node;
+    int64_t length = block_node_length(file);
+    if (s->started && length > 0 && !file->driver->fixed_length &&
+        ((uint64_t)length & (s->cluster_size - 1))) {
+        block_co_truncate(s->node->file, qcow2_clusters(s, length) << s->cluster_bits, false,
+                          PREALLOC_MODE_OFF, NULL);
+    }
+}
+
 int coroutine_fn qcow2_finish(Qcow2 *s)
 {
     if (s->node->read_only || s->corrupt) {
@@ -196,6 +215,7 @@ int coroutine_fn qcow2_finish(Qcow2 *s)
         ret = qcow2_write_refcounts(s);
     }
     if (ret == 0) {
+        fill_last_cluster(s);
         ret = flush_below(s);
     }
     if (ret == 0 && s->dirty_marked) {

@@ -148,7 +148,7 @@ static int coroutine_fn copy_put(Qcow2Cache *c, Qcow2Copy *copy, int ret)
     }
     copy->table->busy--;
     free(copy->data);
-    if (ret < 0) {
+    if (ret < 0 && !QCOW2_MUTATION(FORGET_DIRTY)) {
         mark_range(c, copy->table, copy->start, copy->end);
     }
     co_queue_restart_all(&c->busy_queue);

@@ -8,7 +8,7 @@
 
 #include <zlib.h>
 #include <zstd.h>
-#include "file-aio.h"
+#include "file-pool.h"
 
 #define DEFLATE_WINDOW_BITS 12
 #define DEFLATE_LEVEL Z_DEFAULT_COMPRESSION

@@ -241,7 +241,7 @@ static int coroutine_fn plan_alloc(Qcow2 *s, Plan *p)
     uint64_t got;
     int ret = qcow2_alloc_some(s, p->n, &p->host, &got, &p->fresh);
     if (ret == 0) {
-        p->fresh = p->fresh && s->fresh_zero;
+        p->fresh = (p->fresh || QCOW2_MUTATION(ALWAYS_FRESH)) && s->fresh_zero;
         plan_cut(s, p, got);
     }
     return ret;
@@ -257,6 +257,9 @@ static bool whole_cluster(const Qcow2 *s, const Qcow2Entry *e, bool own)
 static void plan_copies(const Qcow2 *s, Plan *p)
 {
     uint64_t end = p->offset + p->bytes;
+    if (QCOW2_MUTATION(NO_COPY)) {
+        return;
+    }
     const Qcow2Entry *first = &p->old[0], *last = &p->old[p->n - 1];
     uint64_t unit = whole_cluster(s, first, p->own) ? s->cluster_size : s->subcluster_size;
     unsigned sub = (p->offset & (s->cluster_size - 1)) >> s->subcluster_bits;
@@ -395,8 +398,13 @@ static int coroutine_fn write_new(Qcow2 *s, uint64_t offset, uint64_t bytes, IoV
     plan_copies(s, &p);
     p.data_start = p.offset - p.head;
     p.data_end = p.offset + p.bytes + p.tail;
-    ret = plan_write(s, &p, vec, vec_offset);
-    if (ret == 0) {
+    if (QCOW2_MUTATION(ENTRY_FIRST)) {
+        ret = plan_enter(s, &p);
+    }
+    ret = ret == 0 ? plan_write(s, &p, vec, vec_offset) : ret;
+    if (ret < 0 && QCOW2_MUTATION(KEEP_FAILED)) {
+        plan_enter(s, &p);
+    } else if (ret == 0 && !QCOW2_MUTATION(ENTRY_FIRST)) {
         ret = plan_enter(s, &p);
     }
     if (ret < 0 && !p.own && !s->external_data) {
@@ -404,7 +412,7 @@ static int coroutine_fn write_new(Qcow2 *s, uint64_t offset, uint64_t bytes, IoV
     }
     g_free(p.old);
     *done = p.bytes;
-    return ret;
+    return QCOW2_MUTATION(DROP_ERROR) ? 0 : ret;
 }
 
 static bool in_place(const Qcow2Run *run)

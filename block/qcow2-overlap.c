@@ -192,6 +192,25 @@ static const char *device_name(const BlockNode *node)
     return "";
 }
 
+/* What the user is told; from the main thread, whatever thread found it. */
+typedef struct CorruptionReport {
+    char *warning, *device, *node_name, *text;
+    int64_t offset, size;
+    bool fatal;
+} CorruptionReport;
+
+static void report_corruption(void *opaque)
+{
+    g_autofree CorruptionReport *r = opaque;
+    warn_report("%s", r->warning);
+    qapi_event_send_BLOCK_IMAGE_CORRUPTED(r->device, r->node_name, r->text, r->offset >= 0,
+                                          r->offset, r->size >= 0, r->size, r->fatal);
+    g_free(r->warning);
+    g_free(r->device);
+    g_free(r->node_name);
+    g_free(r->text);
+}
+
 void coroutine_fn qcow2_corrupt(Qcow2 *s, bool fatal, int64_t offset, int64_t size, const char *fmt,
                                 ...)
 {
@@ -200,19 +219,28 @@ void coroutine_fn qcow2_corrupt(Qcow2 *s, bool fatal, int64_t offset, int64_t si
     }
     va_list args;
     va_start(args, fmt);
-    g_autofree char *text = g_strdup_vprintf(fmt, args);
+    char *text = g_strdup_vprintf(fmt, args);
     va_end(args);
     BlockNode *node = s->node;
     bool writes = !node->read_only && !node->inactive;
-    warn_report(fatal && writes
-                    ? "qcow2: %s: Marking image as corrupt: %s; further corruption events will "
-                      "be suppressed"
-                    : "qcow2: %s: Image is corrupt: %s; further non-fatal corruption events "
-                      "will be suppressed",
-                block_node_filename(node), text);
-    qapi_event_send_BLOCK_IMAGE_CORRUPTED(device_name(node),
-                                          node->implicit_name ? NULL : node->name, text,
-                                          offset >= 0, offset, size >= 0, size, fatal);
+    CorruptionReport *r = g_new(CorruptionReport, 1);
+    *r = (CorruptionReport){ .device = g_strdup(device_name(node)),
+                             .node_name = node->implicit_name ? NULL : g_strdup(node->name),
+                             .text = text,
+                             .offset = offset,
+                             .size = size,
+                             .fatal = fatal };
+    r->warning = g_strdup_printf(
+        fatal && writes ? "qcow2: %s: Marking image as corrupt: %s; further corruption events will "
+                          "be suppressed"
+                        : "qcow2: %s: Image is corrupt: %s; further non-fatal corruption events "
+                          "will be suppressed",
+        block_node_filename(node), text);
+    if (in_main_thread()) {
+        report_corruption(r);
+    } else {
+        bh_schedule_oneshot(NULL, report_corruption, r);
+    }
     s->corruption_reported = true;
     if (fatal && writes) {
         s->corrupt = true; /* nobody writes to it any more, even if the mark cannot be set */

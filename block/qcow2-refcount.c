@@ -745,7 +745,7 @@ int coroutine_fn qcow2_apply_freed(Qcow2 *s, GArray *freed)
     unsigned kept = 0;
     for (unsigned i = 0; i < freed->len; i++) {
         Qcow2Freed *f = &g_array_index(freed, Qcow2Freed, i);
-        bool keep = ret < 0 || in_use(s, f);
+        bool keep = ret < 0 || (in_use(s, f) && !QCOW2_MUTATION(IGNORE_USE));
         if (!keep) {
             ret = qcow2_refcount_add(s, f->offset, f->bytes, -1, f->reason);
             /* What could not be lowered is leaked; to try it again could lower others twice. */

@@ -286,7 +286,7 @@ static int coroutine_fn write_new_l2(Qcow2 *s, uint64_t old, uint64_t offset)
     if (ret == 0) {
         ret = qcow2_cache_drop(s->l2_cache, offset, s->cluster_size);
     }
-    if (ret == 0) {
+    if (ret == 0 && !QCOW2_MUTATION(BLANK_TABLE)) {
         block_debug_event(s->node->file, BLKDEBUG_EVENT_L2_ALLOC_WRITE);
         ret = block_co_write_buf(s->node->file, offset, s->cluster_size, buf, 0);
     }
@@ -374,7 +374,7 @@ bool coroutine_fn qcow2_change_begin(Qcow2 *s, Qcow2Change *c, uint64_t start, u
     co_queue_init(&c->waiters);
     g_queue_push_tail_link(&s->changes, &c->link);
     Qcow2Change *other;
-    while ((other = older_change(s, c, start, end))) {
+    while (!QCOW2_MUTATION(NO_CHANGE) && (other = older_change(s, c, start, end))) {
         co_queue_wait(&other->waiters);
         waited = true;
     }

@@ -22,6 +22,28 @@ TRACE_EVENT(qcow2_repair)
 
 /* ---- coroutines from outside ---- */
 
+#ifdef QCOW2_MUTATIONS
+unsigned qcow2_mutation;
+const char *const qcow2_mutation_names[] = {
+    [QCOW2_MUTATION_NONE] = "none",
+    [QCOW2_MUTATION_ENTRY_FIRST] = "entry-first",
+    [QCOW2_MUTATION_KEEP_FAILED] = "keep-failed",
+    [QCOW2_MUTATION_DROP_ERROR] = "drop-error",
+    [QCOW2_MUTATION_NO_CHANGE] = "no-change",
+    [QCOW2_MUTATION_NO_COPY] = "no-copy",
+    [QCOW2_MUTATION_ALWAYS_FRESH] = "always-fresh",
+    [QCOW2_MUTATION_COUNTS_LAST] = "counts-last",
+    [QCOW2_MUTATION_NO_FLUSH] = "no-flush",
+    [QCOW2_MUTATION_FREE_EARLY] = "free-early",
+    [QCOW2_MUTATION_NO_FREE_FLUSH] = "no-free-flush",
+    [QCOW2_MUTATION_IGNORE_USE] = "ignore-use",
+    [QCOW2_MUTATION_FORGET_DIRTY] = "forget-dirty",
+    [QCOW2_MUTATION_NO_DIRTY_MARK] = "no-dirty-mark",
+    [QCOW2_MUTATION_BLANK_TABLE] = "blank-table",
+    [QCOW2_MUTATIONS_COUNT] = NULL,
+};
+#endif
+
 typedef struct RunState {
     Qcow2 *s;
     int coroutine_fn (*func)(Qcow2 *s);
@@ -129,9 +151,11 @@ static bool cache_sizes(const Qcow2 *s, const BlockdevOptionsQcow2 *o, CacheSize
 static void clean_caches(void *opaque)
 {
     Qcow2 *s = opaque;
+    block_hold();
     qcow2_cache_clean(s->l2_cache, s->clean_age);
     qcow2_cache_clean(s->refblock_cache, s->clean_age);
     s->clean_age++;
+    block_release();
     timer_mod(&s->clean_timer,
               clock_get_ns(CLOCK_REALTIME_NS) + (int64_t)s->clean_interval_s * NS_PER_SEC);
 }
@@ -343,6 +367,7 @@ static bool qcow2_open(BlockNode *node, const BlockdevOptions *options, unsigned
         return false;
     }
     init_state(s, node);
+    node->any_context = true;
     timer_init(&s->clean_timer, CLOCK_REALTIME_NS, clean_caches, s);
     take_options(s, o);
     if (qcow2_parse_overlap(s, o, error) && load(s, check, error) && check_options(s, o, error) &&
@@ -607,4 +632,8 @@ static const BlockDriver qcow2_driver = {
     .snapshot_list = qcow2_snapshot_list,
     .snapshot_load = qcow2_snapshot_load,
 };
+#ifdef QCOW2_MUTATIONS
+const BlockDriver *const qcow2_mutant = &qcow2_driver;
+#else
 BLOCK_DRIVER_REGISTER(qcow2_driver)
+#endif

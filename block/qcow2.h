@@ -32,6 +32,7 @@
 #include "block/image.h"
 
 #include "internal.h"
+#include "qcow2-mutation.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 

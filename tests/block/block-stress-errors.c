@@ -51,11 +51,15 @@ static int fault(const Faults *f, const StressRun *run, const SimOp *op)
     }
 }
 
-/* One request of the file, any of those that wait. */
+/* One request of the file, any of those that wait; in a run that lags rather a young one, so that old
+ * ones are overtaken by whole requests. */
 static void execute_one(StressRun *run, const Faults *faults)
 {
     SimFile *f = run->file;
     unsigned i = g_rand_int_range(run->rand, 0, f->pending->len);
+    for (unsigned k = 0; k < run->lag; k++) {
+        i = MAX(i, (unsigned)g_rand_int_range(run->rand, 0, f->pending->len));
+    }
     const SimOp *op = f->pending->pdata[i];
     int error = fault(faults, run, op);
     unsigned part = error ? g_rand_int_range(run->rand, 0, 1 + op->bytes / SIM_SECTOR) : 0;
@@ -94,7 +98,11 @@ static void submit_one(StressRun *run)
 {
     uint32_t first, count;
     choose_place(run, &first, &count);
-    switch (g_rand_int_range(run->rand, 0, 16)) {
+    int what = g_rand_int_range(run->rand, 0, 16);
+    if (run->lag && g_rand_int_range(run->rand, 0, 3) == 0) {
+        what = g_rand_boolean(run->rand) ? 0 : 4; /* clusters become free under the old ones */
+    }
+    switch (what) {
     case 0:
         stress_flush(run);
         break;
@@ -166,6 +174,7 @@ static void error_case(StressRun *run)
 {
     Faults none = { 0 };
     unsigned rounds = g_rand_int_range(run->rand, 1, 3);
+    run->lag = g_rand_int_range(run->rand, 0, 4) ? 0 : 6;
     for (unsigned r = 0; r < rounds && !run->violation; r++) {
         Faults faults = choose_faults(run->rand);
         unsigned steps = g_rand_int_range(run->rand, 20, 120);
@@ -200,6 +209,7 @@ static void crash_states(StressRun *run, StressResult *result)
 static void crash_case(StressRun *run, StressResult *result)
 {
     Faults faults = { 0 };
+    run->lag = g_rand_int_range(run->rand, 0, 4) ? 0 : 6;
     if (g_rand_int_range(run->rand, 0, 3) == 0) {
         faults = choose_faults(run->rand);
     }

@@ -16,6 +16,7 @@ static StressImage *image_new(const char *format, char *name, uint32_t sectors,
 {
     StressImage *image = g_new0(StressImage, 1);
     *image = (StressImage){ format, name, g_byte_array_new(), sectors, block_sectors, align };
+    image->open_with = "";
     return image;
 }
 
@@ -73,8 +74,8 @@ static void vdi_images(GPtrArray *images)
 }
 
 /* Made by the driver itself. */
-static void make_by_driver(GPtrArray *images, const char *format, const char *options,
-                           uint32_t sectors, uint32_t cluster, uint32_t align)
+static StressImage *make_by_driver(GPtrArray *images, const char *format, const char *options,
+                                   uint32_t sectors, uint32_t cluster, uint32_t align)
 {
     SimFile *f = &sim_files[STRESS_MAKE_FILE];
     GError *error = NULL;
@@ -98,6 +99,17 @@ static void make_by_driver(GPtrArray *images, const char *format, const char *op
     image->write_back = g_str_equal(format, "qcow2");
     image->lazy = strstr(options, "lazy") != NULL;
     g_ptr_array_add(images, image);
+    return image;
+}
+
+/* Caches of a few tables, where the image has many of them: what is dirty has to go in the middle of
+ * requests. */
+static void small_caches(StressImage *image, const char *open_with)
+{
+    char *name = g_strdup_printf("%s %s", image->name, open_with);
+    g_free(image->name);
+    image->name = name;
+    image->open_with = open_with;
 }
 
 static void qcow2_images(GPtrArray *images)
@@ -110,6 +122,14 @@ static void qcow2_images(GPtrArray *images)
                    1);
     make_by_driver(images, "qcow2", "\"cluster-size\":\"4096\",\"version\":\"v2\"", 125, 4096,
                    4096);
+    small_caches(make_by_driver(images, "qcow2",
+                                "\"cluster-size\":\"512\",\"refcount-bits\":\"64\"", 512, 512, 1),
+                 "\"l2-cache-size\":\"512\",\"refcount-cache-size\":\"512\",");
+    small_caches(make_by_driver(images, "qcow2",
+                                "\"cluster-size\":\"2048\",\"lazy-refcounts\":\"on\"", 1024, 2048,
+                                512),
+                 "\"l2-cache-size\":\"512\",\"l2-cache-entry-size\":\"512\","
+                 "\"discard-no-unref\":\"on\",");
 }
 
 static void raw_images(GPtrArray *images)
@@ -148,11 +168,11 @@ GPtrArray *stress_images(const char *format)
 
 /* ---- opening ---- */
 
-static BlockFront *open_image(const char *format, int file, bool writable, GError **error)
+static BlockFront *open_image(const StressImage *image, int file, bool writable, GError **error)
 {
-    g_autofree char *text = g_strdup_printf("{\"driver\":\"%s\",\"discard\":\"unmap\",\"file\":{"
+    g_autofree char *text = g_strdup_printf("{\"driver\":\"%s\",\"discard\":\"unmap\",%s\"file\":{"
                                             "\"driver\":\"null-co\",\"size\":\"%d\"}}",
-                                            format, file);
+                                            image->format, image->open_with, file);
     json_object *o = json_tokener_parse(text);
     bool instant = sim_files[file].instant;
     sim_files[file].instant = true;
@@ -176,7 +196,7 @@ void stress_violation(StressRun *run, const char *fmt, ...)
 static void open_run(StressRun *run)
 {
     GError *error = NULL;
-    run->front = open_image(run->image->format, STRESS_FILE, true, &error);
+    run->front = open_image(run->image, STRESS_FILE, true, &error);
     if (!run->front) {
         stress_violation(run, "does not open: %s", error->message);
         g_error_free(error);
@@ -479,7 +499,7 @@ static void go_on_writing(StressRun *run, const uint8_t *before)
 {
     SimFile *f = &sim_files[STRESS_CRASH_FILE];
     GError *error = NULL;
-    BlockFront *front = open_image(run->image->format, STRESS_CRASH_FILE, true, &error);
+    BlockFront *front = open_image(run->image, STRESS_CRASH_FILE, true, &error);
     if (!front) {
         stress_violation(run, "after crash: cannot be opened for writing: %s", error->message);
         g_error_free(error);
@@ -496,7 +516,7 @@ static void go_on_writing(StressRun *run, const uint8_t *before)
         }
     }
     front_unref(front);
-    front = open_image(run->image->format, STRESS_CRASH_FILE, false, &error);
+    front = open_image(run->image, STRESS_CRASH_FILE, false, &error);
     if (!front) {
         stress_violation(run, "after crash and writes: does not open: %s", error->message);
         g_error_free(error);
@@ -519,7 +539,7 @@ void stress_crash(StressRun *run, SimLoss loss, uint64_t choice, bool go_on)
     f->instant = f->forget = true;
     f->request_align = run->image->align;
     g_byte_array_free(bytes, TRUE);
-    BlockFront *front = open_image(run->image->format, STRESS_CRASH_FILE, run->image->lazy, &error);
+    BlockFront *front = open_image(run->image, STRESS_CRASH_FILE, run->image->lazy, &error);
     if (!front) {
         stress_violation(run, "after crash (%d): does not open: %s", loss, error->message);
         g_error_free(error);

@@ -19,6 +19,7 @@ typedef struct StressImage {
     uint32_t align;         /* of the file's requests */
     bool write_back;        /* metadata, too: what was not flushed is lost when a close fails */
     bool lazy;              /* after a crash somebody has to open it for writing first */
+    const char *open_with;  /* options of the driver, as in JSON with a comma behind; may be "" */
 } StressImage;
 
 /* All images of a format ("vdi", "qcow2", "raw"); the array is the program's. */
@@ -51,6 +52,7 @@ typedef struct StressRun {
     GRand *rand;
     StressSlot slots[STRESS_SLOTS];
     unsigned busy;
+    unsigned lag;    /* how much younger requests of the file come before older ones */
     char *violation; /* the first one */
     unsigned acked, failed, cancelled, reads;
 } StressRun;

@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 SOURCE = os.path.realpath(os.path.join(HERE, '../..'))
 sys.path.insert(0, os.path.join(SOURCE, 'tests/unit'))
 import tap  # noqa: E402
+from ports import free_port  # noqa: E402
 
 BUILD = os.environ.get('TERN_BUILD_DIR') or os.path.join(SOURCE, 'build')
 IO = os.path.join(BUILD, 'tools/qemu-io/qemu-io')
@@ -30,7 +31,7 @@ def io(target, *commands, options=('-f', 'raw'), ok=True):
     args = [IO, *options]
     for c in commands:
         args += ['-c', c]
-    p = subprocess.run(args + [target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    p = subprocess.run(args + [target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     if ok and (p.returncode or 'failed' in p.stdout or 'error' in p.stdout):
         raise AssertionError(p.stdout)
     return p.stdout
@@ -48,7 +49,7 @@ class Server:
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.process = subprocess.Popen(self.args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(500):
+        for _ in range(3000):
             if os.path.exists(self.socket):
                 s = socket.socket(socket.AF_UNIX)
                 try:
@@ -121,14 +122,11 @@ class Nbd(unittest.TestCase):
 
     def test_tcp(self):
         need('qemu-nbd')
-        s = socket.socket()
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-        s.close()
+        port = free_port()
         process = subprocess.Popen(['qemu-nbd', '-t', '-e', '8', '-f', 'raw', '-b', '127.0.0.1', '-p', str(port),
                                     self.image('c.raw')], stderr=subprocess.DEVNULL)
         try:
-            for _ in range(200):
+            for _ in range(3000):
                 try:
                     socket.create_connection(('127.0.0.1', port)).close()
                     break
@@ -172,7 +170,7 @@ class Nbd(unittest.TestCase):
                 time.sleep(0.3)
                 if delay:
                     server.start()
-                out, _ = p.communicate(timeout=60)
+                out, _ = p.communicate(timeout=120)
                 self.assertIn(want, out)
             finally:
                 if p.poll() is None:

@@ -335,6 +335,12 @@ static int64_t sim_length(BlockNode *node)
     return ((SimState *)node->state)->file->now->len;
 }
 
+/* What was never written reads as zeros. */
+static bool sim_zero_init(BlockNode *node)
+{
+    return true;
+}
+
 static const BlockDriver sim_driver = {
     .name = "null-co",
     .kind = BLOCK_PROTOCOL,
@@ -349,6 +355,7 @@ static const BlockDriver sim_driver = {
     .flush = sim_flush,
     .truncate = sim_truncate,
     .length = sim_length,
+    .zero_init = sim_zero_init,
     .debug_event = sim_event,
 };
 

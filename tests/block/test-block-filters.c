@@ -275,14 +275,14 @@ static void test_throttle_drain(void)
     add_group("g1", "{\"iops-total\": 1}");
     add_node("driver=throttle,node-name=t,throttle-group=g1,file.driver=null-aio");
     BlockFront *front = add_front("t");
-    Pending *p[8];
+    Pending *p[40];
     for (unsigned i = 0; i < G_N_ELEMENTS(p); i++) {
         p[i] = submit(front, true, 0, 512, 1);
     }
     int64_t start = clock_get_ns(CLOCK_REALTIME_NS);
     block_drain_begin(block_node_find("t"));
     block_drain_end(block_node_find("t"));
-    g_assert_cmpint(clock_get_ns(CLOCK_REALTIME_NS) - start, <, 5 * NS_PER_SEC);
+    g_assert_cmpint(clock_get_ns(CLOCK_REALTIME_NS) - start, <, 20 * NS_PER_SEC);
     for (unsigned i = 0; i < G_N_ELEMENTS(p); i++) {
         g_assert_cmpint(finish(p[i]), ==, 0);
     }

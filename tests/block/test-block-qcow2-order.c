@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The qcow2 driver and P4: allocations that fail, that are held, that race. */
+#include "util/osdep.h"
+#include "qcow2-common.h"
+
+/* Events before which a write that allocates may fail, once. */
+static const char *const fail_events[] = {
+    "write_aio",     "l2_load",        "l2_alloc_write",       "cluster_alloc",
+    "refblock_load", "refblock_alloc", "refblock_alloc_write", "cow_read"
+};
+
+static void test_failed_allocation(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(fail_events); i++) {
+        g_autofree char *path = test_path("failed.qcow2");
+        create(path, "size=1M,cluster_size=64k");
+        g_autofree char *debug =
+            g_strdup_printf("driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s,"
+                            "inject-error.0.event=%s,inject-error.0.once=on",
+                            path, fail_events[i]);
+        add_node(debug);
+        add_node("driver=qcow2,node-name=fmt,file=debug");
+        BlockFront *front = add_front("fmt");
+        int first = fill(front, 0, 4096, 0x11);
+        g_assert_cmpint(fill(front, 4096, 4096, 0x22), ==, 0); /* the report: this one was lost */
+        g_assert_cmpint(fill(front, 65536, 4096, 0x33), ==, 0);
+        del_debugged(front);
+        front = open_image(path);
+        assert_reads(front, 4096, 4096, 0x22);
+        assert_reads(front, 65536, 4096, 0x33);
+        if (first == 0) {
+            assert_reads(front, 0, 4096, 0x11);
+        }
+        front_unref(front);
+        BlockCheckResult r = check(path, 0);
+        g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+        g_unlink(path);
+    }
+}
+
+/* Writing back fails once at each of its steps: the flush says so, the next one makes it good. */
+static void test_failed_write_back(void)
+{
+    static const char *const events[] = { "refblock_update_part", "l2_update", "l1_update" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(events); i++) {
+        g_autofree char *path = test_path("back.qcow2");
+        create(path, "size=1M,cluster_size=64k");
+        g_autofree char *debug =
+            g_strdup_printf("driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s,"
+                            "inject-error.0.event=%s,inject-error.0.once=on",
+                            path, events[i]);
+        add_node(debug);
+        add_node("driver=qcow2,node-name=fmt,file=debug");
+        BlockFront *front = add_front("fmt");
+        g_assert_cmpint(fill(front, 0, 4096, 0x11), ==, 0);
+        g_assert_cmpint(front_flush(front), ==, -EIO);
+        assert_reads(front, 0, 4096, 0x11);
+        g_assert_cmpint(front_flush(front), ==, 0);
+        del_debugged(front);
+        front = open_image(path);
+        assert_reads(front, 0, 4096, 0x11);
+        front_unref(front);
+        g_assert_cmpint(check(path, 0).corruptions, ==, 0);
+        g_unlink(path);
+    }
+}
+
+typedef struct Pending {
+    IoVec vec;
+    struct iovec iov;
+    bool done;
+    int ret;
+} Pending;
+
+static void pending_done(void *opaque, int ret)
+{
+    Pending *p = opaque;
+    p->done = true;
+    p->ret = ret;
+}
+
+static Pending *submit(BlockFront *front, uint64_t offset, size_t bytes, uint8_t value,
+                       unsigned flags)
+{
+    Pending *p = g_new0(Pending, 1);
+    p->iov = (struct iovec){ g_malloc(bytes), bytes };
+    memset(p->iov.iov_base, value, bytes);
+    p->vec = (IoVec){ &p->iov, 1, 1, bytes };
+    front_aio_write(front, offset, &p->vec, flags, pending_done, p);
+    return p;
+}
+
+static int finish(Pending *p)
+{
+    MAIN_LOOP_WHILE(!p->done);
+    int ret = p->ret;
+    g_free(p->iov.iov_base);
+    g_free(p);
+    return ret;
+}
+
+/* The second writer of a new cluster may not be acknowledged before the first one's mapping can be; and what was
+ * acknowledged with FUA is in the file while the first one is still held. */
+static void test_second_writer(void)
+{
+    g_autofree char *path = test_path("second.qcow2");
+    g_autofree char *copy = test_path("copy.qcow2");
+    create(path, "size=1M,cluster_size=64k");
+    BlockNode *node = add_debugged(path);
+    BlockFront *front = add_front("fmt");
+    g_assert_cmpint(block_debug_break(node, BLKDEBUG_EVENT_WRITE_AIO, "A"), ==, 0);
+    Pending *first = submit(front, 0, 4096, 0x11, 0);
+    MAIN_LOOP_WHILE(!block_debug_is_suspended(node, "A"));
+    Pending *second = submit(front, 8192, 4096, 0x22, BLOCK_FUA);
+    for (unsigned i = 0; i < 200 && !second->done; i++) {
+        main_loop_iterate(false);
+    }
+    g_assert_false(second->done);
+    /* Another cluster does not wait. */
+    Pending *other = submit(front, 65536, 4096, 0x33, BLOCK_FUA);
+    g_assert_cmpint(finish(other), ==, 0);
+    block_debug_resume(node, "A");
+    g_assert_cmpint(finish(second), ==, 0);
+    Raw raw = raw_load(path); /* power goes now */
+    raw_store(copy, &raw);
+    g_assert_cmpint(finish(first), ==, 0);
+    del_debugged(front);
+    front = open_image(copy);
+    assert_reads(front, 8192, 4096, 0x22);
+    assert_reads(front, 65536, 4096, 0x33);
+    front_unref(front);
+    g_unlink(copy);
+    g_unlink(path);
+}
+
+/* A cluster that was discarded while a write to it is in flight is not given to somebody else. */
+static void test_discard_under_write(void)
+{
+    g_autofree char *path = test_path("reuse.qcow2");
+    create(path, "size=1M,cluster_size=64k");
+    g_autofree char *debug = g_strdup_printf(
+        "driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s", path);
+    add_node(debug);
+    BlockNode *node = add_node("driver=qcow2,node-name=fmt,file=debug,discard=unmap");
+    BlockFront *front = add_front("fmt");
+    g_assert_cmpint(fill(front, 0, 65536, 0x11), ==, 0);
+    g_assert_cmpint(block_debug_break(node, BLKDEBUG_EVENT_WRITE_AIO, "A"), ==, 0);
+    Pending *late = submit(front, 0, 4096, 0x44, 0);
+    MAIN_LOOP_WHILE(!block_debug_is_suspended(node, "A"));
+    g_assert_cmpint(front_discard(front, 0, 65536), ==, 0);
+    g_assert_cmpint(front_flush(front), ==, 0);
+    for (unsigned i = 1; i < 8; i++) {
+        g_assert_cmpint(fill(front, i * 65536, 65536, 0x20 + i), ==, 0);
+    }
+    block_debug_resume(node, "A");
+    g_assert_cmpint(finish(late), ==, 0);
+    for (unsigned i = 1; i < 8; i++) {
+        assert_reads(front, i * 65536, 65536, 0x20 + i);
+    }
+    del_debugged(front);
+    BlockCheckResult r = check(path, 0);
+    g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+    g_unlink(path);
+}
+
+/* A block of counts is held on its way to the disk, and one behind it changes and is written to make
+ * room: what was meant to be written before must not be written later. */
+static void test_counts_in_order(void)
+{
+    enum { STEP = 4096, FIRST = 40960, PIECES = 48 };
+    g_autofree char *path = test_path("counts.qcow2");
+    create(path, "size=8M,cluster_size=512,refcount_bits=64");
+    g_autofree char *debug = g_strdup_printf(
+        "driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s", path);
+    add_node(debug);
+    BlockNode *node = add_node("driver=qcow2,node-name=fmt,file=debug,refcount-cache-size=2048");
+    BlockFront *front = add_front("fmt");
+    Pending *pieces[PIECES];
+    g_assert_cmpint(fill(front, 0, FIRST - STEP, 0x11), ==, 0);
+    g_assert_cmpint(block_debug_break(node, BLKDEBUG_EVENT_REFBLOCK_UPDATE_PART, "A"), ==, 0);
+    Pending *flushed = submit(front, FIRST - STEP, STEP, 0x11, BLOCK_FUA);
+    MAIN_LOOP_WHILE(!block_debug_is_suspended(node, "A"));
+    for (unsigned i = 0; i < PIECES; i++) {
+        pieces[i] = submit(front, FIRST + i * STEP, STEP, 0x22, 0);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        g_usleep(1000);
+        while (g_main_context_pending(NULL)) {
+            main_loop_iterate(false);
+        }
+    }
+    block_debug_resume(node, "A");
+    g_assert_cmpint(finish(flushed), ==, 0);
+    for (unsigned i = 0; i < PIECES; i++) {
+        g_assert_cmpint(finish(pieces[i]), ==, 0);
+    }
+    del_debugged(front);
+    BlockCheckResult r = check(path, 0);
+    g_assert_cmpint(r.corruptions, ==, 0);
+    g_assert_cmpint(r.leaks, ==, 0);
+    g_unlink(path);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    block_test_init();
+    g_test_add_func("/block/qcow2/failed-allocation-then-good-write", test_failed_allocation);
+    g_test_add_func("/block/qcow2/failed-write-back", test_failed_write_back);
+    g_test_add_func("/block/qcow2/second-writer-of-a-new-cluster", test_second_writer);
+    g_test_add_func("/block/qcow2/discard-under-a-write", test_discard_under_write);
+    g_test_add_func("/block/qcow2/counts-are-written-in-order", test_counts_in_order);
+    return qcow2_test_end();
+}
