@@ -20,7 +20,7 @@ OURS = (tools.IMG, tools.IO)
 STOCK = (tools.STOCK_IMG, tools.STOCK_IO)
 CASES = {
     'raw': ('', 'preallocation=off', 'preallocation=falloc', 'preallocation=full'),
-    'vdi': ('', 'static=on'),
+    'vdi': ('', 'static=on', 'preallocation=falloc', 'preallocation=full', 'static=on,preallocation=full'),
     'qcow2': ('', 'compat=0.10', 'compat=1.1,lazy_refcounts=on', 'cluster_size=512',
               'cluster_size=4k', 'cluster_size=2M', 'extended_l2=on,cluster_size=128k',
               'extended_l2=on,cluster_size=16k,refcount_bits=1', 'refcount_bits=8',
@@ -108,6 +108,21 @@ class Interop(unittest.TestCase):
                 self.good(second[0], 'convert', '-O', 'raw', 'b', 'c')
                 self.same(first[0], 'qcow2', other='c')
                 self.check(first[0], 'qcow2')
+
+    @unittest.skipUnless(shutil.which('7z'), 'no 7z (p7zip-full)')
+    def test_another_reader(self):
+        """7-Zip has readers of its own for VDI and qcow2."""
+        for fmt, options in (('vdi', ''), ('vdi', 'static=on'), ('qcow2', ''), ('qcow2', 'compat=0.10'),
+                             ('qcow2', 'cluster_size=4k'), ('qcow2', 'cluster_size=2M')):
+            extra = ['-o', options] if options else []
+            self.good(tools.IMG, 'create', '-q', '-f', fmt, *extra, 'b', '5M')
+            self.good(tools.IO, '-f', fmt, *commands(random.Random(SEED)), '-c', 'write -q -P 5 4M 3k', 'b')
+            self.good(tools.IMG, 'convert', '-f', fmt, '-O', 'raw', 'b', 'c')
+            self.good('7z', 'x', '-y', '-oother', 'b')
+            other = os.path.join(self.folder, 'other')
+            name, = os.listdir(other)
+            self.good('cmp', os.path.join('other', name), 'c')
+            shutil.rmtree(other)
 
     def test_chains_snapshots_and_sizes(self):
         for first, second in ((OURS, STOCK), (STOCK, OURS)):

@@ -139,7 +139,7 @@ class Beside(unittest.TestCase):
             for program in (tools.STOCK_IO, tools.IO):
                 done = subprocess.run([program, '-f', 'raw', self.path('images/a.raw')],
                                       input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                      text=True, timeout=30, check=False)
+                                      text=True, timeout=120, check=False)
                 answers.append((normal(done.stdout), normal(done.stderr), done.returncode))
             self.assertEqual(*answers, text)
 

@@ -193,6 +193,63 @@ class Failures(Folder):
             self.assertIn(': File too large\n', done.stderr)
             self.assertIn("qemu-img: 'b' is incomplete\n", done.stderr)
 
+    def test_no_space_on_the_device_in_the_middle_of_convert(self):
+        for fmt in [f for f in ('raw', 'qcow2', 'vdi') if f in tools.formats()]:
+            self.good(IMG, 'create', '-q', '-f', fmt, 'b', '8M')
+            target = (f'driver={fmt},file.driver=blkdebug,file.image.driver=file,'
+                      'file.image.filename=b,file.inject-error.0.event=none,'
+                      'file.inject-error.0.iotype=write,file.inject-error.0.errno=28,'
+                      f'file.inject-error.0.sector={5 * MIB // 512 + 7}')
+            done = self.run_in(IMG, 'convert', '-n', '-m', '2', '-f', 'raw', '--target-image-opts',
+                               'a.raw', target)
+            self.assertEqual(done.returncode, 1, fmt)
+            self.assertRegex(done.stderr, r'error while writing at byte \d+: No space left on device\n')
+            self.assertRegex(done.stderr, r"qemu-img: '.*' is incomplete\n")
+            # What has been written before is there, and the image is not damaged.
+            self.good(IMG, 'info', '-f', fmt, 'b')
+            if fmt != 'raw':
+                checked = self.run_in(IMG, 'check', '-f', fmt, 'b')
+                self.assertIn(checked.returncode, (0, 3), checked.stdout)
+
+    def test_sizes_that_make_no_sense(self):
+        def limit():
+            if not tools.sanitized():
+                resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        lines = [(IMG, 'create', '-f', fmt, 'n', '{}') for fmt in ('raw', 'qcow2', 'vdi')]
+        lines += [(IMG, 'create', '-f', 'qcow2', '-o', 'cluster_size={}', 'n', '1M'),
+                  (IMG, 'resize', '-f', 'raw', 'a.raw', '{}'), (IMG, 'measure', '--size={}'),
+                  (IMG, 'convert', '-f', 'raw', '-S', '{}', 'a.raw', 'n'),
+                  (IMG, 'dd', '-f', 'raw', 'if=a.raw', 'of=n', 'bs={}'),
+                  (IMG, 'bench', '-f', 'raw', '-c', '1', '-s', '{}', 'a.raw'),
+                  (IMG, 'map', '-f', 'raw', '--start-offset={}', 'a.raw')]
+        lines += [(IO, '-f', 'raw', '-c', command + ' {}', 'a.raw')
+                  for command in ('read --', 'read -- 0', 'write -- 0', 'writev -- 0', 'discard -- 0',
+                                  'truncate --', 'alloc')]
+        for size in ('-5', '1Z', '9223372036854775808', '18446744073709551616', '0x', '1e3', 'nan'):
+            for line in lines:
+                args = [a.format(size) for a in line]
+                done = self.run_in(*args, preexec_fn=limit)
+                self.assertEqual(done.returncode, 1, args)
+                self.assertNotEqual(done.stdout + done.stderr, '', args)
+                self.assertFalse(os.path.exists(self.path('n')), args)
+        self.assertEqual(os.stat(self.path('a.raw')).st_size, 8 * MIB)
+
+    @unittest.skipIf(tools.sanitized(), 'the sanitizer ends programs that want too much memory')
+    def test_more_requests_than_memory(self):
+        for args in (['-w'], [], ['-w', '-s', '2147483647']):
+            done = self.run_in(IMG, 'bench', '-f', 'raw', '-c', '2147483647', '-d', '2147483647', *args, 'a.raw',
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+            self.assertEqual(done.returncode, 1, args)
+            self.assertIn('no memory for 2147483647 requests', done.stderr)
+
+    def test_wrong_format(self):
+        for fmt, text in (('vdi', 'Image not in VDI format'), ('qcow2', 'Image is not in qcow2 format')):
+            for args in (('info',), ('check',), ('map',), ('convert', '-O', 'raw')):
+                rest = ['a.raw', 'n'] if args[0] == 'convert' else ['a.raw']
+                done = self.run_in(IMG, args[0], '-f', fmt, *args[1:], *rest)
+                self.assertEqual(done.returncode, 1, (fmt, args))
+                self.assertIn(text, done.stderr, (fmt, args))
+
     def test_file_in_use(self):
         with subprocess.Popen([IO, '-f', 'raw', self.path('a.raw')], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE) as user:
@@ -229,7 +286,7 @@ class Failures(Folder):
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:
                 if os.stat(self.path('b')).st_blocks:
@@ -242,7 +299,7 @@ class Failures(Folder):
     def test_interrupted_convert_says_what_it_leaves(self):
         process = self.convert_slowly()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=90)
         self.assertEqual(process.returncode, -signal.SIGINT)
         self.assertEqual(err, "qemu-img: interrupted: 'b' is incomplete\n")
 
@@ -263,7 +320,7 @@ class Failures(Folder):
         os.close(read)
         done = subprocess.run([IMG, 'map', '-f', 'raw', '--output=json', self.path('a.raw')],
                               stdout=write, stderr=subprocess.PIPE, text=True, check=False,
-                              timeout=30)
+                              timeout=90)
         os.close(write)
         self.assertEqual((done.returncode, done.stderr),
                          (1, 'qemu-img: error writing the output: Broken pipe\n'))
@@ -294,6 +351,63 @@ class Failures(Folder):
         done = self.run_in(IMG, 'info', '--backing-chain', 'l.qcow2')
         self.assertEqual((done.returncode, done.stderr),
                          (1, "qemu-img: Backing file 'l.qcow2' creates an infinite loop.\n"))
+
+
+class HostDevice(Folder):
+    """A block device of the host: a loop device over a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = bytearray(sparse_bytes(8 * MIB, random.Random(SEED)))
+        self.write('disk', self.data)
+        losetup = shutil.which('losetup', path=os.environ.get('PATH', '') + ':/sbin:/usr/sbin')
+        if not losetup or os.geteuid() != 0:
+            self.skipTest('no loop device: losetup and root are needed')
+        done = run(losetup, '-f', '--show', self.path('disk'))
+        if done.returncode:
+            self.skipTest('no loop device: ' + done.stderr.strip())
+        self.device = done.stdout.strip()
+        self.addCleanup(run, losetup, '-d', self.device)
+
+    def test_requests_to_a_host_device(self):
+        rng = random.Random(SEED)
+        for cache in ('none', 'writeback', 'directsync'):
+            commands = []
+            for _ in range(30):
+                at, n = rng.randrange(0, 8 * MIB - 300000), rng.choice((1, 512, 4096, 65536, 300000))
+                at, n = (at // 4096 * 4096, max(n, 4096)) if rng.randrange(2) else (at, n)
+                byte = rng.randrange(1, 256)
+                kind = rng.choice(('write -P %d' % byte, 'write -P %d' % byte, 'write -z', 'write -zu'))
+                commands += ['-c', '%s %d %d' % (kind, at, n)]
+                self.data[at:at + n] = bytes((byte if 'P' in kind else 0,)) * n
+            self.good(IO, '-f', 'raw', '-t', cache, '-d', 'unmap', *commands, '-c', 'flush', self.device)
+            self.good(IMG, 'convert', '-f', 'raw', '-O', 'raw', self.device, 'out')
+            self.assertEqual(self.read('out'), bytes(self.data), cache)
+        info = self.good(IMG, 'info', '--output=json', self.device)
+        self.assertIn('"virtual-size": %d' % (8 * MIB), info)
+
+    def test_formats_on_a_host_device(self):
+        self.write('a.raw', self.data[:4 * MIB])
+        for fmt in ('raw', 'qcow2', 'vdi'):
+            if fmt == 'raw':
+                self.good(IMG, 'convert', '-n', '-f', 'raw', '-O', 'raw', 'a.raw', self.device)
+                self.assertEqual(self.read('disk')[:4 * MIB], bytes(self.data[:4 * MIB]))
+                continue
+            done = self.run_in(IMG, 'create', '-f', fmt, self.device, '4M')
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.good(IMG, 'convert', '-n', '-f', 'raw', '-O', fmt, 'a.raw', self.device)
+            self.good(IMG, 'compare', '-f', 'raw', '-F', fmt, 'a.raw', self.device)
+            self.assertIn(self.run_in(IMG, 'check', '-f', fmt, self.device).returncode, (0, 3), fmt)
+
+    def test_end_of_a_host_device(self):
+        done = self.run_in(IO, '-f', 'raw', '-c', 'write 8M 512', self.device)
+        self.assertEqual(done.returncode, 1)
+        done = self.run_in(IMG, 'convert', '-n', '-S', '0', '--image-opts', '--target-image-opts',
+                           'driver=null-co,size=9437184,read-zeroes=on',
+                           f'driver=raw,file.driver=host_device,file.filename={self.device}')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('smaller', done.stderr)
+        self.assertEqual(self.run_in(IMG, 'resize', '-f', 'raw', self.device, '9M').returncode, 1)
 
 
 class Manual(unittest.TestCase):

@@ -124,9 +124,6 @@ static bool parse(AmendArgs *a, int argc, char **argv, int *status)
                 return false;
             }
             break;
-        case 'f':
-            a->source.format = optarg;
-            break;
         case 't':
             a->source.cache = optarg;
             break;
@@ -139,11 +136,8 @@ static bool parse(AmendArgs *a, int argc, char **argv, int *status)
         case IMG_OPT_FORCE:
             a->force = true;
             break;
-        case IMG_OPT_IMAGE_OPTS:
-            a->source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, status)) {
+            if (!img_source_option(c, argv, &a->source, status)) {
                 return false;
             }
         }

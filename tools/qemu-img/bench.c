@@ -17,14 +17,24 @@ typedef struct Bench {
 
     BlockFront *front;
     int64_t length;
-    IoVec vec;
-    struct iovec iov;
+    /* What is written is the same for all; each read has memory of its own, because threads that fill the
+     * same take it from each other's caches. */
+    void *buf;
+    struct Slot *slots; /* depth of them */
+    struct Slot *free_slot;
     int64_t left;        /* requests not yet sent */
     int64_t since_flush; /* completed since the last flush was due */
     unsigned in_flight;
     bool flush_due;
     int ret;
 } Bench;
+
+typedef struct Slot {
+    Bench *bench;
+    IoVec vec;
+    struct iovec iov;
+    struct Slot *next; /* that is free */
+} Slot;
 
 /* ---- requests ---- */
 
@@ -42,7 +52,10 @@ static void finish(Bench *b, int ret)
 
 static void request_done(void *opaque, int ret)
 {
-    Bench *b = opaque;
+    Slot *slot = opaque;
+    Bench *b = slot->bench;
+    slot->next = b->free_slot;
+    b->free_slot = slot;
     if (b->flush_interval && ++b->since_flush == b->flush_interval) {
         b->since_flush = 0;
         b->flush_due = true;
@@ -64,10 +77,12 @@ static void send_request(Bench *b)
     }
     b->left--;
     b->in_flight++;
+    Slot *slot = b->free_slot;
+    b->free_slot = slot->next;
     if (b->write) {
-        front_aio_write(b->front, offset, &b->vec, 0, request_done, b);
+        front_aio_write(b->front, offset, &slot->vec, 0, request_done, slot);
     } else {
-        front_aio_read(b->front, offset, &b->vec, request_done, b);
+        front_aio_read(b->front, offset, &slot->vec, request_done, slot);
     }
 }
 
@@ -87,16 +102,37 @@ static void send_more(Bench *b)
     }
 }
 
+static bool make_slots(Bench *b)
+{
+    int64_t n = MIN(b->depth, MAX(b->count, 1)), buffers = b->write ? 1 : n;
+    int64_t size = (b->size + 4095) / 4096 * 4096;
+    b->slots = g_try_new0(Slot, n);
+    if (!b->slots || size > INT64_MAX / buffers ||
+        !(b->buf = block_alloc(front_node(b->front), size * buffers))) {
+        error_report("no memory for %" PRId64 " requests of %" PRId64 " bytes at a time", n,
+                     b->size);
+        g_free(b->slots);
+        return false;
+    }
+    if (b->write) {
+        memset(b->buf, b->pattern, size);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        Slot *slot = &b->slots[i];
+        slot->bench = b;
+        slot->iov = (struct iovec){ (char *)b->buf + (b->write ? 0 : i * size), b->size };
+        slot->vec = (IoVec){ &slot->iov, 1, 1, b->size };
+        slot->next = i + 1 < n ? slot + 1 : NULL;
+    }
+    b->free_slot = b->slots;
+    return true;
+}
+
 static int run(Bench *b)
 {
-    void *buf = block_alloc(front_node(b->front), b->size);
-    if (!buf) {
-        error_report("no memory for a buffer of %" PRId64 " bytes", b->size);
+    if (!make_slots(b)) {
         return 1;
     }
-    memset(buf, b->write ? b->pattern : 0, b->size);
-    b->iov = (struct iovec){ buf, b->size };
-    b->vec = (IoVec){ &b->iov, 1, 1, b->size };
     b->left = b->count;
     printf("Sending %" PRId64 " %s requests, %" PRId64 " bytes each, %" PRId64
            " in parallel (starting at offset %" PRId64 ", step size %" PRId64 ")\n",
@@ -109,7 +145,8 @@ static int run(Bench *b)
     send_more(b);
     MAIN_LOOP_WHILE(b->in_flight || (b->left && b->ret == 0));
     int64_t took = clock_get_ns(CLOCK_REALTIME_NS) - start;
-    free(buf);
+    free(b->buf);
+    g_free(b->slots);
     if (b->ret == 0) {
         printf("Run completed in %3.3f seconds.\n", (double)took / 1e9);
     }

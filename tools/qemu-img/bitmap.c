@@ -54,9 +54,6 @@ static bool parse(BitmapArgs *a, int argc, char **argv, int *status)
         case 'b':
             a->merge_file = optarg;
             break;
-        case 'f':
-            a->source.format = optarg;
-            break;
         case 'F':
             a->merge_format = optarg;
             break;
@@ -65,11 +62,8 @@ static bool parse(BitmapArgs *a, int argc, char **argv, int *status)
                 return false;
             }
             break;
-        case IMG_OPT_IMAGE_OPTS:
-            a->source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, status)) {
+            if (!img_source_option(c, argv, &a->source, status)) {
                 return false;
             }
         }

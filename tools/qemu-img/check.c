@@ -150,9 +150,6 @@ static bool parse(CheckArgs *a, int argc, char **argv, int *status)
     *status = 1;
     while ((c = getopt_long(argc, argv, ":hf:r:T:qU", options, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            a->source.format = optarg;
-            break;
         case 'r':
             if (g_str_equal(optarg, "leaks")) {
                 a->fix = BLOCK_FIX_LEAKS;
@@ -169,19 +166,13 @@ static bool parse(CheckArgs *a, int argc, char **argv, int *status)
         case 'q':
             a->quiet = true;
             break;
-        case 'U':
-            a->source.force_share = true;
-            break;
         case IMG_OPT_OUTPUT:
             if (!img_parse_output(optarg, &a->json)) {
                 return false;
             }
             break;
-        case IMG_OPT_IMAGE_OPTS:
-            a->source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, status)) {
+            if (!img_source_option(c, argv, &a->source, status)) {
                 return false;
             }
         }

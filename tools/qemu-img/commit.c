@@ -263,9 +263,6 @@ static bool parse(Commit *c, int argc, char **argv, int *status)
     *status = 1;
     while ((o = getopt_long(argc, argv, ":f:ht:b:dpqr:", options, NULL)) != -1) {
         switch (o) {
-        case 'f':
-            c->source.format = optarg;
-            break;
         case 't':
             c->source.cache = optarg;
             break;
@@ -287,11 +284,8 @@ static bool parse(Commit *c, int argc, char **argv, int *status)
                 return false;
             }
             break;
-        case IMG_OPT_IMAGE_OPTS:
-            c->source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(o, argv, status)) {
+            if (!img_source_option(o, argv, &c->source, status)) {
                 return false;
             }
         }

@@ -141,20 +141,11 @@ int img_dd(int argc, char **argv)
     int c, status = 1;
     while ((c = getopt_long(argc, argv, ":hf:O:U", options, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            a.source.format = optarg;
-            break;
         case 'O':
             a.format = optarg;
             break;
-        case 'U':
-            a.source.force_share = true;
-            break;
-        case IMG_OPT_IMAGE_OPTS:
-            a.source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, &status)) {
+            if (!img_source_option(c, argv, &a.source, &status)) {
                 return status;
             }
         }

@@ -82,6 +82,8 @@ typedef struct ImgSource {
  * message). Returns true if it goes on, false if the command is over, with *status.
  */
 bool img_common_option(int c, char **argv, int *status);
+/* The same, for a command with one image: -f, -U and --image-opts too go to *source. */
+bool img_source_option(int c, char **argv, ImgSource *source, int *status);
 /* An error and "Try 'qemu-img --help' ...". Returns 1. */
 int img_usage(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 /* --output; false with a message. */

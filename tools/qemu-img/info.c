@@ -212,12 +212,6 @@ int img_info(int argc, char **argv)
     int c, status = 0;
     while ((c = getopt_long(argc, argv, ":hf:U", options, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            a.source.format = optarg;
-            break;
-        case 'U':
-            a.source.force_share = true;
-            break;
         case IMG_OPT_OUTPUT:
             if (!img_parse_output(optarg, &a.json)) {
                 return 1;
@@ -226,11 +220,8 @@ int img_info(int argc, char **argv)
         case IMG_OPT_BACKING_CHAIN:
             a.chain = true;
             break;
-        case IMG_OPT_IMAGE_OPTS:
-            a.source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, &status)) {
+            if (!img_source_option(c, argv, &a.source, &status)) {
                 return status;
             }
         }

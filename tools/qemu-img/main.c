@@ -188,6 +188,23 @@ bool img_common_option(int c, char **argv, int *status)
     }
 }
 
+bool img_source_option(int c, char **argv, ImgSource *source, int *status)
+{
+    switch (c) {
+    case 'f':
+        source->format = optarg;
+        return true;
+    case 'U':
+        source->force_share = true;
+        return true;
+    case IMG_OPT_IMAGE_OPTS:
+        source->image_opts = true;
+        return true;
+    default:
+        return img_common_option(c, argv, status);
+    }
+}
+
 int main(int argc, char **argv)
 {
     tool_init(NAME);

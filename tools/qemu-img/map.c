@@ -127,19 +127,10 @@ static bool parse(MapArgs *a, int argc, char **argv, int *status)
     *status = 1;
     while ((c = getopt_long(argc, argv, ":f:s:l:hU", options, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            a->source.format = optarg;
-            break;
-        case 'U':
-            a->source.force_share = true;
-            break;
         case IMG_OPT_OUTPUT:
             if (!img_parse_output(optarg, &a->json)) {
                 return false;
             }
-            break;
-        case IMG_OPT_IMAGE_OPTS:
-            a->source.image_opts = true;
             break;
         case 's':
             if (!img_parse_number("start offset", optarg, &a->start)) {
@@ -152,7 +143,7 @@ static bool parse(MapArgs *a, int argc, char **argv, int *status)
             }
             break;
         default:
-            if (!img_common_option(c, argv, status)) {
+            if (!img_source_option(c, argv, &a->source, status)) {
                 return false;
             }
         }

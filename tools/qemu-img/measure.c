@@ -97,9 +97,6 @@ static bool parse(MeasureArgs *a, int argc, char **argv, int *status)
     *status = 1;
     while ((c = getopt_long(argc, argv, ":hf:l:o:O:U", options, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            a->source.format = optarg;
-            break;
         case 'l':
             a->snapshot = optarg;
             break;
@@ -110,12 +107,6 @@ static bool parse(MeasureArgs *a, int argc, char **argv, int *status)
             break;
         case 'O':
             a->format = optarg;
-            break;
-        case 'U':
-            a->source.force_share = true;
-            break;
-        case IMG_OPT_IMAGE_OPTS:
-            a->source.image_opts = true;
             break;
         case IMG_OPT_OUTPUT:
             if (!img_parse_output(optarg, &a->json)) {
@@ -128,7 +119,7 @@ static bool parse(MeasureArgs *a, int argc, char **argv, int *status)
             }
             break;
         default:
-            if (!img_common_option(c, argv, status)) {
+            if (!img_source_option(c, argv, &a->source, status)) {
                 return false;
             }
         }

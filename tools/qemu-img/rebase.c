@@ -239,9 +239,6 @@ static bool parse(Rebase *r, int argc, char **argv, int *status)
     *status = 1;
     while ((c = getopt_long(argc, argv, ":hf:F:b:upt:T:qU", options, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            r->source.format = optarg;
-            break;
         case 'F':
             r->new_format = optarg;
             break;
@@ -265,11 +262,8 @@ static bool parse(Rebase *r, int argc, char **argv, int *status)
             break;
         case 'U':
             break; /* the image itself is written to; its backing files are shared for reading in any case */
-        case IMG_OPT_IMAGE_OPTS:
-            r->source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, status)) {
+            if (!img_source_option(c, argv, &r->source, status)) {
                 return false;
             }
         }

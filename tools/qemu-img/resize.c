@@ -96,9 +96,6 @@ static bool parse(ResizeArgs *a, int argc, char **argv, int *status)
     *status = 1;
     while ((c = getopt_long(argc, argv, ":f:hq", options, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            a->source.format = optarg;
-            break;
         case 'q':
             a->quiet = true;
             break;
@@ -112,11 +109,8 @@ static bool parse(ResizeArgs *a, int argc, char **argv, int *status)
                 return false;
             }
             break;
-        case IMG_OPT_IMAGE_OPTS:
-            a->source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, status)) {
+            if (!img_source_option(c, argv, &a->source, status)) {
                 return false;
             }
         }

@@ -114,14 +114,8 @@ int img_snapshot(int argc, char **argv)
             break;
         case 'q':
             break;
-        case 'U':
-            source.force_share = true;
-            break;
-        case IMG_OPT_IMAGE_OPTS:
-            source.image_opts = true;
-            break;
         default:
-            if (!img_common_option(c, argv, &status)) {
+            if (!img_source_option(c, argv, &source, &status)) {
                 return status;
             }
         }
