@@ -58,13 +58,6 @@ bool qmp_query_uuid(UuidInfo **ret, GError **error)
     return true;
 }
 
-/* There is no object of that type yet: the list is empty, and clients ask all the same. */
-bool qmp_query_iothreads(IOThreadInfoArray **ret, GError **error)
-{
-    *ret = g_new0(IOThreadInfoArray, 1);
-    return true;
-}
-
 /* ---- run state ----------------------------------------------------------------------------------------- */
 
 bool qmp_query_status(StatusInfo **ret, GError **error)
