@@ -102,6 +102,10 @@ static void put_features(IdeUnit *u)
     ata_identify_put(
         u, 69,
         trim ? 0x4000 : 0); /* TRIM: what was there is read, or something else: always the same */
+    if (u->bus->queue_depth) {
+        ata_identify_put(u, 75, u->bus->queue_depth - 1);
+        ata_identify_put(u, 76, 0x0100); /* native command queuing */
+    }
     ata_identify_put(u, 80, 0x00f0); /* ATA-4 to ATA-7 */
     ata_identify_put(u, 81, 0x0016);
     ata_identify_put(u, 82, 0x4021); /* NOP, write cache, SMART */

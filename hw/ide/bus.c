@@ -20,9 +20,9 @@ static bool check_address(Bus *bus, Device *dev, GError **error)
     if (drive->unit == UINT32_MAX) {
         drive->unit = units[0].drive ? 1 : 0;
     }
-    if (drive->unit >= IDE_UNITS) {
-        return error_set(error, "Can't create IDE unit %u, bus supports only %d units", drive->unit,
-                         IDE_UNITS);
+    if (drive->unit >= IDE_BUS(bus)->max_units) {
+        return error_set(error, "Can't create IDE unit %u, bus supports only %u units", drive->unit,
+                         IDE_BUS(bus)->max_units);
     }
     if (units[drive->unit].drive) {
         return error_set(error, "IDE unit %u is in use", drive->unit);
@@ -67,6 +67,7 @@ IdeBus *ide_bus_new(Device *owner, unsigned number, Irq *irq, const IdeDmaOps *o
     IdeBus *bus = IDE_BUS(bus_new(&ide_bus_type, owner, NULL));
 
     bus->number = number;
+    bus->max_units = IDE_UNITS;
     bus->irq = irq;
     bus->dma = ops;
     bus->dma_opaque = dma;
@@ -83,6 +84,11 @@ IdeBus *ide_bus_new(Device *owner, unsigned number, Irq *irq, const IdeDmaOps *o
     }
     ide_bus_init_requests(bus);
     return bus;
+}
+
+void ide_bus_set_units(IdeBus *bus, unsigned n)
+{
+    bus->max_units = n;
 }
 
 Device *ide_bus_drive(IdeBus *bus, unsigned unit)
@@ -149,6 +155,13 @@ static bool attach(IdeBus *bus, unsigned unit, BlockDrive *wanted, GError **erro
         return false;
     }
     return true;
+}
+
+bool ide_bus_attach_drive(IdeBus *bus, unsigned number, GError **error)
+{
+    BlockDrive *wanted = block_drive_find(BLOCK_IF_IDE, number, 0);
+
+    return !wanted || attach(bus, 0, wanted, error);
 }
 
 bool ide_bus_attach_drives(IdeBus *bus, unsigned number, GError **error)

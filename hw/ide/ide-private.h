@@ -175,6 +175,8 @@ struct IdeUnit {
 struct IdeBus {
     Bus bus;
     unsigned number;
+    unsigned max_units;
+    unsigned queue_depth; /* commands that can be queued; 0: none */
     IdeUnit units[IDE_UNITS];
     uint8_t control; /* the device control register */
     uint8_t unit;    /* selected */
@@ -234,6 +236,9 @@ void ide_reset_finish(IdeUnit *u);
 void ide_pio(IdeUnit *u, IdePhase phase, int32_t offset, int32_t len, IdeNext next);
 /* Status without DRQ and BSY; interrupt. */
 void ide_done(IdeUnit *u);
+/* For a controller that moves data itself: what the data register would give or take now, and its end. */
+uint8_t *ide_data_block(IdeUnit *u, uint32_t *len);
+void ide_data_block_moved(IdeUnit *u);
 void ide_abort(IdeUnit *u);
 
 /* ---- request.c: block I/O (I4) ---------------------------------------------------------------- */

@@ -106,6 +106,19 @@ static void block_over(IdeUnit *u)
     }
 }
 
+uint8_t *ide_data_block(IdeUnit *u, uint32_t *len)
+{
+    *len = u->cur_len;
+    return u->buffer + u->cur_offset;
+}
+
+void ide_data_block_moved(IdeUnit *u)
+{
+    u->cur_offset += u->cur_len;
+    u->cur_len = 0;
+    block_over(u);
+}
+
 static uint32_t data_read(IdeUnit *u, unsigned size)
 {
     uint8_t bytes[4] = { 0 };
@@ -231,6 +244,9 @@ static void device_reset_command(IdeUnit *u)
 void ide_reset_finish(IdeUnit *u)
 {
     u->reset_pending = false;
+    if (u->bus->dma && u->bus->dma->ready) {
+        u->bus->dma->ready(u->bus->dma_opaque);
+    }
 }
 
 void ide_bus_hard_reset(IdeBus *bus)

@@ -67,14 +67,37 @@ static void submit(void *opaque)
                          : front_aio_read(r->front, r->offset, &r->vec, io_over, r);
 }
 
-static void start_io(Fdc *s, bool is_write, uint64_t sector, FdcIoDone *done)
+static uint64_t sector_number(const FdcPlace *p)
 {
-    FdcRequest *r = g_new0(FdcRequest, 1);
+    return ((uint64_t)p->track * p->heads + p->head) * p->last_sect + p->sect - 1;
+}
 
+/*
+ * Whether the selected drive has the sector under its head. It may have gone in the middle of a command: the medium was taken out or
+ * another drive selected.
+ */
+static bool has_sector(Fdc *s)
+{
+    const FdcPlace *p = fdc_selected(s);
+
+    return floppy_has_medium(p) && p->sect && p->sect <= p->last_sect && p->head < p->heads &&
+           p->track <= p->max_track;
+}
+
+/* The command ends if there is no such sector. */
+static void start_io(Fdc *s, bool is_write, FdcIoDone *done)
+{
+    FdcRequest *r;
+
+    if (!has_sector(s)) {
+        fdc_stop_transfer(s, ST0_ABNORMAL, ST1_MISSING_ADDRESS, 0);
+        return;
+    }
+    r = g_new0(FdcRequest, 1);
     r->fdc = s;
     r->front = front_ref(fdc_selected(s)->drive->conf.front);
     r->is_write = is_write;
-    r->offset = sector * FDC_SECTOR;
+    r->offset = sector_number(fdc_selected(s)) * FDC_SECTOR;
     r->done = done;
     iovec_init(&r->vec, 1);
     iovec_add(&r->vec, r->data, FDC_SECTOR);
@@ -124,11 +147,6 @@ void fdc_settle(Fdc *s)
 }
 
 /* ---- where the heads are ------------------------------------------------------------------------------------ */
-
-static uint64_t sector_number(const FdcPlace *p)
-{
-    return ((uint64_t)p->track * p->heads + p->head) * p->last_sect + p->sect - 1;
-}
 
 /* To the next sector of the command. False: that was the last (82078, table 5-7: then the next cylinder). */
 static bool next_sector(Fdc *s)
@@ -215,7 +233,7 @@ static void sector_fetched(Fdc *s, int ret)
     if (s->data_dir == FDC_VERIFY) {
         s->data_pos += FDC_SECTOR;
         if (next_sector(s) && s->data_pos < s->data_len) {
-            start_io(s, false, sector_number(fdc_selected(s)), sector_fetched);
+            start_io(s, false, sector_fetched);
         } else {
             fdc_stop_transfer(s, 0, 0, 0);
         }
@@ -227,14 +245,19 @@ static void sector_fetched(Fdc *s, int ret)
 static void fetch(Fdc *s)
 {
     no_data_wanted(s);
-    start_io(s, false, sector_number(fdc_selected(s)), sector_fetched);
+    start_io(s, false, sector_fetched);
 }
 
 /* All bytes of the sector at hand have passed, or terminal count came. */
 static void sector_passed(Fdc *s)
 {
-    bool more = next_sector(s) && s->data_pos < s->data_len;
+    bool more;
 
+    if (!has_sector(s)) {
+        fdc_stop_transfer(s, ST0_ABNORMAL, ST1_MISSING_ADDRESS, 0);
+        return;
+    }
+    more = next_sector(s) && s->data_pos < s->data_len;
     if (s->terminal_count || !more) {
         fdc_stop_transfer(s, 0, 0, s->data_dir == FDC_SCAN ? ST2_SCAN_HIT : 0);
     } else if (s->data_dir == FDC_WRITE) {
@@ -263,7 +286,7 @@ static void store(Fdc *s)
         memset(s->fifo + at, 0, FDC_SECTOR - at);
     }
     no_data_wanted(s);
-    start_io(s, true, sector_number(fdc_selected(s)), sector_written);
+    start_io(s, true, sector_written);
 }
 
 /* ---- FORMAT TRACK: four bytes for each sector ------------------------------------------------------------------- */
@@ -292,7 +315,7 @@ static void format_next(Fdc *s)
         return;
     }
     memset(s->fifo, s->filler, FDC_SECTOR);
-    start_io(s, true, sector_number(p), formatted);
+    start_io(s, true, formatted);
 }
 
 /* The identifiers are as they must be on a medium whose format is given: they are not waited for. */

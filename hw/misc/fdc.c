@@ -526,15 +526,13 @@ static bool phase_from_status(Fdc *s)
         return s->data_pos <= FDC_SECTOR;
     }
     if (!(s->msr & MSR_RQM) || s->msr & MSR_NON_DMA) {
-        const FdcPlace *p = fdc_selected(s);
-
         s->phase = FDC_EXECUTION;
         /* Byte by byte, the rest of the sector is in fifo; at its begin stock's is not. */
-        s->sector_ready = s->msr & MSR_NON_DMA &&
-                          (s->data_dir == FDC_WRITE || s->data_pos % FDC_SECTOR ||
-                           s->saved_state & STATE_IN_FIFO);
-        return floppy_has_medium(p) && s->data_dir != FDC_FORMAT && s->data_pos < s->data_len &&
-               p->sect && p->sect <= p->last_sect && p->head < p->heads && p->track <= p->max_track;
+        s->sector_ready =
+            s->msr & MSR_NON_DMA && (s->data_dir == FDC_WRITE || s->data_pos % FDC_SECTOR ||
+                                     s->saved_state & STATE_IN_FIFO);
+        /* The sector itself may have gone: see start_io(). */
+        return s->data_dir != FDC_FORMAT && s->data_pos < s->data_len;
     }
     s->phase = s->msr & MSR_DIO ? FDC_RESULT : FDC_COMMAND;
     s->command = s->fifo[0];

@@ -12,6 +12,7 @@
 #include "scsi-private.h"
 
 #include "util/error.h"
+#include "util/main-loop.h"
 #include "util/trace.h"
 
 TRACE_EVENT(scsi_device_set_ua)
@@ -33,9 +34,9 @@ static ScsiDevice *device_at(ScsiBus *bus, uint32_t channel, uint32_t id, uint32
 ScsiDevice *scsi_bus_find(ScsiBus *bus, uint32_t channel, uint32_t target, uint32_t lun)
 {
     ScsiDevice *other = NULL;
-    for (GList *l = bus->bus.devices.head; l; l = l->next) {
+    for (GList *l = bus->members.head; l; l = l->next) {
         ScsiDevice *dev = l->data;
-        if (!dev->device.realized || dev->channel != channel || dev->id != target) {
+        if (dev->channel != channel || dev->id != target) {
             continue;
         }
         if (dev->lun == lun) {
@@ -100,6 +101,21 @@ static char *section_prefix(const Device *device)
                            dev->id, dev->lun);
 }
 
+static void tell_plugged(void *opaque)
+{
+    ScsiDevice *dev = opaque;
+    ScsiBus *bus = SCSI_BUS(dev->device.bus);
+    bus->ops->plugged(bus, dev);
+}
+
+static void plugged(Bus *b, Device *device)
+{
+    ScsiBus *bus = SCSI_BUS(b);
+    if (bus->ops->plugged) {
+        scsi_bus_run(bus, tell_plugged, device);
+    }
+}
+
 static char *firmware_path(const Device *device)
 {
     const ScsiDevice *dev = SCSI_DEVICE(device);
@@ -115,6 +131,7 @@ const BusType scsi_bus_type = {
     .check_address = check_address,
     .section_prefix = section_prefix,
     .firmware_path = firmware_path,
+    .plugged = plugged,
 };
 BUS_REGISTER(scsi_bus_type)
 
@@ -132,8 +149,76 @@ ScsiBus *scsi_bus_new(Device *owner, const char *name, const ScsiHbaOps *ops, vo
 
 void scsi_bus_cancel_all(ScsiBus *bus)
 {
-    for (GList *l = bus->bus.devices.head; l; l = l->next) {
+    for (GList *l = bus->members.head; l; l = l->next) {
         scsi_device_cancel_all(l->data);
+    }
+}
+
+/* ---- where the bus is used (S7) -------------------------------------------------------------- */
+
+static GMainContext *home_of(const ScsiBus *bus)
+{
+    return bus->ops->home ? bus->ops->home(bus) : NULL;
+}
+
+void scsi_bus_run(ScsiBus *bus, void (*func)(void *opaque), void *opaque)
+{
+    context_run(home_of(bus), func, opaque);
+}
+
+static void set_home(ScsiDevice *dev, GMainContext *home)
+{
+    if (scsi_device_ops(dev)->set_home) {
+        scsi_device_ops(dev)->set_home(dev, home);
+    }
+}
+
+/* Of now; while one is waited for, the user may plug and unplug others. */
+static GPtrArray *members(const ScsiBus *bus)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)object_unref);
+    for (GList *l = bus->members.head; l; l = l->next) {
+        g_ptr_array_add(list, object_ref(l->data));
+    }
+    return list;
+}
+
+void scsi_bus_set_home(ScsiBus *bus, GMainContext *home)
+{
+    g_autoptr(GPtrArray) list = members(bus);
+    for (unsigned i = 0; i < list->len; i++) {
+        ScsiDevice *dev = list->pdata[i];
+        if (dev->device.realized) {
+            set_home(dev, home);
+        }
+    }
+}
+
+void scsi_bus_drain(ScsiBus *bus)
+{
+    g_autoptr(GPtrArray) list = members(bus);
+    for (unsigned i = 0; i < list->len; i++) {
+        ScsiDevice *dev = list->pdata[i];
+        if (dev->device.realized && scsi_device_ops(dev)->drain) {
+            scsi_device_ops(dev)->drain(dev);
+        }
+    }
+}
+
+static void join(void *opaque)
+{
+    ScsiDevice *dev = opaque;
+    g_queue_push_head_link(&SCSI_BUS(dev->device.bus)->members, &dev->member);
+}
+
+static void leave(void *opaque)
+{
+    ScsiDevice *dev = opaque;
+    ScsiBus *bus = SCSI_BUS(dev->device.bus);
+    scsi_device_cancel_all(dev);
+    g_queue_unlink(&bus->members, &dev->member);
+    if (bus->ops->unplugged) {
+        bus->ops->unplugged(bus, dev);
     }
 }
 
@@ -170,15 +255,23 @@ void scsi_device_report_change(ScsiDevice *dev, ScsiSense sense)
 
 /* ---- hooks ----------------------------------------------------------------------------------- */
 
-static void vm_state_changed(void *opaque, bool running, VmRunState state)
+static void go_on(void *opaque)
 {
     ScsiDevice *dev = opaque;
-    if (running && !g_queue_is_empty(&dev->requests)) {
+    if (!g_queue_is_empty(&dev->requests)) {
         ScsiBus *bus = SCSI_BUS(dev->device.bus);
         if (bus->ops->restored) {
             bus->ops->restored(bus);
         }
         scsi_device_requests_go_on(dev);
+    }
+}
+
+static void vm_state_changed(void *opaque, bool running, VmRunState state)
+{
+    ScsiDevice *dev = opaque;
+    if (running) {
+        scsi_bus_run(SCSI_BUS(dev->device.bus), go_on, dev);
     }
 }
 
@@ -198,9 +291,9 @@ static const QuiesceOps quiesce_ops = {
 
 /* ---- the abstract device --------------------------------------------------------------------- */
 
-static void scsi_device_reset(Device *device)
+static void reset(void *opaque)
 {
-    ScsiDevice *dev = SCSI_DEVICE(device);
+    ScsiDevice *dev = opaque;
     scsi_device_cancel_all(dev);
     dev->sense_len = 0;
     dev->sense_is_ua = false;
@@ -209,6 +302,11 @@ static void scsi_device_reset(Device *device)
     if (scsi_device_ops(dev)->reset) {
         scsi_device_ops(dev)->reset(dev);
     }
+}
+
+static void scsi_device_reset(Device *device)
+{
+    scsi_bus_run(SCSI_BUS(device->bus), reset, SCSI_DEVICE(device));
 }
 
 static bool scsi_device_realize(Device *device, GError **error)
@@ -223,13 +321,16 @@ static bool scsi_device_realize(Device *device, GError **error)
     }
     dev->vm_state = vm_state_add_handler(vm_state_changed, dev, 0);
     dev->quiesce = quiesce_register(&quiesce_ops, dev);
+    set_home(dev, home_of(SCSI_BUS(device->bus)));
+    scsi_bus_run(SCSI_BUS(device->bus), join, dev);
     return true;
 }
 
 static void scsi_device_unrealize(Device *device)
 {
     ScsiDevice *dev = SCSI_DEVICE(device);
-    scsi_device_cancel_all(dev);
+    scsi_bus_run(SCSI_BUS(device->bus), leave, dev);
+    set_home(dev, NULL); /* what was cancelled has ended */
     vm_state_del_handler(dev->vm_state);
     quiesce_unregister(dev->quiesce);
     if (scsi_device_ops(dev)->unrealize) {
@@ -240,7 +341,9 @@ static void scsi_device_unrealize(Device *device)
 
 static void scsi_device_init(Object *obj)
 {
-    g_queue_init(&SCSI_DEVICE(obj)->requests);
+    ScsiDevice *dev = SCSI_DEVICE(obj);
+    g_queue_init(&dev->requests);
+    dev->member.data = dev;
 }
 
 static const Property scsi_device_properties[] = {

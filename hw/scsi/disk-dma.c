@@ -9,6 +9,7 @@
  *   sent yet as it is. STOPPED, READ   sector and count point at the chunk that failed; no data.
  *   STOPPED, WRITE  as DATA; the chunk is complete. RUNNING         never in a stream: vm_stop()
  *   and quiesce wait for block I/O.
+ *   With an adapter that keeps the data (virtio-scsi): no data; from its first sector again.
  */
 #include "util/osdep.h"
 #include "disk.h"
@@ -205,6 +206,7 @@ void disk_dma_setup(DiskRequest *d)
 static void dma_start(ScsiRequest *req)
 {
     DiskRequest *d = DISK_REQUEST(req);
+    d->again = false;
     ScsiDisk *s = disk_of(d);
     ScsiSense sense;
     disk_dma_setup(d);
@@ -254,7 +256,7 @@ static void dma_restart(ScsiRequest *req)
     disk_dma_setup(d);
     if (!disk_medium_ready(disk_of(d))) {
         scsi_request_check_condition(req, scsi_sense_not_ready_no_medium);
-    } else if (!d->count) {
+    } else if (!d->count || d->again) {
         dma_start(req);
     } else if (d->write) {
         write_chunk(d);
@@ -267,7 +269,7 @@ static void dma_replay(ScsiRequest *req)
 {
     DiskRequest *d = DISK_REQUEST(req);
     disk_dma_setup(d);
-    if (d->write && d->count) {
+    if (d->write && d->count && !d->again) {
         want_chunk(d);
     } else {
         dma_restart(req);

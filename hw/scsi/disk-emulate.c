@@ -68,7 +68,7 @@ static bool start_stop(DiskRequest *d, ScsiSense *sense)
         return false;
     }
     if (s->tray_open != !start) {
-        s->tray_open = !start;
+        __atomic_store_n(&s->tray_open, !start, __ATOMIC_RELAXED);
         front_tray_moved(s->conf.front, s->tray_open);
     }
     return true;
@@ -76,7 +76,7 @@ static bool start_stop(DiskRequest *d, ScsiSense *sense)
 
 static bool prevent_allow(DiskRequest *d, ScsiSense *sense)
 {
-    disk_of(d)->tray_locked = d->req.cdb[4] & 1;
+    __atomic_store_n(&disk_of(d)->tray_locked, d->req.cdb[4] & 1, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -174,6 +174,8 @@ static void emulated_restart(ScsiRequest *req)
             make_buffer(d);
         }
         parameters_complete(d);
+    } else if (req->bus->ops->keeps_data) {
+        emulated_start(req); /* the parameters are fetched again */
     } else {
         scsi_request_check_condition(req, scsi_sense_data_phase);
     }

@@ -8,6 +8,8 @@
  *   DMA                    be64 sector, be32 count, be32 buflen;
  *                          READ, not stopped: be32 len, len bytes; WRITE: min(count * 512, buflen)
  *                          bytes
+ *                          adapter with keeps_data: first sector, all sectors, 0; READ, not stopped:
+ *                          be32 0
  *   emulated, property on  be64 0, be32 0, be32 buflen; READ-like, not stopped: be32 len, len bytes
  *   emulated, property off nothing
  *   of the target          nothing
@@ -44,6 +46,15 @@ static uint32_t write_chunk_bytes(const DiskRequest *d)
 bool disk_dma_save(ScsiRequest *req, VmWriter *w, GError **error)
 {
     DiskRequest *d = DISK_REQUEST(req);
+    if (req->bus->ops->keeps_data) {
+        vm_put_be64(w, req->lba * (req->dev->block_size / BLOCK_SECTOR));
+        vm_put_be32(w, req->xfer / BLOCK_SECTOR);
+        vm_put_be32(w, 0);
+        if (!d->write && req->state != SCSI_REQUEST_STOPPED) {
+            vm_put_be32(w, 0);
+        }
+        return true;
+    }
     vm_put_be64(w, d->sector);
     vm_put_be32(w, d->count);
     vm_put_be32(w, d->buflen ? d->buflen : DISK_CHUNK);
@@ -76,6 +87,10 @@ bool disk_dma_load(ScsiRequest *req, VmReader *r, GError **error)
     uint32_t len = has_len ? vm_get_be32(r) : 0;
     if (!vm_reader_check(r, error)) {
         return false;
+    }
+    if (req->bus->ops->keeps_data && !d->buflen && !len) {
+        d->again = true;
+        return true;
     }
     if (!dma_lengths_valid(d, len)) {
         d->buflen = 0;
@@ -110,7 +125,7 @@ bool disk_emulated_can_leave(ScsiRequest *req, GError **error)
         return true;
     }
     if (req->state == SCSI_REQUEST_STOPPED) {
-        return !d->have_data ||
+        return !d->have_data || req->bus->ops->keeps_data ||
                error_set(error,
                          "it was stopped by an I/O error, and its parameters cannot travel with "
                          "migrate-emulated-scsi-request=off");
@@ -197,7 +212,7 @@ enum { ANSWER_IN_FLIGHT = 0, ANSWER_COMPLETE = 1 };
 static const uint8_t *homeless_buffer(ScsiRequest *req, uint32_t *len)
 {
     DiskRequest *d = DISK_REQUEST(req);
-    if (!carries(req)) {
+    if (!carries(req) || req->bus->ops->keeps_data) {
         return NULL;
     }
     if (req->ops == &scsi_target_request_ops) {

@@ -32,40 +32,72 @@ bool disk_lba_valid(ScsiDisk *s, uint64_t lba, uint64_t blocks)
 /* The user opened the tray, or closed it, perhaps on another medium. The guest hears of it as a
  * unit attention "no medium", then, if the tray closed, "medium may have changed"; and as an event.
  * */
-static bool change_media(void *opaque, bool load, GError **error)
+static void tray_moves(ScsiDisk *s, bool load)
 {
-    ScsiDisk *s = opaque;
-    s->tray_open = !load;
+    __atomic_store_n(&s->tray_open, !load, __ATOMIC_RELAXED);
     s->media_changed = load;
     s->media_event = load;
     s->eject_request = false;
     scsi_device_set_unit_attention(&s->scsi, scsi_sense_no_medium_attention);
+}
+
+static void tray_opens(void *opaque)
+{
+    tray_moves(opaque, false);
+}
+
+static void tray_closes(void *opaque)
+{
+    tray_moves(opaque, true);
+}
+
+/* The block layer calls in the main thread (S7). */
+static void run(ScsiDisk *s, void (*func)(void *opaque))
+{
+    scsi_bus_run(SCSI_BUS(s->scsi.device.bus), func, s);
+}
+
+static bool change_media(void *opaque, bool load, GError **error)
+{
+    run(opaque, load ? tray_closes : tray_opens);
     return true;
+}
+
+static void ask_for_eject(void *opaque)
+{
+    ((ScsiDisk *)opaque)->eject_request = true;
+}
+
+static void force_eject(void *opaque)
+{
+    ask_for_eject(opaque);
+    __atomic_store_n(&((ScsiDisk *)opaque)->tray_locked, false, __ATOMIC_RELAXED);
 }
 
 static void eject_request(void *opaque, bool force)
 {
-    ScsiDisk *s = opaque;
-    s->eject_request = true;
-    if (force) {
-        s->tray_locked = false;
-    }
+    run(opaque, force ? force_eject : ask_for_eject);
 }
 
 static bool is_tray_open(void *opaque)
 {
-    return ((ScsiDisk *)opaque)->tray_open;
+    return __atomic_load_n(&((ScsiDisk *)opaque)->tray_open, __ATOMIC_RELAXED);
 }
 
 static bool is_medium_locked(void *opaque)
 {
-    return ((ScsiDisk *)opaque)->tray_locked;
+    return __atomic_load_n(&((ScsiDisk *)opaque)->tray_locked, __ATOMIC_RELAXED);
+}
+
+static void report_capacity(void *opaque)
+{
+    ScsiDisk *s = opaque;
+    scsi_device_report_change(&s->scsi, scsi_sense_capacity_changed);
 }
 
 static void resize(void *opaque)
 {
-    ScsiDisk *s = opaque;
-    scsi_device_report_change(&s->scsi, scsi_sense_capacity_changed);
+    run(opaque, report_capacity);
 }
 
 static const BlockDeviceOps removable_ops = {
@@ -102,13 +134,18 @@ static void drain(ScsiDevice *dev)
     front_drain(SCSI_DISK(dev)->conf.front);
 }
 
+static void set_home(ScsiDevice *dev, GMainContext *home)
+{
+    front_set_home(SCSI_DISK(dev)->conf.front, home);
+}
+
 /* ---- reset ----------------------------------------------------------------------------------- */
 
 static void disk_reset(ScsiDevice *dev)
 {
     ScsiDisk *s = SCSI_DISK(dev);
-    s->tray_locked = false;
-    s->tray_open = false;
+    __atomic_store_n(&s->tray_locked, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->tray_open, false, __ATOMIC_RELAXED);
 }
 
 /* ---- realize --------------------------------------------------------------------------------- */
@@ -215,6 +252,7 @@ static const ScsiDeviceOps hd_ops = {
     .request_ops = request_ops,
     .unit_attention_reported = unit_attention_reported,
     .drain = drain,
+    .set_home = set_home,
 };
 
 static const ScsiDeviceOps cd_ops = {
@@ -225,6 +263,7 @@ static const ScsiDeviceOps cd_ops = {
     .request_ops = request_ops,
     .unit_attention_reported = unit_attention_reported,
     .drain = drain,
+    .set_home = set_home,
 };
 
 /*

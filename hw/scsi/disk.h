@@ -81,6 +81,7 @@ struct DiskRequest {
     uint32_t buflen; /* allocated */
     uint32_t filled; /* emulated: bytes of the answer or of the parameter list */
     bool have_data;  /* TO_DEVICE: the parameter list is complete in buf */
+    bool again;      /* it arrived, and the adapter has all data: from the beginning */
     IoVec vec;
     BlockAio *aio;
     /* Progress of UNMAP and WRITE SAME. */

@@ -120,6 +120,13 @@ static void report_unit_attention(ScsiRequest *req)
     dev->sense_is_ua = true;
 }
 
+bool scsi_request_peek(ScsiRequest *req)
+{
+    ScsiSense sense;
+    return req->ops != &scsi_target_request_ops &&
+           scsi_device_ops(req->dev)->parse_cdb(req->dev, req, &sense);
+}
+
 void scsi_request_enqueue(ScsiRequest *req)
 {
     g_assert(req->state == SCSI_REQUEST_NEW);
@@ -373,13 +380,18 @@ static bool get_request(ScsiDevice *dev, uint8_t kind, VmReader *r, GError **err
         req->xfer = 0;
     }
     req->state = kind == ENTRY_STOPPED ? SCSI_REQUEST_STOPPED : SCSI_REQUEST_RESTORED;
-    ok = ok && (!req->ops->load || req->ops->load(req, r, error)) && vm_reader_check(r, error);
     if (ok) {
         list_add(req);
-        if (!hba->load_request(req, r, error)) {
+        bool with_adapter = hba->load_request(req, r, error);
+        ok = with_adapter && (!req->ops->load || req->ops->load(req, r, error)) &&
+             vm_reader_check(r, error);
+        if (!ok) {
             req->state = SCSI_REQUEST_CANCELLED;
+            req->chunk = NULL;
             list_remove(req);
-            ok = false;
+        }
+        if (!ok && with_adapter) {
+            hba->cancelled(req);
         }
     }
     scsi_request_unref(req);

@@ -47,7 +47,7 @@ static void report_luns(TargetRequest *t)
     g_autoptr(GArray) luns = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     uint32_t zero = 0;
     g_array_append_val(luns, zero);
-    for (GList *l = req->bus->bus.devices.head; l; l = l->next) {
+    for (GList *l = req->bus->members.head; l; l = l->next) {
         ScsiDevice *other = l->data;
         if (other->channel == dev->channel && other->id == dev->id && other->lun &&
             other->lun < 16384) {

@@ -13,7 +13,7 @@
 #define IMAGE_720 737280
 #define SEED 21
 #define BUFFER 0x20000
-#define PATIENCE_SECONDS 20
+#define PATIENCE_SECONDS 60
 
 enum { DOR = 0x3f2, MSR = 0x3f4, FIFO = 0x3f5, RATE = 0x3f7 };
 enum { RQM = 0x80, DIO = 0x40, NON_DMA = 0x20, BUSY = 0x10 };
@@ -84,7 +84,7 @@ static void reset_controller(void)
         SEND(0x08);
         expect(want);
     }
-    qtest_outb(q, RATE, 0);  /* 500 kb/s */
+    qtest_outb(q, RATE, 0); /* 500 kb/s */
     SEND(0x03, 0xaf, 0x02); /* SPECIFY: DMA */
 }
 
@@ -220,6 +220,28 @@ static void test_media(void)
     qtest_qmp_ok(q, "{'execute': 'eject', 'arguments': {'id': 'fd'}}");
     SEND(0xe6, 0, 0, 0, 1, 2, 18, 0x1b, 0xff);
     expect("40 01 00 00 00 02 02 ");
+    qtest_end(q);
+}
+
+/* A guest selects another drive, which is not there, while a sector is half read: that is no reason not to move. */
+static void test_other_drive_selected_in_the_middle_and_moved(void)
+{
+    start("other-drive", IMAGE_144, "");
+    qtest_set_moving(q, false);
+    reset_controller();
+    SEND(0x03, 0xaf, 0x03);
+    SEND(0x66, 0, 0, 0, 1, 2, 2, 0x1b, 0xff);
+    for (size_t i = 0; i < 512; i++) {
+        wait_status(RQM | NON_DMA, RQM | NON_DMA);
+        if (i == 100) {
+            qtest_outb(q, DOR, 0x15);
+            qtest_move(q);
+        }
+        g_assert_cmphex(qtest_inb(q, FIFO), ==, qtest_image_byte(i, SEED));
+    }
+    /* Its next sector is on a drive without a medium. */
+    g_assert_cmphex(wait_status(RQM | NON_DMA, RQM) & DIO, ==, DIO);
+    g_assert_cmphex(qtest_inb(q, FIFO) & 0xc0, ==, 0x40);
     qtest_end(q);
 }
 
@@ -383,6 +405,8 @@ int main(int argc, char **argv)
     g_test_add_func("/fdc/seek", test_seek);
     g_test_add_func("/fdc/errors", test_errors);
     g_test_add_func("/fdc/media", test_media);
+    g_test_add_func("/fdc/other-drive-selected-in-the-middle-and-moved",
+                    test_other_drive_selected_in_the_middle_and_moved);
     g_test_add_func("/fdc/cmos", test_cmos);
     for (size_t i = 0; i < G_N_ELEMENTS(transfers); i++) {
         g_autofree char *path = g_strdup_printf("/fdc/moved/%s", transfers[i].name);

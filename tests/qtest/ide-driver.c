@@ -6,7 +6,7 @@
 #include "util/bytes.h"
 
 #define DEVFN_IDE 0x09
-#define PATIENCE_SECONDS 20
+#define PATIENCE_SECONDS 60
 #define MAX_BLOCKS 4096
 
 void ide_driver_init(IdeDriver *d, QTest *q, unsigned channel, unsigned unit)

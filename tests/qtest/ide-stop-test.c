@@ -300,14 +300,12 @@ static void test_pending(gconstpointer opaque)
 
 int main(int argc, char **argv)
 {
-    const char *asan = g_getenv("ASAN_OPTIONS");
-    g_autofree char *options = g_strdup_printf("%s%sverify_asan_link_order=0", asan ? asan : "", asan ? ":" : "");
     int status;
 
     g_test_init(&argc, &argv, NULL);
     gate_path = g_strdup_printf("%s/gate", qtest_dir());
     g_setenv("SLOW_IO_GATE", gate_path, true);
-    g_setenv("ASAN_OPTIONS", options, true);
+    qtest_allow_preload();
     for (size_t i = 0; i < G_N_ELEMENTS(meetings); i++) {
         static const struct {
             const char *name;

@@ -2,6 +2,7 @@
 /* A guest's UHCI driver for tests. */
 #include "util/osdep.h"
 #include "uhci-driver.h"
+#include "pci-config.h"
 #include "util/bytes.h"
 
 #define LINK_TERMINATE 1u
@@ -16,14 +17,12 @@
 
 uint32_t uhci_config_read(UhciDriver *u, unsigned reg)
 {
-    qtest_outl(u->q, 0xcf8, 0x80000000u | u->devfn << 8 | (reg & 0xfc));
-    return qtest_inl(u->q, 0xcfc);
+    return qtest_pci_read(u->q, u->devfn, reg);
 }
 
 void uhci_config_write(UhciDriver *u, unsigned reg, uint32_t value)
 {
-    qtest_outl(u->q, 0xcf8, 0x80000000u | u->devfn << 8 | (reg & 0xfc));
-    qtest_outl(u->q, 0xcfc, value);
+    qtest_pci_write(u->q, u->devfn, reg, value);
 }
 
 void uhci_init(UhciDriver *u, QTest *q, unsigned devfn, uint16_t io, uint32_t mem)
@@ -150,11 +149,18 @@ UhciResult uhci_look(UhciDriver *u)
     return r;
 }
 
+/* Frames after which the device seems to wait for the disk of the host, whose time is real: then a frame takes some of it. */
+#define PROMPT_FRAMES 3500
+#define SLOW_FRAME_US 2000
+
 UhciResult uhci_run(UhciDriver *u, unsigned max_frames)
 {
     UhciResult r = uhci_look(u);
 
     for (unsigned frame = 0; frame < max_frames && r.status == UHCI_PENDING; frame++) {
+        if (frame >= PROMPT_FRAMES) {
+            g_usleep(SLOW_FRAME_US);
+        }
         uhci_step_frames(u, 1);
         r = uhci_look(u);
     }

@@ -23,7 +23,7 @@
 #define LENGTH (300 * 512) /* more than one chunk of the disk's */
 #define CHUNK (128 * 1024)
 #define PART (32 * 1024)
-#define PHASE_SECONDS 20
+#define PHASE_SECONDS 60
 #define GATE_MS 60
 #define UNTOUCHED 0xa5
 
@@ -54,12 +54,9 @@ static gpointer open_gate_later(gpointer opaque)
 /* The emulators get slow-io, which sanitizers let pass though it is not theirs. */
 static void prepare_gate(void)
 {
-    const char *asan = g_getenv("ASAN_OPTIONS");
-    g_autofree char *options = g_strdup_printf("%s%sverify_asan_link_order=0", asan ? asan : "", asan ? ":" : "");
-
     gate_path = g_build_filename(qtest_dir(), "gate", NULL);
     g_setenv("SLOW_IO_GATE", gate_path, TRUE);
-    g_setenv("ASAN_OPTIONS", options, TRUE);
+    qtest_allow_preload();
     g_setenv("LD_PRELOAD", g_getenv("QTEST_SLOW_IO"), TRUE);
 }
 

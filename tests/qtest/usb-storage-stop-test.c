@@ -24,7 +24,7 @@
 #define MAX_DATA (160 * 1024)
 #define PART (48 * 1024) /* of the data phase at a time in the queue */
 #define FRAMES_AT_ONCE 10
-#define PHASE_SECONDS 20
+#define PHASE_SECONDS 60
 
 typedef struct Unit {
     const char *name, *type;

@@ -40,6 +40,8 @@ typedef struct IdeDmaOps {
     void (*reset)(void *dma);
     /* INTRQ was asserted. */
     void (*irq_raised)(void *dma);
+    /* The unit is no longer busy with what was given up: takes commands again. May be NULL. */
+    void (*ready)(void *dma);
 } IdeDmaOps;
 
 extern const BusType ide_bus_type; /* "IDE" */
@@ -60,6 +62,8 @@ void ide_write_control(IdeBus *bus, uint8_t value);
 /* The bus master was started or stopped by the guest. */
 void ide_dma_start(IdeBus *bus);
 void ide_dma_stop(IdeBus *bus);
+/* A channel that has room for n units only. */
+void ide_bus_set_units(IdeBus *bus, unsigned n);
 /* Hardware reset of the channel and its devices: what is under way is given up. Main thread. */
 void ide_bus_hard_reset(IdeBus *bus);
 
@@ -82,7 +86,11 @@ bool ide_drive_geometry(IdeBus *bus, unsigned unit, uint32_t *cyls, uint32_t *he
 
 /* The drives that -drive if=ide, -hda … named for the two units of channel `number`. */
 bool ide_bus_attach_drives(IdeBus *bus, unsigned number, GError **error);
+/* The one of channel `number`, for a channel of one unit. */
+bool ide_bus_attach_drive(IdeBus *bus, unsigned number, GError **error);
 
+/* The bus of port n of an AHCI controller; NULL: there is no such port. */
+IdeBus *ahci_port_bus(Device *controller, unsigned n);
 /* The bus of a PIIX3 or PIIX4 IDE function; n: 0 or 1. */
 IdeBus *piix_ide_bus(Device *controller, unsigned n);
 

@@ -19,8 +19,8 @@
  *     command.
  * S6  While the VM is stopped and block I/O is drained each request on a list is in one of the
  *     states DATA, STOPPED or RESTORED; these three have a form in the stream.
- *
- * All under the big lock.
+ * S7  The requests and devices of a bus are used in one place: in the main thread under the big lock, or, as long as the
+ *     adapter says so (ScsiHbaOps.home), in its iothread. Everybody else gets in by scsi_bus_run().
  */
 #ifndef HW_SCSI_SCSI_H
 #define HW_SCSI_SCSI_H
@@ -157,6 +157,8 @@ ScsiRequest *scsi_request_new(ScsiDevice *dev, uint32_t tag, uint32_t lun, const
                               size_t len, void *hba_private);
 ScsiRequest *scsi_request_ref(ScsiRequest *req);
 void scsi_request_unref(ScsiRequest *req);
+/* Adapter: fills in direction and xfer before it is enqueued. False: only the device's answer will tell. */
+bool scsi_request_peek(ScsiRequest *req);
 /* Adapter: hands it to the device. .data, .complete may have been called when this returns. */
 void scsi_request_enqueue(ScsiRequest *req);
 /* Adapter: done with the chunk (state DATA). */
@@ -188,6 +190,9 @@ char *scsi_request_describe(const ScsiRequest *req);
 /* What an adapter does for its requests. */
 struct ScsiHbaOps {
     bool tagged_queueing; /* may have several requests of a device in flight */
+    /* The data of a request are with the adapter from its beginning to its end (in guest memory): no chunk travels, and
+     * a READ or WRITE that arrives begins again. */
+    bool keeps_data;
     uint32_t max_channel, max_target, max_lun;
     /* A chunk is there (S2). req->chunk, req->chunk_len. */
     void (*data)(ScsiRequest *req, uint8_t *chunk, uint32_t len);
@@ -201,11 +206,16 @@ struct ScsiHbaOps {
     /* Medium, capacity or mode of a device has changed: for adapters that report events. May be
      * NULL. */
     void (*changed)(ScsiBus *bus, ScsiDevice *dev, ScsiSense sense);
+    /* A device has come, or is about to go, while the machine is there. May be NULL. */
+    void (*plugged)(ScsiBus *bus, ScsiDevice *dev);
+    void (*unplugged)(ScsiBus *bus, ScsiDevice *dev);
     /* The adapter's part of a list entry, between lun and the device's part. NULL: no bytes. */
     bool (*save_request)(ScsiRequest *req, VmWriter *w, GError **error);
     /* Takes a reference and sets hba_private; refuses a request that the adapter cannot have.
-     * Required for migration. */
+     * Required for migration. It may hear of .cancelled at once, if the device's part is bad. */
     bool (*load_request)(ScsiRequest *req, VmReader *r, GError **error);
+    /* The context of the iothread that has the bus now (S7); NULL: the main thread. May be NULL. */
+    GMainContext *(*home)(const ScsiBus *bus);
     /* Sections are loaded in any order: called when the VM is about to run, before requests go on.
      * May be NULL. */
     void (*restored)(ScsiBus *bus);
@@ -216,6 +226,7 @@ struct ScsiBus {
     const ScsiHbaOps *ops;
     void *hba;
     int busnr;
+    GQueue members; /* ScsiDevice.member: those of bus.devices that can be addressed; S7 */
 };
 
 extern const BusType scsi_bus_type; /* "SCSI" */
@@ -228,6 +239,12 @@ ScsiBus *scsi_bus_new(Device *owner, const char *name, const ScsiHbaOps *ops, vo
 ScsiDevice *scsi_bus_find(ScsiBus *bus, uint32_t channel, uint32_t target, uint32_t lun);
 /* Cancels all requests of all devices. */
 void scsi_bus_cancel_all(ScsiBus *bus);
+/* Runs func where the bus is used (S7), and returns when it is over. Big lock, or there. */
+void scsi_bus_run(ScsiBus *bus, void (*func)(void *opaque), void *opaque);
+/* Waits for block I/O of all devices. Main thread. */
+void scsi_bus_drain(ScsiBus *bus);
+/* Main thread, while nothing is submitted in the old place: the block fronts of all devices have another home. */
+void scsi_bus_set_home(ScsiBus *bus, GMainContext *home);
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
@@ -247,6 +264,8 @@ struct ScsiDeviceOps {
     void (*unit_attention_reported)(ScsiDevice *dev);
     /* Waits for block I/O (quiesce). May be NULL. */
     void (*drain)(ScsiDevice *dev);
+    /* Block I/O is submitted and ends in that context from now on (front_set_home()). May be NULL. */
+    void (*set_home)(ScsiDevice *dev, GMainContext *home);
 };
 
 struct ScsiDevice {
@@ -265,6 +284,7 @@ struct ScsiDevice {
     uint32_t sense_len;
     GQueue requests; /* ScsiRequest.link, oldest first */
     /* Derived. */
+    GList member; /* in ScsiBus.members */
     bool carries_answers; /* requests other than DMA may leave with their buffer */
     VmStateEntry *vm_state;
     QuiesceEntry *quiesce;
