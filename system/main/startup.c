@@ -26,9 +26,11 @@
 #include "io/fds.h"
 #include "monitor/monitor.h"
 #include "block/backend.h"
+#include "net/net.h"
 #include "system/datadir.h"
 #include "system/identity.h"
 #include "system/memory.h"
+#include "system/net-glue.h"
 #include "system/poison.h"
 #include "system/runstate.h"
 #include "system/serial-lines.h"
@@ -111,6 +113,30 @@ static bool type_help(OptionId id, const char *arg)
     return false;
 }
 
+static void print_card_type(const DeviceType *type, void *opaque)
+{
+    if (type->category == DEVICE_CATEGORY_NETWORK && device_type_user_creatable(type)) {
+        printf("%s\n", type->object.name);
+    }
+}
+
+/* "help", and the cards for "model=help". */
+static bool net_help(const char *arg)
+{
+    g_autofree char *text = net_option_help(arg);
+
+    if (text) {
+        fputs(text, stdout);
+        return true;
+    }
+    if (g_str_has_prefix(arg, "model=help") || strstr(arg, ",model=help")) {
+        printf("Supported NIC models:\n");
+        device_type_foreach(print_card_type, NULL);
+        return true;
+    }
+    return false;
+}
+
 /* Options that print something and end the program. */
 static bool help_wanted(const char *program)
 {
@@ -130,6 +156,10 @@ static bool help_wanted(const char *program)
         const GivenOption *given = &g_array_index(options.given, GivenOption, i);
 
         if ((given->id == OPT_DEVICE || given->id == OPT_OBJECT) && type_help(given->id, given->arg)) {
+            return true;
+        }
+        if ((given->id == OPT_NETDEV || given->id == OPT_NIC || given->id == OPT_NET) &&
+            net_help(given->arg)) {
             return true;
         }
         text = log_option_help(given->id, given->arg);
@@ -310,11 +340,6 @@ static bool set_overcommit(const char *arg, GError **error)
     return ok;
 }
 
-static bool only_none(const char *arg, GError **error)
-{
-    return !strcmp(arg, "none") || error_set(error, "'%s' is not available in this build, only 'none' is", arg);
-}
-
 typedef struct Step {
     OptionId id;
     OptionFunc *func;
@@ -336,7 +361,7 @@ static const Step early_steps[] = {
     { OPT_L, add_datadir },        { OPT_ADD_FD, add_fd },        { OPT_ACTION, set_action },
     { OPT_OVERCOMMIT, set_overcommit }, { OPT_DISPLAY, display_option },
     { OPT_VGA, vga_option },       { OPT_VNC, vnc_add_option },  { OPT_K, keymap_option },
-    { OPT_NET, only_none },        { OPT_NIC, only_none },        { OPT_RTC, rtc_option },
+    { OPT_RTC, rtc_option },
 };
 
 static void simple_switches(void)
@@ -491,6 +516,29 @@ static bool default_lines(void)
     }
     if (parallel && !error) {
         line_add(LINE_PARALLEL, "null", &error);
+    }
+    return !reported(error);
+}
+
+static const Step net_steps[] = {
+    { OPT_NETDEV, net_option_netdev },
+    { OPT_NIC, net_option_nic },
+    { OPT_NET, net_option_net },
+};
+
+/* A machine has one card on a user network, unless an option says something about networks. */
+static bool make_networks(void)
+{
+    const char *nic = machine_get_type(machine)->default_nic;
+    GError *error = NULL;
+
+    net_glue_init();
+    if (!run_steps(net_steps, G_N_ELEMENTS(net_steps))) {
+        return false;
+    }
+    if (machine->enable_defaults && nic && device_type_by_name(nic) && !options_has(&options, OPT_NET) &&
+        !options_has(&options, OPT_NIC) && !options_has(&options, OPT_NETDEV)) {
+        net_add_default(&error);
     }
     return !reported(error);
 }
@@ -651,7 +699,11 @@ static bool complete_machine(void)
         reported(error);
         return false;
     }
+    if (!net_check_requests(&error)) {
+        return reported(error) && false;
+    }
     devices_set_ready();
+    net_report_unused();
     globals_report_unused();
     vm_reset(VM_SHUTDOWN_SUBSYSTEM_RESET);
     return true;
@@ -744,7 +796,7 @@ static bool start(void)
     process_signals_init();
     poison_signals_init();
     if (!make_machine() || !run_steps(backend_steps, G_N_ELEMENTS(backend_steps)) || !default_lines() ||
-        !run_steps(block_steps, G_N_ELEMENTS(block_steps)) || !numa_from_options(&options, machine) || !accel_from_options(&options, machine) ||
+        !make_networks() || !run_steps(block_steps, G_N_ELEMENTS(block_steps)) || !numa_from_options(&options, machine) || !accel_from_options(&options, machine) ||
         !start_qtest() || !complete_machine() || !display_start() || !start_guest()) {
         return false;
     }
@@ -761,6 +813,7 @@ static void shut_down(void)
     vnc_cleanup();
     qtest_server_stop();
     monitor_cleanup();
+    net_cleanup();
     block_close_all();
     chardev_cleanup();
     process_cleanup();
@@ -787,6 +840,7 @@ int startup_main(int argc, char **argv)
         shut_down();
     } else {
         vnc_cleanup();
+        net_cleanup();
         chardev_cleanup();
         process_cleanup();
     }
