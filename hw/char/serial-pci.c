@@ -31,7 +31,6 @@ static bool serial_pci_realize(PciDevice *dev, GError **error)
     s->state.irq = s->irq;
     serial_realize(&s->state, &dev->device.object);
     pci_set_bar(dev, 0, PCI_BAR_SPACE_IO, s->state.io, SERIAL_PORTS);
-    s->state.io = NULL; /* the BAR's now */
     return true;
 }
 

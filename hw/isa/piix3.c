@@ -29,7 +29,7 @@ typedef struct Piix3 {
 /* ---- interrupt routing ---------------------------------------------------------------------------------------- */
 
 /* Interrupt pins are wired so that neighbouring slots start at neighbouring PIRQ lines. */
-static int piix3_map_irq(int devfn, int pin)
+static int piix3_map_irq(void *opaque, int devfn, int pin)
 {
     return (PCI_SLOT(devfn) - 1 + pin) & 3;
 }

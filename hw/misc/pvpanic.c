@@ -86,6 +86,11 @@ static bool pvpanic_pci_realize(PciDevice *dev, GError **error)
     return true;
 }
 
+static void pvpanic_pci_unrealize(PciDevice *dev)
+{
+    g_clear_pointer(&dev->bars[0].region, memory_region_free);
+}
+
 static const VmState vmstate_pvpanic_pci = {
     .name = "pvpanic-pci",
     .version = 1,
@@ -97,6 +102,7 @@ static const VmState vmstate_pvpanic_pci = {
 
 static const PciDeviceOps pvpanic_pci_ops = {
     .realize = pvpanic_pci_realize,
+    .unrealize = pvpanic_pci_unrealize,
     .vendor_id = 0x1b36,
     .device_id = 0x0011,
     .class_id = 0x0880,

@@ -7,14 +7,11 @@
  */
 #include "util/osdep.h"
 #include "hw/pci/i440fx.h"
+#include "pci-host.h"
 #include "util/error.h"
 
-#define I440FX_PAM 0x59   /* seven registers, two segments each but the first */
-#define I440FX_PAM_COUNT 7
+#define I440FX_PAM 0x59 /* seven registers, two segments each but the first */
 #define I440FX_SMRAM 0x72
-#define PAM_SEGMENTS 13
-#define PAM_READ 1        /* reads go to RAM */
-#define PAM_WRITE 2       /* writes go to RAM */
 #define SMRAM_D_OPEN 0x40
 #define SMRAM_D_LCK 0x10
 #define SMRAM_G_SMRAME 0x08
@@ -23,126 +20,13 @@
 
 /* ---- configuration ports ---------------------------------------------------------------------------------- */
 
-typedef struct I440FxHost {
-    Device device;
-    uint32_t config_reg;
-    PciBus *bus;
-    MemoryRegion *index_port, *data_port;
-    uint64_t hole64_size;
-    bool config_reg_migration;
-} I440FxHost;
-
-static uint64_t index_read(void *opaque, hwaddr offset, unsigned size)
-{
-    I440FxHost *s = opaque;
-
-    return offset == 0 && size == 4 ? s->config_reg : 0;
-}
-
-/* Only a double word access reaches the register. */
-static void index_write(void *opaque, hwaddr offset, uint64_t value, unsigned size)
-{
-    I440FxHost *s = opaque;
-
-    if (offset == 0 && size == 4) {
-        s->config_reg = value;
-    }
-}
-
-static const MemoryOps index_ops = {
-    .read = index_read,
-    .write = index_write,
-    .valid = { .min_size = 1, .max_size = 4 },
-    .impl = { .min_size = 1, .max_size = 4 },
-};
-
-static bool config_address(const I440FxHost *s, hwaddr offset, int *devfn, unsigned *addr)
-{
-    *devfn = s->config_reg >> 8 & 0xff;
-    *addr = (s->config_reg & 0xfc) | (offset & 3);
-    /* Enabled, and on bus 0: there is no other. */
-    return (s->config_reg & 1u << 31) && (s->config_reg >> 16 & 0xff) == 0;
-}
-
-static uint64_t data_read(void *opaque, hwaddr offset, unsigned size)
-{
-    I440FxHost *s = opaque;
-    unsigned addr;
-    int devfn;
-
-    if (!config_address(s, offset, &devfn, &addr)) {
-        return UINT32_MAX;
-    }
-    return pci_config_read(s->bus, devfn, addr, size);
-}
-
-static void data_write(void *opaque, hwaddr offset, uint64_t value, unsigned size)
-{
-    I440FxHost *s = opaque;
-    unsigned addr;
-    int devfn;
-
-    if (config_address(s, offset, &devfn, &addr)) {
-        pci_config_write(s->bus, devfn, addr, value, size);
-    }
-}
-
-static const MemoryOps data_ops = {
-    .read = data_read,
-    .write = data_write,
-    .valid = { .min_size = 1, .max_size = 4 },
-    .impl = { .min_size = 1, .max_size = 4 },
-};
-
-static void host_reset(Device *dev)
-{
-    ((I440FxHost *)dev)->config_reg = 0;
-}
-
-static bool host_realize(Device *dev, GError **error)
-{
-    I440FxHost *s = (I440FxHost *)dev;
-
-    s->index_port = memory_region_new_io(&dev->object, &index_ops, s, "pci-conf-idx", 4);
-    memory_region_map(system_io(), 0xcf8, s->index_port);
-    s->data_port = memory_region_new_io(&dev->object, &data_ops, s, "pci-conf-data", 4);
-    memory_region_map(system_io(), 0xcfc, s->data_port);
-    return true;
-}
-
-static void host_unrealize(Device *dev)
-{
-    I440FxHost *s = (I440FxHost *)dev;
-
-    memory_region_free(s->index_port);
-    memory_region_free(s->data_port);
-}
-
-static bool host_needed(const void *opaque)
-{
-    return ((const I440FxHost *)opaque)->config_reg_migration;
-}
-
-/* Migration notes. A guest may be moved between its writes to the index and the data port. */
-static const VmState vmstate_pci_host = {
-    .name = "PCIHost",
-    .version = 1,
-    .minimum_version = 1,
-    .needed = host_needed,
-    .fields = (const VmField[]){
-        VM_U32(I440FxHost, config_reg),
-        VM_END
-    },
-};
-
 static const DeviceType i440fx_host_type = {
     .object = {
         .name = "i440FX-pcihost",
-        .parent = &device_type.object,
-        .size = sizeof(I440FxHost),
+        .parent = &pci_host_type.object,
+        .size = sizeof(PciHost),
         .properties = (const Property[]){
-            PROPERTY_SIZE("pci-hole64-size", I440FxHost, hole64_size, "2147483648", NULL),
-            PROPERTY_BOOL("x-config-reg-migration-enabled", I440FxHost, config_reg_migration, "on", NULL),
+            PROPERTY_SIZE("pci-hole64-size", PciHost, hole64_size, "2147483648", NULL),
             {}
         },
     },
@@ -150,10 +34,6 @@ static const DeviceType i440fx_host_type = {
     .firmware_name = "pci@i0cf8",
     .category = DEVICE_CATEGORY_BRIDGE,
     .not_user_creatable = true,
-    .realize = host_realize,
-    .unrealize = host_unrealize,
-    .reset = host_reset,
-    .migration = MIGRATES_WITH(vmstate_pci_host),
 };
 DEVICE_REGISTER(i440fx_host_type);
 
@@ -162,21 +42,9 @@ DEVICE_REGISTER(i440fx_host_type);
 typedef struct I440Fx {
     PciDevice pci;
     MemoryRegion *ram, *pci_memory;
-    /* A segment's view by its attributes: 0 PCI, PAM_READ read-only RAM, PAM_WRITE PCI (RAM cannot be write-only
-     * in the map; reads win), both RAM. NULL where the view is another one's. */
-    MemoryRegion *pam_pci[PAM_SEGMENTS], *pam_rom[PAM_SEGMENTS];
+    PciPam pam;
     MemoryRegion *smram_pci;
 } I440Fx;
-
-static const struct {
-    uint32_t base, size;
-    uint8_t reg, shift;
-} pam_segments[PAM_SEGMENTS] = {
-    { 0xf0000, 0x10000, 0, 4 }, { 0xc0000, 0x4000, 1, 0 }, { 0xc4000, 0x4000, 1, 4 }, { 0xc8000, 0x4000, 2, 0 },
-    { 0xcc000, 0x4000, 2, 4 },  { 0xd0000, 0x4000, 3, 0 }, { 0xd4000, 0x4000, 3, 4 }, { 0xd8000, 0x4000, 4, 0 },
-    { 0xdc000, 0x4000, 4, 4 },  { 0xe0000, 0x4000, 5, 0 }, { 0xe4000, 0x4000, 5, 4 }, { 0xe8000, 0x4000, 6, 0 },
-    { 0xec000, 0x4000, 6, 4 },
-};
 
 /* Brings the map in line with the attribute and SMRAM registers. RAM lies below; views cover it. */
 static void i440fx_update_map(I440Fx *s)
@@ -184,14 +52,9 @@ static void i440fx_update_map(I440Fx *s)
     const uint8_t *config = s->pci.config;
 
     memory_transaction_begin();
-    for (int i = 0; i < PAM_SEGMENTS; i++) {
-        unsigned attributes = config[I440FX_PAM + pam_segments[i].reg] >> pam_segments[i].shift & 3;
-
-        memory_region_set_enabled(s->pam_pci[i], !(attributes & PAM_READ));
-        memory_region_set_enabled(s->pam_rom[i], attributes == PAM_READ);
-    }
-    memory_region_set_enabled(s->smram_pci,
-                              !((config[I440FX_SMRAM] & SMRAM_D_OPEN) && (config[I440FX_SMRAM] & SMRAM_G_SMRAME)));
+    pci_pam_update(&s->pam, config + I440FX_PAM);
+    memory_region_set_enabled(s->smram_pci, !((config[I440FX_SMRAM] & SMRAM_D_OPEN) &&
+                                              (config[I440FX_SMRAM] & SMRAM_G_SMRAME)));
     memory_transaction_commit();
 }
 
@@ -209,10 +72,10 @@ static void i440fx_config_written(PciDevice *pci, unsigned addr, unsigned len)
     }
 }
 
+/* The attributes stay, as with stock: firmware that has moved itself into RAM knows by what it left there that this is no first start, and
+ * finds its way to a guest that wakes. */
 static void i440fx_reset(PciDevice *pci)
 {
-    memset(pci->config + 0x40, 0, PCI_CONFIG_SIZE - 0x40);
-    pci->config[0x57] = 0x10;
     pci->config[I440FX_SMRAM] = 0x02;
     pci->wmask[I440FX_SMRAM] = 0x78;
     i440fx_update_map((I440Fx *)pci);
@@ -223,17 +86,11 @@ static bool i440fx_realize(PciDevice *pci, GError **error)
     I440Fx *s = (I440Fx *)pci;
     Object *owner = &pci->device.object;
 
-    for (int i = 0; i < PAM_SEGMENTS; i++) {
-        uint32_t base = pam_segments[i].base, size = pam_segments[i].size;
-
-        s->pam_pci[i] = memory_region_new_alias(owner, "pam-pci", s->pci_memory, base, size);
-        s->pam_rom[i] = memory_region_new_alias(owner, "pam-rom", s->ram, base, size);
-        memory_region_set_readonly(s->pam_rom[i], true);
-        memory_region_map_overlap(system_memory(), base, s->pam_pci[i], 1);
-        memory_region_map_overlap(system_memory(), base, s->pam_rom[i], 1);
-    }
-    s->smram_pci = memory_region_new_alias(owner, "smram-region", s->pci_memory, SMRAM_BASE, SMRAM_SIZE);
+    pci_pam_init(&s->pam, owner, s->ram, s->pci_memory);
+    s->smram_pci =
+        memory_region_new_alias(owner, "smram-region", s->pci_memory, SMRAM_BASE, SMRAM_SIZE);
     memory_region_map_overlap(system_memory(), SMRAM_BASE, s->smram_pci, 1);
+    pci->config[0x57] = 0x10;
     i440fx_reset(pci);
     return true;
 }
@@ -242,10 +99,7 @@ static void i440fx_unrealize(PciDevice *pci)
 {
     I440Fx *s = (I440Fx *)pci;
 
-    for (int i = 0; i < PAM_SEGMENTS; i++) {
-        memory_region_free(s->pam_pci[i]);
-        memory_region_free(s->pam_rom[i]);
-    }
+    pci_pam_free(&s->pam);
     memory_region_free(s->smram_pci);
 }
 
@@ -261,12 +115,12 @@ static const VmState vmstate_i440fx = {
     .version = 3,
     .minimum_version = 3,
     .post_load = i440fx_post_load,
-    .fields = (const VmField[]){
-        { .name = "parent_obj", .offset = offsetof(I440Fx, pci), .size = sizeof(PciDevice),
-          .vmstate = &vmstate_pci_device },
-        VM_UNUSED(1),
-        VM_END
-    },
+    .fields = (const VmField[]){ { .name = "parent_obj",
+                                   .offset = offsetof(I440Fx, pci),
+                                   .size = sizeof(PciDevice),
+                                   .vmstate = &vmstate_pci_device },
+                                 VM_UNUSED(1),
+                                 VM_END },
 };
 
 static const PciDeviceOps i440fx_ops = {
@@ -297,7 +151,7 @@ DEVICE_REGISTER(i440fx_type);
 
 PciBus *i440fx_new(Object *parent, MemoryRegion *ram, MemoryRegion **pci_memory, GError **error)
 {
-    I440FxHost *host = (I440FxHost *)device_new(&i440fx_host_type);
+    PciHost *host = (PciHost *)device_new(&i440fx_host_type);
     I440Fx *bridge;
 
     if (!object_add_child(parent, "i440fx", &host->device.object, error) ||

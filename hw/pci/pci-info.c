@@ -74,6 +74,7 @@ static PciMemoryRegionArray *query_regions(const PciDevice *dev)
             region->has_prefetch = true;
             region->prefetch = bar->type & PCI_BAR_MEM_PREFETCH;
             region->has_mem_type_64 = true;
+            region->mem_type_64 = bar->type & PCI_BAR_MEM_64;
         }
         QAPI_ARRAY_ADD(list, region);
     }
@@ -130,7 +131,10 @@ bool qmp_query_pci(PciInfoArray **ret, GError **error)
 static void print_region(Hmp *hmp, const PciMemoryRegion *region)
 {
     bool io = g_str_equal(region->type, "io");
-    const char *kind = io ? "I/O" : region->prefetch ? "32 bit prefetchable memory" : "32 bit memory";
+    const char *kind = io ? "I/O"
+                       : region->mem_type_64 ? (region->prefetch ? "64 bit prefetchable memory" : "64 bit memory")
+                       : region->prefetch    ? "32 bit prefetchable memory"
+                                             : "32 bit memory";
 
     if (region->address == -1) {
         hmp_printf(hmp, "      BAR%" PRId64 ": %s (not mapped)\n", region->bar, kind);

@@ -15,6 +15,9 @@
 #define ROM_MIN 2048 /* what the register can tell */
 #define ROM_MAX (UINT64_C(1) << 31)
 #define PCI_CLASS_VGA 0x0300
+#define ROM_SIGNATURE 0xaa55
+#define ROM_SPARE 6   /* a byte that nobody looks at */
+#define ROM_PCIR 0x18 /* where the data structure is */
 
 bool pci_rom_check(const PciDevice *dev, GError **error)
 {
@@ -65,6 +68,30 @@ static char *block_name(const PciDevice *dev)
                            vmstate ? vmstate->name : dev->device.object.type->name);
 }
 
+/* One byte of the image, with the checksum that byte 6 makes up for. */
+static void patch_byte(uint8_t *rom, size_t at, uint8_t value)
+{
+    rom[ROM_SPARE] += rom[at] - value;
+    rom[at] = value;
+}
+
+/*
+ * One image serves cards that differ in their device ID (virtio's interfaces, e1000's models); firmware runs it only if the
+ * IDs in it are the card's (PCI 3.0, 6.3.3.1).
+ */
+static void patch_ids(const PciDevice *dev, uint8_t *rom, size_t len)
+{
+    size_t pcir = len > ROM_PCIR + 2 ? load_le16(rom + ROM_PCIR) : 0;
+
+    if (len < 16 || load_le16(rom) != ROM_SIGNATURE || pcir + 8 > len ||
+        memcmp(rom + pcir, "PCIR", 4)) {
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        patch_byte(rom, pcir + 4 + i, dev->config[PCI_VENDOR_ID + i]);
+    }
+}
+
 bool pci_rom_load(PciDevice *dev, GError **error)
 {
     g_autofree char *contents = NULL, *path = NULL, *name = NULL;
@@ -90,6 +117,9 @@ bool pci_rom_load(PciDevice *dev, GError **error)
     region = memory_region_new_rom(&dev->device.object, name, size, error);
     if (!region) {
         return false;
+    }
+    if (!g_strcmp0(dev->romfile, ((const PciDeviceOps *)device_ops(&dev->device))->romfile)) {
+        patch_ids(dev, (uint8_t *)contents, len); /* one that the user chose stays as it is */
     }
     memcpy(memory_region_ram_ptr(region), contents, len);
     pci_set_bar(dev, PCI_ROM_BAR, 0, region, size);

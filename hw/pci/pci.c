@@ -9,6 +9,7 @@
  * device is not the one that was saved.
  */
 #include "util/osdep.h"
+#include "hw/pci/msix.h"
 #include "hw/pci/pci.h"
 #include "pci-rom.h"
 #include "util/bytes.h"
@@ -87,6 +88,23 @@ void pci_bus_set_irq_router(PciBus *bus, PciMapIrq *map, PciSetIrq *set, void *o
     bus->nlines = nlines;
 }
 
+void pci_bus_rerouted(PciBus *bus)
+{
+    memset(bus->counts, 0, sizeof(bus->counts));
+    for (GList *l = bus->bus.devices.head; l; l = l->next) {
+        const PciDevice *dev = l->data;
+
+        for (int pin = 0; pin < PCI_NUM_PINS; pin++) {
+            if (dev->irq_counted >> pin & 1) {
+                bus->counts[bus->map_irq(bus->irq_opaque, dev->devfn, pin)]++;
+            }
+        }
+    }
+    for (int line = 0; line < bus->nlines; line++) {
+        bus->set_irq(bus->irq_opaque, line, bus->counts[line] > 0);
+    }
+}
+
 int pci_bus_line_level(const PciBus *bus, int line)
 {
     return bus->counts[line] > 0;
@@ -106,7 +124,7 @@ static void pci_update_irq(PciDevice *dev)
         if (!change || !bus->map_irq) {
             continue;
         }
-        line = bus->map_irq(dev->devfn, pin);
+        line = bus->map_irq(bus->irq_opaque, dev->devfn, pin);
         bus->counts[line] += change;
         bus->set_irq(bus->irq_opaque, line, bus->counts[line] > 0);
     }
@@ -148,6 +166,11 @@ void pci_set_bar(PciDevice *dev, int n, uint8_t type, MemoryRegion *region, uint
         return;
     }
     store_le32(dev->cmask + reg, 0xf);
+    if (type & PCI_BAR_MEM_64) {
+        g_assert(!(type & PCI_BAR_SPACE_IO) && n + 1 < PCI_NUM_BARS);
+        store_le64(dev->wmask + reg, ~(size - 1));
+        store_le64(dev->cmask + reg, 0xf);
+    }
 }
 
 /* Where BAR n decodes now; false if it does not (P2). */
@@ -156,15 +179,15 @@ static bool pci_bar_address(const PciDevice *dev, int n, hwaddr *address)
     const PciBar *bar = &dev->bars[n];
     uint16_t command = load_le16(dev->config + PCI_COMMAND);
     uint32_t reg = load_le32(dev->config + pci_region_register(n));
-    uint32_t value = reg & ~(uint32_t)(bar->size - 1);
-    bool io = bar->type & PCI_BAR_SPACE_IO;
+    bool io = bar->type & PCI_BAR_SPACE_IO, wide = bar->type & PCI_BAR_MEM_64;
+    uint64_t value = (wide ? load_le64(dev->config + pci_region_register(n)) : reg) & ~(bar->size - 1);
     uint64_t last = value + bar->size - 1;
 
     if (!(command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) || value == 0 || (n == PCI_ROM_BAR && !(reg & 1))) {
         return false;
     }
     /* All ones is the sizing probe, not an address. */
-    if (last > (io ? 0xffff : UINT32_MAX - 1)) {
+    if (last > (io ? 0xffff : wide ? UINT64_MAX - 1 : UINT32_MAX - 1) || last < value) {
         return false;
     }
     *address = value;
@@ -207,11 +230,6 @@ void pci_update_mappings(PciDevice *dev)
 
 /* ---- configuration space --------------------------------------------------------------------------------- */
 
-static bool ranges_overlap(unsigned a, unsigned a_len, unsigned b, unsigned b_len)
-{
-    return a < b + b_len && b < a + a_len;
-}
-
 uint32_t pci_config_read(PciBus *bus, int devfn, unsigned addr, unsigned len)
 {
     PciDevice *dev = pci_bus_find(bus, devfn);
@@ -245,20 +263,76 @@ void pci_config_write(PciBus *bus, int devfn, unsigned addr, uint32_t value, uns
 
         dev->config[addr + i] = ((old & ~w) | (byte & w)) & ~(byte & dev->w1cmask[addr + i]);
     }
-    if (ranges_overlap(addr, len, PCI_COMMAND, 2) ||
-        ranges_overlap(addr, len, PCI_BAR_0, 4 * PCI_NUM_BARS) || ranges_overlap(addr, len, PCI_ROM_ADDRESS, 4)) {
+    if (pci_config_touches(addr, len, PCI_COMMAND, 2) ||
+        pci_config_touches(addr, len, PCI_BAR_0, 4 * PCI_NUM_BARS) || pci_config_touches(addr, len, PCI_ROM_ADDRESS, 4)) {
         pci_update_mappings(dev);
         pci_update_irq(dev);
     }
+    msix_config_written(dev, addr, len);
     if (pci_ops(dev)->config_written) {
         pci_ops(dev)->config_written(dev, addr, len);
     }
 }
 
+/* ---- capabilities ------------------------------------------------------------------------------------------ */
+
+#define PCI_CAPABILITIES_START 0x40
+
+unsigned pci_find_capability(const PciDevice *dev, uint8_t id)
+{
+    unsigned at = dev->config[PCI_CAPABILITY_LIST];
+
+    while (at && dev->config[at] != id) {
+        at = dev->config[at + 1];
+    }
+    return at;
+}
+
+/* Whether a capability lies in [offset, offset + size); *end: where it ends. */
+static bool capability_in(const PciDevice *dev, unsigned offset, unsigned size, unsigned *end)
+{
+    for (unsigned i = offset; i < offset + size; i++) {
+        if (dev->capability_bytes[i / 8] >> i % 8 & 1) {
+            *end = i + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned pci_add_capability(PciDevice *dev, uint8_t id, unsigned offset, unsigned size, GError **error)
+{
+    unsigned at = offset ? offset : PCI_CAPABILITIES_START, end = 0;
+
+    while (at + size <= PCI_CONFIG_SIZE && capability_in(dev, at, size, &end) && !offset) {
+        at = (end + 3) & ~3u;
+        end = 0;
+    }
+    if (at + size > PCI_CONFIG_SIZE || end) {
+        error_set(error, "%s: no room for capability 0x%02x (%u bytes) in configuration space",
+                  dev->device.object.type->name, id, size);
+        return 0;
+    }
+    for (unsigned i = at; i < at + size; i++) {
+        dev->capability_bytes[i / 8] |= 1 << i % 8;
+    }
+    memset(dev->config + at, 0, size);
+    memset(dev->wmask + at, 0, size);
+    memset(dev->cmask + at, 0xff, size);
+    dev->config[at] = id;
+    dev->config[at + 1] = dev->config[PCI_CAPABILITY_LIST];
+    dev->config[PCI_CAPABILITY_LIST] = at;
+    dev->config[PCI_STATUS] |= PCI_STATUS_CAPABILITIES;
+    return at;
+}
+
+/* ---- the header -------------------------------------------------------------------------------------------- */
+
 static void pci_init_header(PciDevice *dev, const PciDeviceOps *ops)
 {
     uint8_t *c = dev->config;
 
+    memset(dev->capability_bytes, 0, sizeof(dev->capability_bytes));
     store_le16(c + PCI_VENDOR_ID, ops->vendor_id);
     store_le16(c + PCI_DEVICE_ID, ops->device_id);
     c[PCI_REVISION_ID] = ops->revision;
@@ -305,8 +379,12 @@ static void pci_device_reset(Device *device)
     for (int n = 0; n < PCI_NUM_REGIONS; n++) {
         if (dev->bars[n].region) {
             store_le32(dev->config + pci_region_register(n), dev->bars[n].type);
+            if (dev->bars[n].type & PCI_BAR_MEM_64) {
+                store_le32(dev->config + pci_region_register(n) + 4, 0);
+            }
         }
     }
+    msix_reset(dev);
     pci_update_mappings(dev);
     pci_update_irq(dev);
     if (ops->reset) {
@@ -346,6 +424,7 @@ static void pci_device_unrealize(Device *device)
     if (ops->unrealize) {
         ops->unrealize(dev);
     }
+    msix_uninit(dev);
     memory_region_free(dev->bars[PCI_ROM_BAR].region);
     dev->bars[PCI_ROM_BAR].region = NULL;
     dev->irq_state = 0; /* now that nothing can raise it again */
@@ -357,7 +436,7 @@ MemResult pci_dma_read(PciDevice *dev, hwaddr addr, void *buf, uint64_t len)
     if (!(dev->config[PCI_COMMAND] & PCI_COMMAND_MASTER)) {
         return MEM_ERROR;
     }
-    return dma_read(address_space_memory, addr, buf, len);
+    return dma_read_by(address_space_memory, addr, buf, len, &dev->device.object);
 }
 
 MemResult pci_dma_write(PciDevice *dev, hwaddr addr, const void *buf, uint64_t len)
@@ -365,7 +444,7 @@ MemResult pci_dma_write(PciDevice *dev, hwaddr addr, const void *buf, uint64_t l
     if (!(dev->config[PCI_COMMAND] & PCI_COMMAND_MASTER)) {
         return MEM_ERROR;
     }
-    return dma_write(address_space_memory, addr, buf, len, dev->device.object.type->name);
+    return dma_write_by(address_space_memory, addr, buf, len, &dev->device.object);
 }
 
 PciDevice *pci_create(PciBus *bus, int devfn, bool multifunction, const char *type, GError **error)
@@ -630,16 +709,38 @@ static void pci_print_device(const Device *device, GString *out, int indent)
     }
 }
 
-PciBus *pci_root_bus_new(Device *owner, const char *name, MemoryRegion *memory, MemoryRegion *io)
+static PciBus *new_root_bus(const BusType *type, Device *owner, const char *name, MemoryRegion *memory, MemoryRegion *io)
 {
-    PciBus *bus = (PciBus *)bus_new(&pci_bus_type, owner, name);
+    PciBus *bus = (PciBus *)bus_new(type, owner, name);
 
     bus->memory = memory;
     bus->io = io;
-    bus->bus.hotpluggable = true;
-    bus->section = vmstate_register("PCIBUS", VM_INSTANCE_ANY, &vmstate_pci_bus, bus);
     root_bus = bus;
     return bus;
+}
+
+static void register_bus_state(PciBus *bus)
+{
+    bus->section = vmstate_register("PCIBUS", VM_INSTANCE_ANY, &vmstate_pci_bus, bus);
+}
+
+PciBus *pci_root_bus_new(Device *owner, const char *name, MemoryRegion *memory, MemoryRegion *io)
+{
+    PciBus *bus = new_root_bus(&pci_bus_type, owner, name, memory, io);
+
+    bus->bus.hotpluggable = true;
+    register_bus_state(bus);
+    return bus;
+}
+
+PciBus *pcie_root_bus_new(Device *owner, const char *name, MemoryRegion *memory, MemoryRegion *io)
+{
+    return new_root_bus(&pcie_bus_type, owner, name, memory, io);
+}
+
+void pcie_root_bus_register_state(PciBus *bus)
+{
+    register_bus_state(bus);
 }
 
 static void pci_bus_finalize(Object *obj)
@@ -761,3 +862,12 @@ const BusType pci_bus_type = {
     .plugged = pci_plugged,
 };
 BUS_REGISTER(pci_bus_type);
+
+const BusType pcie_bus_type = {
+    .object = {
+        .name = "PCIE",
+        .parent = &pci_bus_type.object,
+        .size = sizeof(PciBus),
+    },
+};
+BUS_REGISTER(pcie_bus_type);

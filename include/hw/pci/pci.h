@@ -53,7 +53,9 @@ enum {
     PCI_STATUS_FAST_BACK = 0x0080,
     PCI_STATUS_DEVSEL_MEDIUM = 0x0200,
     PCI_HEADER_TYPE_MULTI_FUNCTION = 0x80,
+    PCI_STATUS_CAPABILITIES = 0x0010,
     PCI_BAR_SPACE_IO = 0x01,
+    PCI_BAR_MEM_64 = 0x04, /* takes the next BAR's register too */
     PCI_BAR_MEM_PREFETCH = 0x08,
 };
 
@@ -63,8 +65,16 @@ enum {
     PCI_SUBDEVICE_DEFAULT = 0x1100,
 };
 
+/* Capability IDs (PCI 3.0, appendix H). */
+enum {
+    PCI_CAP_MSI = 0x05,
+    PCI_CAP_VENDOR = 0x09,
+    PCI_CAP_MSIX = 0x11,
+};
+
 typedef struct PciBus PciBus;
 typedef struct PciDevice PciDevice;
+typedef struct MsixState MsixState;
 
 /*
  * DeviceType.ops of a PCI device: its identity, its life cycle, and hooks into its configuration space.
@@ -102,16 +112,19 @@ struct PciDevice {
     uint8_t wmask[PCI_CONFIG_SIZE];   /* bits that the guest can write */
     uint8_t w1cmask[PCI_CONFIG_SIZE]; /* bits that a written 1 clears */
     uint8_t cmask[PCI_CONFIG_SIZE];   /* bits that must be equal in an incoming stream */
+    uint8_t capability_bytes[PCI_CONFIG_SIZE / 8]; /* private: where capabilities are */
     PciBar bars[PCI_NUM_REGIONS];
     char *romfile;                 /* property; "": none */
     uint32_t romsize, rombar;      /* properties: size of the ROM (UINT32_MAX: as the file needs), 0: no BAR for it */
     uint32_t irq_state;            /* bit per pin (0…3): the level that the device drives */
     uint32_t irq_counted;          /* bit per pin: what the bus counts (irq_state, unless INTx is disabled) */
+    struct MsixState *msix;        /* msix.c; NULL: the device has no MSI-X */
     int32_t saved_version;         /* scratch of the description in pci.c */
 };
 
 extern const DeviceType pci_device_type;
 extern const BusType pci_bus_type;
+extern const BusType pcie_bus_type; /* a PCI bus whose devices may be PCI Express ones */
 #define PCI_DEVICE(obj) ((PciDevice *)(obj))
 
 /* Embedded state of a PCI device: first field of its own description, named "dev" (or as stock says). */
@@ -123,6 +136,18 @@ extern const VmState vmstate_pci_device;
 /* Gives BAR n of a device being realized: region is I/O or memory by type and owned by the device, which
  * frees it in unrealize. size is a power of two, at least the region's. */
 void pci_set_bar(PciDevice *dev, int n, uint8_t type, MemoryRegion *region, uint64_t size);
+/*
+ * Adds a capability of `size` bytes at offset (0: the first free place from 40h on), read-only but for what the caller puts into
+ * wmask, and zero behind its header. Returns its offset; 0 with an error.
+ */
+unsigned pci_add_capability(PciDevice *dev, uint8_t id, unsigned offset, unsigned size, GError **error);
+/* Offset of the first with that ID; 0: none. */
+unsigned pci_find_capability(const PciDevice *dev, uint8_t id);
+/* Whether an access to config[addr, addr + len) has to do with a register. */
+static inline bool pci_config_touches(unsigned addr, unsigned len, unsigned reg, unsigned reg_len)
+{
+    return addr < reg + reg_len && reg < addr + len;
+}
 /* Where the register of a region is. */
 static inline unsigned pci_region_register(int n)
 {
@@ -130,7 +155,8 @@ static inline unsigned pci_region_register(int n)
 }
 /* Drives the device's interrupt pin (as its record says). Big lock. */
 void pci_set_irq(PciDevice *dev, int level);
-/* Bus-master access; fails with MEM_ERROR while the command register does not allow it. */
+/* Bus-master access; fails with MEM_ERROR while the command register does not allow it, and where the device's own registers
+ * are (dma_read_by()). */
 MemResult pci_dma_read(PciDevice *dev, hwaddr addr, void *buf, uint64_t len);
 MemResult pci_dma_write(PciDevice *dev, hwaddr addr, const void *buf, uint64_t len);
 PciBus *pci_device_bus(const PciDevice *dev);
@@ -141,13 +167,19 @@ MemoryRegion *pci_bus_io(PciBus *bus);
 /* ---- for bridges and boards ------------------------------------------------------------------------------ */
 
 /* Routes pin (0…3) of devfn to a line; sets a line's level. */
-typedef int PciMapIrq(int devfn, int pin);
+typedef int PciMapIrq(void *opaque, int devfn, int pin);
 typedef void PciSetIrq(void *opaque, int line, int level);
 
 /* The root bus: devices' BARs go to the two spaces. */
 PciBus *pci_root_bus_new(Device *owner, const char *name, MemoryRegion *memory, MemoryRegion *io);
+/* The root complex's bus. Nothing comes to it or leaves it while the machine runs (no slots: integrated endpoints). Its section
+ * is registered apart, so that it stands where stock has it. */
+PciBus *pcie_root_bus_new(Device *owner, const char *name, MemoryRegion *memory, MemoryRegion *io);
+void pcie_root_bus_register_state(PciBus *bus);
 /* Once, by the interrupt router. nlines at most 16. */
 void pci_bus_set_irq_router(PciBus *bus, PciMapIrq *map, PciSetIrq *set, void *opaque, int nlines);
+/* The routing of pins has changed. */
+void pci_bus_rerouted(PciBus *bus);
 int pci_bus_line_level(const PciBus *bus, int line);
 /* Who deals with devices that come and go while the machine runs; without one they do so at once. */
 typedef struct PciHotplugOps {
