@@ -189,7 +189,7 @@ void acpi_cpu_hotplug_set_modern(AcpiCpuHotplug *hp, bool modern)
 }
 
 void acpi_cpu_hotplug_init(AcpiCpuHotplug *hp, Object *owner, unsigned count, const AcpiCpuOps *ops,
-                           void *opaque, AcpiPm *pm)
+                           void *opaque, uint16_t port, AcpiPm *pm)
 {
     hp->pm = pm;
     hp->ops = ops;
@@ -201,8 +201,8 @@ void acpi_cpu_hotplug_init(AcpiCpuHotplug *hp, Object *owner, unsigned count, co
     hp->registers =
         memory_region_new_io(owner, &registers_ops, hp, "acpi-cpu-hotplug", ACPI_CPU_HOTPLUG_SIZE);
     memory_region_set_enabled(hp->registers, false);
-    memory_region_map(system_io(), ACPI_CPU_HOTPLUG_PORT, hp->legacy);
-    memory_region_map_overlap(system_io(), ACPI_CPU_HOTPLUG_PORT, hp->registers, 1);
+    memory_region_map(system_io(), port, hp->legacy);
+    memory_region_map_overlap(system_io(), port, hp->registers, 1);
 }
 
 void acpi_cpu_hotplug_cleanup(AcpiCpuHotplug *hp)
@@ -243,4 +243,14 @@ const VmState vmstate_acpi_cpu_hotplug = {
                                  VM_STRUCT_VARRAY_POINTER("devs", AcpiCpuHotplug, cpus, count, 4096,
                                                           vmstate_acpi_cpu, AcpiCpu, 0),
                                  VM_END },
+};
+
+const VmState vmstate_acpi_memory_hotplug = {
+    .name = "memory hotplug state",
+    .version = 1,
+    .minimum_version = 1,
+    .fields =
+        (const VmField[]){
+            { .name = "selector", .offset = 0, .size = sizeof(uint32_t), .kind = &vm_kind_u32 },
+            VM_END },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PCI hot plug by ACPI ("QEMU <-> ACPI BIOS PCI hotplug interface"): double words at AE00h.
+ * PCI hot plug by ACPI ("QEMU <-> ACPI BIOS PCI hotplug interface"): double words at the base that the chip set gives them.
  *
  *   0  slots with a new device, of the selected bus; cleared by reading     4  slots to be ejected
  *   8  write: slots that the guest has let go of                            C  slots that can be ejected
@@ -172,13 +172,13 @@ static bool unplug_request(void *opaque, PciDevice *dev, GError **error)
 
 static const PciHotplugOps bus_ops = { .plugged = plugged, .unplug_request = unplug_request };
 
-void acpi_pci_hotplug_init(AcpiPciHotplug *hp, Object *owner, PciBus *bus, AcpiPm *pm)
+void acpi_pci_hotplug_init(AcpiPciHotplug *hp, Object *owner, PciBus *bus, uint16_t port, AcpiPm *pm)
 {
     hp->pm = pm;
     hp->bus = bus;
     hp->ports =
         memory_region_new_io(owner, &hotplug_ops, hp, "acpi-pci-hotplug", ACPI_PCI_HOTPLUG_SIZE);
-    memory_region_map(system_io(), ACPI_PCI_HOTPLUG_PORT, hp->ports);
+    memory_region_map(system_io(), port, hp->ports);
     pci_bus_set_hotplug(bus, &bus_ops, hp);
 }
 
@@ -200,7 +200,14 @@ void acpi_pci_hotplug_reset(AcpiPciHotplug *hp)
     hp->acpi_index = 0;
 }
 
-/* Stock's elements have a test, so that the description lists each. */
+const VmState vmstate_acpi_pci_bridge_slots = {
+    .name = "acpi_pcihp_pci_status",
+    .version = 1,
+    .minimum_version = 1,
+    .fields = (const VmField[]){ VM_U32(AcpiPciSlots, up), VM_U32(AcpiPciSlots, down), VM_END },
+};
+
+/* The elements of stock's PIIX4 have a test, so that the description lists each. */
 static bool always(const void *opaque, int version)
 {
     return true;

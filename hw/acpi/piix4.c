@@ -27,19 +27,11 @@ enum {
 };
 #define IO_BASE_MASK 0xffc0u
 #define PM_PORTS_SIZE 64
-#define APM_PORT 0xb2
-#define APM_PORT_SIZE 2
-#define ACPI_ENABLE 0xf1 /* in the FADT, too */
-#define ACPI_DISABLE 0xf0
-
-typedef struct Apm {
-    uint8_t apmc, apms;
-} Apm;
 
 struct Piix4Pm {
     PciDevice pci;
     AcpiPm acpi;
-    Apm apm;
+    AcpiApm apm;
     SmbusHost smb;
     AcpiPciHotplug pci_hotplug;
     AcpiCpuHotplug cpu_hotplug;
@@ -47,7 +39,7 @@ struct Piix4Pm {
         memory_selector; /* of the memory hot plug registers, which exist with slots for memory only */
     const Piix4PmBoard *board;
     Irq *sci, *smi;
-    MemoryRegion *ports, *apm_ports;
+    MemoryRegion *ports;
 
     uint32_t smb_io_base;
     bool root_hotplug, memory_hotplug, smm_enabled, smm_compat, not_migrate_acpi_index;
@@ -90,15 +82,10 @@ static void update_ports(Piix4Pm *s)
     place(s->smb.ports, load_le32(s->pci.config + SMB_BASE), s->pci.config[SMB_HOST_CONFIG] & 1);
 }
 
-static bool touches(unsigned addr, unsigned len, unsigned reg, unsigned reg_len)
-{
-    return addr < reg + reg_len && reg < addr + len;
-}
-
 static void piix4_config_written(PciDevice *pci, unsigned addr, unsigned len)
 {
-    if (touches(addr, len, PM_BASE, 4) || touches(addr, len, PM_MISC, 1) ||
-        touches(addr, len, SMB_BASE, 4) || touches(addr, len, SMB_HOST_CONFIG, 1)) {
+    if (pci_config_touches(addr, len, PM_BASE, 4) || pci_config_touches(addr, len, PM_MISC, 1) ||
+        pci_config_touches(addr, len, SMB_BASE, 4) || pci_config_touches(addr, len, SMB_HOST_CONFIG, 1)) {
         update_ports((Piix4Pm *)pci);
     }
 }
@@ -112,38 +99,19 @@ void piix4_pm_set_ports(Piix4Pm *s, bool parallel, bool serial1, bool serial2)
 
 /* ---- SMI command port ---------------------------------------------------------------------------------------------- */
 
-static uint64_t apm_read(void *opaque, hwaddr offset, unsigned size)
-{
-    const Piix4Pm *s = opaque;
-
-    return offset ? s->apm.apms : s->apm.apmc;
-}
-
 /* There is no system management mode: what its handler would do for ACPI is done here. */
-static void apm_write(void *opaque, hwaddr offset, uint64_t value, unsigned size)
+static void smi_command(void *opaque, uint8_t value)
 {
     Piix4Pm *s = opaque;
 
-    if (offset) {
-        s->apm.apms = value;
-        return;
-    }
-    trace(piix4_pm_smi_command, "0x%02x", (unsigned)value);
-    s->apm.apmc = value;
-    if (value == ACPI_ENABLE || value == ACPI_DISABLE) {
-        acpi_pm_set_sci_enabled(&s->acpi, value == ACPI_ENABLE);
+    trace(piix4_pm_smi_command, "0x%02x", value);
+    if (value == PIIX4_ACPI_ENABLE || value == PIIX4_ACPI_DISABLE) {
+        acpi_pm_set_sci_enabled(&s->acpi, value == PIIX4_ACPI_ENABLE);
     }
     if (s->pci.config[SMI_APMC_ENABLE] & 0x02) {
         irq_raise(s->smi);
     }
 }
-
-static const MemoryOps apm_ops = {
-    .read = apm_read,
-    .write = apm_write,
-    .valid = { .min_size = 1, .max_size = 4 },
-    .impl = { .min_size = 1, .max_size = 1 },
-};
 
 /* ---- life cycle ------------------------------------------------------------------------------------------------------ */
 
@@ -187,8 +155,7 @@ static void map_registers(Piix4Pm *s, Object *owner)
     memory_region_set_enabled(s->smb.ports, false);
     memory_region_map(system_io(), s->smb_io_base, s->smb.ports);
 
-    s->apm_ports = memory_region_new_io(owner, &apm_ops, s, "apm-io", APM_PORT_SIZE);
-    memory_region_map(system_io(), APM_PORT, s->apm_ports);
+    acpi_apm_init(&s->apm, owner, smi_command, s);
     memory_region_map(system_io(), PIIX4_GPE_PORT, s->acpi.gpe_ports);
 }
 
@@ -206,17 +173,17 @@ static bool piix4_realize(PciDevice *pci, GError **error)
     device_connect_gpio_out(&pci->device, NULL, 0, s->board->sci);
     device_connect_gpio_out(&pci->device, "smi-irq", 0, s->board->smi);
 
-    acpi_pm_init(&s->acpi, owner, &s->sci);
+    acpi_pm_init(&s->acpi, owner, &s->sci, PIIX4_GPE_BYTES);
     s->acpi.disable_s3 = s->disable_s3;
     s->acpi.disable_s4 = s->disable_s4;
     s->acpi.s4_type = s->s4_val;
     smbus_host_init(&s->smb, &pci->device);
     map_registers(s, owner);
     if (s->root_hotplug) {
-        acpi_pci_hotplug_init(&s->pci_hotplug, owner, pci_device_bus(pci), &s->acpi);
+        acpi_pci_hotplug_init(&s->pci_hotplug, owner, pci_device_bus(pci), PIIX4_PCI_HOTPLUG_PORT, &s->acpi);
     }
     acpi_cpu_hotplug_init(&s->cpu_hotplug, owner, s->board->max_cpus, s->board->cpu_ops,
-                          s->board->opaque, &s->acpi);
+                          s->board->opaque, PIIX4_CPU_HOTPLUG_PORT, &s->acpi);
     acpi_report_cpus(&s->cpu_hotplug);
     vm_set_powerdown_handler(power_button, s);
     vm_set_wakeup_handler(woken, s);
@@ -235,7 +202,7 @@ static void piix4_unrealize(PciDevice *pci)
     acpi_pci_hotplug_cleanup(&s->pci_hotplug);
     smbus_host_cleanup(&s->smb);
     acpi_pm_cleanup(&s->acpi);
-    memory_region_free(s->apm_ports);
+    acpi_apm_cleanup(&s->apm);
     memory_region_free(s->ports);
 }
 
@@ -271,23 +238,6 @@ static bool piix4_post_load(void *opaque, int version, GError **error)
     return true;
 }
 
-static const VmState vmstate_apm = {
-    .name = "APM State",
-    .version = 1,
-    .minimum_version = 1,
-    .fields = (const VmField[]){ VM_U8(Apm, apmc), VM_U8(Apm, apms), VM_END },
-};
-
-static const VmState vmstate_memory_hotplug = {
-    .name = "memory hotplug state",
-    .version = 1,
-    .minimum_version = 1,
-    .fields =
-        (const VmField[]){
-            { .name = "selector", .offset = 0, .size = sizeof(uint32_t), .kind = &vm_kind_u32 },
-            VM_END },
-};
-
 static bool memhp_needed(const void *opaque)
 {
     return ((const Piix4Pm *)opaque)->memory_hotplug;
@@ -299,7 +249,7 @@ static const VmState vmstate_piix4_memhp = {
     .minimum_version = 1,
     .needed = memhp_needed,
     .fields = (const VmField[]){ VM_NAMED_STRUCT("acpi_memory_hotplug", Piix4Pm, memory_selector,
-                                                 vmstate_memory_hotplug, uint32_t),
+                                                 vmstate_acpi_memory_hotplug, uint32_t),
                                  VM_END },
 };
 
@@ -352,7 +302,7 @@ static const VmState vmstate_piix4_pm = {
             VM_NAMED("ar.pm1.evt.sts", u16, uint16_t, Piix4Pm, acpi.sts),
             VM_NAMED("ar.pm1.evt.en", u16, uint16_t, Piix4Pm, acpi.en),
             VM_NAMED("ar.pm1.cnt.cnt", u16, uint16_t, Piix4Pm, acpi.cnt),
-            VM_STRUCT(Piix4Pm, apm, vmstate_apm, Apm),
+            VM_STRUCT(Piix4Pm, apm, vmstate_acpi_apm, AcpiApm),
             VM_STRUCT(Piix4Pm, smb, vmstate_smbus_host, SmbusHost),
             VM_NAMED("ar.tmr.timer", timer, Timer, Piix4Pm, acpi.timer),
             VM_NAMED("ar.tmr.overflow_time", i64, int64_t, Piix4Pm, acpi.overflow_time),

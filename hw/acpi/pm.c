@@ -3,6 +3,7 @@
 #include "util/osdep.h"
 
 #include "hw/acpi/pm.h"
+#include "hw/timer/mc146818rtc.h"
 #include "qapi/events-run-state.h"
 #include "system/runstate.h"
 #include "util/log.h"
@@ -139,12 +140,19 @@ void acpi_pm_woken(AcpiPm *pm, int reason)
 
 /* ---- PM1 control ------------------------------------------------------------------------------------------------- */
 
+/* The shutdown status by which firmware knows what a reset is for; FEh is what SeaBIOS takes for a wake-up, and stock leaves there. */
+#define CMOS_SHUTDOWN_STATUS 0x0f
+#define SHUTDOWN_S3_RESUME 0xfe
+
 static void go_to_sleep(AcpiPm *pm, unsigned type)
 {
     trace(acpi_pm_sleep, "type %u", type);
     if (type == SLEEP_OFF) {
         vm_request_shutdown(VM_SHUTDOWN_GUEST_SHUTDOWN);
     } else if (type == SLEEP_S3 && !pm->disable_s3) {
+        if (rtc_find()) {
+            rtc_cmos_set(rtc_find(), CMOS_SHUTDOWN_STATUS, SHUTDOWN_S3_RESUME);
+        }
         vm_request_suspend();
     } else if (type == pm->s4_type && !pm->disable_s4) {
         qapi_event_send_SUSPEND_DISK();
@@ -188,20 +196,20 @@ void acpi_pm_set_sci_enabled(AcpiPm *pm, bool on)
 
 static uint64_t gpe_read(void *opaque, hwaddr offset, unsigned size)
 {
-    const AcpiGpe *gpe = &((AcpiPm *)opaque)->gpe;
+    const AcpiPm *pm = opaque;
 
-    return (offset < 2 ? gpe->sts : gpe->en) >> offset % 2 * 8 & 0xff;
+    return (offset < pm->gpe_bytes ? pm->gpe.sts : pm->gpe.en) >> offset % pm->gpe_bytes * 8 & 0xff;
 }
 
 static void gpe_write(void *opaque, hwaddr offset, uint64_t value, unsigned size)
 {
     AcpiPm *pm = opaque;
-    unsigned shift = offset % 2 * 8;
+    unsigned shift = offset % pm->gpe_bytes * 8;
 
-    if (offset < 2) {
+    if (offset < pm->gpe_bytes) {
         pm->gpe.sts &= ~(value << shift);
     } else {
-        pm->gpe.en = (pm->gpe.en & ~(0xff << shift)) | value << shift;
+        pm->gpe.en = (pm->gpe.en & ~(UINT64_C(0xff) << shift)) | value << shift;
     }
     update_sci(pm);
 }
@@ -213,7 +221,7 @@ static const MemoryOps gpe_ops = {
     .impl = { .min_size = 1, .max_size = 1 },
 };
 
-void acpi_pm_raise_gpe(AcpiPm *pm, uint16_t bits)
+void acpi_pm_raise_gpe(AcpiPm *pm, uint64_t bits)
 {
     pm->gpe.sts |= bits;
     update_sci(pm);
@@ -221,14 +229,15 @@ void acpi_pm_raise_gpe(AcpiPm *pm, uint16_t bits)
 
 /* ---- life cycle -------------------------------------------------------------------------------------------------- */
 
-void acpi_pm_init(AcpiPm *pm, Object *owner, Irq **sci)
+void acpi_pm_init(AcpiPm *pm, Object *owner, Irq **sci, unsigned gpe_bytes)
 {
     pm->sci = sci;
+    pm->gpe_bytes = gpe_bytes;
     timer_init(&pm->timer, CLOCK_VIRTUAL, timer_expired, pm);
     pm->event = memory_region_new_io(owner, &event_ops, pm, "acpi-evt", 4);
     pm->control = memory_region_new_io(owner, &control_ops, pm, "acpi-cnt", 2);
     pm->timer_port = memory_region_new_io(owner, &timer_ops, pm, "acpi-tmr", 4);
-    pm->gpe_ports = memory_region_new_io(owner, &gpe_ops, pm, "acpi-gpe0", 4);
+    pm->gpe_ports = memory_region_new_io(owner, &gpe_ops, pm, "acpi-gpe0", 2 * gpe_bytes);
 }
 
 void acpi_pm_cleanup(AcpiPm *pm)
@@ -255,9 +264,25 @@ void acpi_pm_loaded(AcpiPm *pm)
     update_sci(pm);
 }
 
+static bool put_events(VmWriter *w, const void *elem, size_t size, const VmField *field,
+                       GError **error)
+{
+    vm_put_be16(w, *(const uint64_t *)elem);
+    return true;
+}
+
+static bool get_events(VmReader *r, void *elem, size_t size, const VmField *field, GError **error)
+{
+    *(uint64_t *)elem = vm_get_be16(r);
+    return vm_reader_check(r, error);
+}
+
+static const VmKind vm_kind_events = { .name = "uint16", .put = put_events, .get = get_events };
+
 const VmState vmstate_acpi_gpe = {
     .name = "gpe",
     .version = 1,
     .minimum_version = 1,
-    .fields = (const VmField[]){ VM_U16(AcpiGpe, sts), VM_U16(AcpiGpe, en), VM_END },
+    .fields = (const VmField[]){ VM_CUSTOM("sts", AcpiGpe, sts, vm_kind_events),
+                                 VM_CUSTOM("en", AcpiGpe, en, vm_kind_events), VM_END },
 };

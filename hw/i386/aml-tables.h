@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern const uint8_t aml_dsdt[], aml_ssdt_cpu[], aml_ssdt_vmgenid[];
-extern const size_t aml_dsdt_len, aml_ssdt_cpu_len, aml_ssdt_vmgenid_len;
+extern const uint8_t aml_dsdt[], aml_dsdt_q35[], aml_ssdt_cpu[], aml_ssdt_cpu_q35[], aml_ssdt_vmgenid[];
+extern const size_t aml_dsdt_len, aml_dsdt_q35_len, aml_ssdt_cpu_len, aml_ssdt_cpu_q35_len, aml_ssdt_vmgenid_len;
 
 #endif

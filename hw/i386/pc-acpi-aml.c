@@ -9,14 +9,13 @@
 #include "pc-acpi.h"
 #include "pc-fw.h"
 #include "hw/acpi/aml.h"
-#include "hw/acpi/piix4.h"
+#include "hw/acpi/pm.h"
 #include "hw/core/cpu.h"
 #include "hw/misc/vmgenid.h"
 #include "util/bytes.h"
 
 #define GIB (UINT64_C(1) << 30)
 #define IOAPIC_ADDRESS UINT64_C(0xfec00000)
-#define FIRST_SLOT 2
 #define LAST_SLOT 31
 
 /* ---- DSDT ---------------------------------------------------------------------------------------------------------- */
@@ -76,7 +75,7 @@ static bool slot_ejectable(PcMachine *pc, unsigned slot)
 
 static void mark_slots(PcMachine *pc, uint8_t *aml, size_t len)
 {
-    unsigned slot = FIRST_SLOT;
+    unsigned slot = pc->chipset->first_slot;
 
     for (uint8_t *p = aml; p + 4 <= aml + len; p++) {
         if (!memcmp(p, "_EJ0", 4)) {
@@ -89,19 +88,22 @@ static void mark_slots(PcMachine *pc, uint8_t *aml, size_t len)
 
 uint32_t pc_acpi_add_dsdt(PcMachine *pc, AcpiTables *tables)
 {
-    uint32_t start = acpi_table_add(tables, aml_dsdt, aml_dsdt_len, true);
+    size_t len = *pc->chipset->dsdt_len;
+    uint32_t start = acpi_table_add(tables, pc->chipset->dsdt, len, true);
     uint8_t *dsdt = tables->blob->data + start;
     bool keyboard = pc_port_present(0x64);
 
-    mark(dsdt, aml_dsdt_len, "KBD_", keyboard);
-    mark(dsdt, aml_dsdt_len, "MOU_", keyboard);
-    mark(dsdt, aml_dsdt_len, "RTC_", pc_port_present(0x70));
-    mark(dsdt, aml_dsdt_len, "FDC0", pc_port_present(0x3f5));
-    mark(dsdt, aml_dsdt_len, "LPT1", pc_port_present(0x378));
-    mark(dsdt, aml_dsdt_len, "COM1", pc_port_present(0x3f8));
-    mark(dsdt, aml_dsdt_len, "COM2", pc_port_present(0x2f8));
-    mark(dsdt, aml_dsdt_len, "HPET", pc_hpet_present());
-    mark_slots(pc, dsdt, aml_dsdt_len);
+    mark(dsdt, len, "KBD_", keyboard);
+    mark(dsdt, len, "MOU_", keyboard);
+    mark(dsdt, len, "RTC_", pc_port_present(0x70));
+    mark(dsdt, len, "FDC0", pc_port_present(0x3f5));
+    mark(dsdt, len, "LPT1", pc_port_present(0x378));
+    mark(dsdt, len, "COM1", pc_port_present(0x3f8));
+    mark(dsdt, len, "COM2", pc_port_present(0x2f8));
+    mark(dsdt, len, "HPET", pc_hpet_present());
+    if (pc->chipset->first_slot) {
+        mark_slots(pc, dsdt, len);
+    }
     return start;
 }
 
@@ -169,15 +171,22 @@ static void add_windows(PcMachine *pc, GByteArray *aml)
     static const uint8_t end_tag[] = { 0x79, 0x00 };
     g_autoptr(GByteArray) crs = g_byte_array_new();
     uint64_t above = 4 * GIB + (pc->machine.ram_size - pc->ram_below_4g);
+    PcAcpiPorts ports;
     size_t scope;
 
+    pc->chipset->acpi_ports(pc, &ports);
     above = (above + GIB - 1) / GIB * GIB;
     window16(crs, 2, 0x00, 0x00, 0xff); /* buses */
     g_byte_array_append(crs, config_ports, sizeof(config_ports));
     window16(crs, 1, 0x03, 0x0000, 0x0cf7);
     window16(crs, 1, 0x03, 0x0d00, 0xffff);
     window32(crs, 0x03, 0xa0000, 0xbffff); /* cacheable, writable */
-    window32(crs, 0x01, pc->ram_below_4g, IOAPIC_ADDRESS - 1);
+    if (ports.ecam_size) {
+        window32(crs, 0x01, pc->ram_below_4g, ports.ecam - 1);
+        window32(crs, 0x01, ports.ecam + ports.ecam_size, IOAPIC_ADDRESS - 1);
+    } else {
+        window32(crs, 0x01, pc->ram_below_4g, IOAPIC_ADDRESS - 1);
+    }
     window64(crs, 0x03, above, above + 2 * GIB - 1);
     g_byte_array_append(crs, end_tag, sizeof(end_tag));
 
@@ -204,7 +213,7 @@ static void add_sleep_state(GByteArray *aml, const char *name, unsigned type)
 
 static void add_sleep_states(PcMachine *pc, GByteArray *aml)
 {
-    const AcpiPm *pm = piix4_pm_acpi(pc->pm);
+    const AcpiPm *pm = pc->acpi_pm;
 
     if (!pm->disable_s3) {
         add_sleep_state(aml, "\\_S3", 1);
@@ -320,9 +329,24 @@ static void add_vmgenid(AcpiTables *tables)
     memcpy(hid, "QEMUVGID", 8);
     memset(address, 0, 4);
     acpi_loader_allocate(tables, VMGENID_GUID_FILE, 4096, false);
-    acpi_loader_write_pointer(tables, VMGENID_ADDR_FILE, 0, 8, VMGENID_GUID_FILE, VMGENID_GUID_OFFSET);
-    acpi_loader_add_pointer(tables, ACPI_TABLES_FILE, tables->blob->len + (address - aml), 4, VMGENID_GUID_FILE);
+    acpi_loader_write_pointer(tables, VMGENID_ADDR_FILE, 0, 8, VMGENID_GUID_FILE,
+                              VMGENID_GUID_OFFSET);
+    acpi_loader_add_pointer(tables, ACPI_TABLES_FILE, tables->blob->len + (address - aml), 4,
+                            VMGENID_GUID_FILE);
     acpi_table_add(tables, aml, aml_ssdt_vmgenid_len, true);
+}
+
+/* For disassemblers only. In a branch that is never taken: Linux's interpreter takes those it meets for objects that they make. */
+static void add_externals(GByteArray *aml)
+{
+    size_t never = aml_open_if(aml);
+
+    aml_integer(aml, 0);
+    aml_external(aml, "\\_SB.PCI0", AML_DEVICE, 0);
+    aml_external(aml, "\\_SB.CPUR.CSTA", AML_METHOD, 1);
+    aml_external(aml, "\\_SB.CPUR.CEJ0", AML_METHOD, 1);
+    aml_external(aml, "\\_SB.CPUR.COST", AML_METHOD, 3);
+    aml_close(aml, never);
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------- */
@@ -332,15 +356,12 @@ void pc_acpi_add_ssdts(PcMachine *pc, AcpiTables *tables)
     g_autoptr(GByteArray) aml = g_byte_array_new();
     uint32_t start = acpi_table_begin(tables, "SSDT", 1, "BXPCBORD");
 
-    aml_external(aml, "\\_SB.PCI0", AML_DEVICE, 0);
-    aml_external(aml, "\\_SB.CPUR.CSTA", AML_METHOD, 1);
-    aml_external(aml, "\\_SB.CPUR.CEJ0", AML_METHOD, 1);
-    aml_external(aml, "\\_SB.CPUR.COST", AML_METHOD, 3);
+    add_externals(aml);
     add_windows(pc, aml);
     add_sleep_states(pc, aml);
     add_cpus(pc, aml);
     acpi_put_bytes(tables, aml->data, aml->len);
     acpi_table_end(tables, start);
-    acpi_table_add(tables, aml_ssdt_cpu, aml_ssdt_cpu_len, true);
+    acpi_table_add(tables, pc->chipset->ssdt_cpu, *pc->chipset->ssdt_cpu_len, true);
     add_vmgenid(tables);
 }

@@ -11,7 +11,6 @@
 
 #include "pc-acpi.h"
 #include "pc-fw.h"
-#include "hw/acpi/piix4.h"
 #include "hw/core/cpu.h"
 #include "hw/nvram/fw_cfg.h"
 #include "system/runstate.h"
@@ -78,26 +77,27 @@ static void add_fadt(PcMachine *pc, AcpiTables *t, uint32_t facs, uint32_t dsdt)
         RTC_S4 = 1 << 7,
         PLATFORM_CLOCK = 1 << 15
     };
-    uint32_t pm = piix4_pm_base(pc->pm);
+    PcAcpiPorts ports;
     uint32_t start = acpi_table_begin(t, "FACP", 1, NULL);
 
+    pc->chipset->acpi_ports(pc, &ports);
     acpi_put_pointer(t, facs);
     acpi_put_pointer(t, dsdt);
     acpi_put(t, 1, 1); /* INT_MODEL: multiple APIC */
     acpi_put(t, 0, 1);
     acpi_put(t, SCI_LINE, 2);
     acpi_put(t, SMI_COMMAND_PORT, 4);
-    acpi_put(t, 0xf1, 1); /* ACPI_ENABLE, ACPI_DISABLE */
-    acpi_put(t, 0xf0, 1);
+    acpi_put(t, ports.enable, 1);
+    acpi_put(t, ports.disable, 1);
     acpi_put(t, 0, 2);
-    acpi_put(t, pm, 4); /* PM1a event, control; no PM1b, no PM2 */
+    acpi_put(t, ports.pm_base, 4); /* PM1a event, control; no PM1b, no PM2 */
     acpi_put(t, 0, 4);
-    acpi_put(t, pm + 4, 4);
+    acpi_put(t, ports.pm_base + 4, 4);
     acpi_put_zeros(t, 8);
-    acpi_put(t, pm + 8, 4); /* timer */
-    acpi_put(t, PIIX4_GPE_PORT, 4);
+    acpi_put(t, ports.pm_base + 8, 4); /* timer */
+    acpi_put(t, ports.gpe, 4);
     acpi_put(t, 0, 4);
-    acpi_put_bytes(t, (const uint8_t[]){ 4, 2, 0, 4, 4, 0, 0, 0 },
+    acpi_put_bytes(t, (const uint8_t[]){ 4, 2, 0, 4, ports.gpe_bytes, 0, 0, 0 },
                    8);     /* lengths of the blocks above */
     acpi_put(t, 0xfff, 2); /* no C2, no C3 */
     acpi_put(t, 0xfff, 2);
@@ -115,6 +115,20 @@ static void add_hpet(AcpiTables *t)
     acpi_put(t, HPET_ID, 4);
     acpi_put(t, 0, 4); /* in memory */
     acpi_put(t, HPET_ADDRESS, 8);
+    acpi_put_zeros(t, 4);
+    acpi_table_end(t, start);
+}
+
+/* Where configuration space is memory (PCI Firmware Specification 3.0, 4.1.2). */
+static void add_mcfg(AcpiTables *t, const PcAcpiPorts *ports)
+{
+    uint32_t start = acpi_table_begin(t, "MCFG", 1, NULL);
+
+    acpi_put_zeros(t, 8);
+    acpi_put(t, ports->ecam, 8);
+    acpi_put(t, 0, 2); /* segment group */
+    acpi_put(t, 0, 1); /* first bus */
+    acpi_put(t, (ports->ecam_size >> 20) - 1, 1);
     acpi_put_zeros(t, 4);
     acpi_table_end(t, start);
 }
@@ -283,7 +297,9 @@ AcpiTables *pc_acpi_build(PcMachine *pc)
     AcpiTables *t = acpi_tables_new(pc->oem_id, pc->oem_table_id);
     uint32_t facs = add_facs(t), dsdt = pc_acpi_add_dsdt(pc, t);
     GPtrArray *user = pc->machine.acpi_tables;
+    PcAcpiPorts ports;
 
+    pc->chipset->acpi_ports(pc, &ports);
     add_fadt(pc, t, facs, dsdt);
     pc_acpi_add_ssdts(pc, t);
     add_madt(pc, t);
@@ -295,6 +311,9 @@ AcpiTables *pc_acpi_build(PcMachine *pc)
         if (pc->machine.numa->has_distance) {
             add_slit(pc, t);
         }
+    }
+    if (ports.ecam_size) {
+        add_mcfg(t, &ports);
     }
     add_waet(t);
     acpi_run_builders(t);
@@ -380,7 +399,7 @@ bool pc_acpi_init(PcMachine *pc, GError **error)
     uint64_t tables, loader;
     bool ok;
 
-    if (!pc->pm) {
+    if (!pc->acpi_pm) {
         return true;
     }
     s = g_new0(PcAcpi, 1);

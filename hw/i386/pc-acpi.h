@@ -3,6 +3,7 @@
 #ifndef HW_I386_PC_ACPI_H
 #define HW_I386_PC_ACPI_H
 
+#include "hw/acpi/hotplug.h"
 #include "hw/acpi/tables.h"
 #include "hw/i386/pc.h"
 
@@ -13,6 +14,9 @@ AcpiTables *pc_acpi_build(PcMachine *pc);
 /* DSDT, and the SSDTs of the board; returns where the DSDT is. */
 uint32_t pc_acpi_add_dsdt(PcMachine *pc, AcpiTables *tables);
 void pc_acpi_add_ssdts(PcMachine *pc, AcpiTables *tables);
+/* For the processors' hot plug registers; opaque is the Machine. */
+extern const AcpiCpuOps pc_acpi_cpu_ops;
+#define PC_SPD_EEPROMS 8
 /* Whether something decodes the port, or the address. */
 bool pc_port_present(uint16_t port);
 bool pc_hpet_present(void);

@@ -6,7 +6,7 @@
 #include "util/osdep.h"
 
 #include "pc-fw.h"
-#include "hw/acpi/piix4.h"
+#include "hw/acpi/pm.h"
 #include "hw/core/cpu.h"
 #include "hw/core/option-rom.h"
 #include "hw/nvram/fw_cfg.h"
@@ -170,7 +170,7 @@ static bool add_option_rom(const OptionRom *rom, FwCfg *fw, GError **error)
 /* S0 to S5: bit 7 there, low bits the value of SLP_TYP. */
 static bool add_system_states(PcMachine *pc, FwCfg *fw, GError **error)
 {
-    const AcpiPm *pm = piix4_pm_acpi(pc->pm);
+    const AcpiPm *pm = pc->acpi_pm;
     const uint8_t states[6] = {
         0x80, 0, 0, pm->disable_s3 ? 0x01 : 0x81, (pm->disable_s4 ? 0 : 0x80) | pm->s4_type, 0x80,
     };
@@ -202,7 +202,7 @@ bool pc_boot_done(PcMachine *pc, GError **error)
         return false;
     }
     reset_add_handler(boot_reset, pc);
-    if (!pc->pm) {
+    if (!pc->acpi_pm) {
         return true;
     }
     /* The log of a TPM that is not there, for the same list of files as stock's. */

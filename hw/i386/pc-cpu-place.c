@@ -6,7 +6,7 @@
 #include "util/osdep.h"
 
 #include "hw/acpi/hotplug.h"
-#include "hw/acpi/piix4.h"
+#include "hw/acpi/hotplug.h"
 #include "qapi/types-machine.h"
 #include "target/i386/cpu.h"
 #include "util/error.h"
@@ -108,8 +108,8 @@ static void plugged(X86Cpu *cpu)
 {
     const PcMachine *pc = (const PcMachine *)machine_current();
 
-    if (pc->pm) {
-        acpi_cpu_hotplug_plugged(piix4_pm_cpus(pc->pm), cpu->cpu.index);
+    if (pc->cpu_hotplug) {
+        acpi_cpu_hotplug_plugged(pc->cpu_hotplug, cpu->cpu.index);
     }
 }
 
@@ -120,11 +120,11 @@ static bool unplug_request(X86Cpu *cpu, GError **error)
     if (cpu->cpu.index == 0) {
         return error_set(error, "Boot CPU is unpluggable");
     }
-    if (!pc->pm || !piix4_pm_cpus(pc->pm)->modern) {
+    if (!pc->cpu_hotplug || !pc->cpu_hotplug->modern) {
         return error_set(error, "acpi: device unplug request for not supported device type: %s",
                          cpu->cpu.device.object.type->name);
     }
-    acpi_cpu_hotplug_unplug_request(piix4_pm_cpus(pc->pm), cpu->cpu.index);
+    acpi_cpu_hotplug_unplug_request(pc->cpu_hotplug, cpu->cpu.index);
     return true;
 }
 

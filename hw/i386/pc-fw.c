@@ -7,7 +7,6 @@
 
 #include "pc-acpi.h"
 #include "pc-fw.h"
-#include "hw/acpi/piix4.h"
 #include "hw/core/cpu.h"
 #include "hw/nvram/fw_cfg.h"
 #include "system/identity.h"
@@ -155,15 +154,6 @@ bool pc_fw_init(PcMachine *pc, GError **error)
     return pc_boot_init(pc, error);
 }
 
-/* Whoever answers at these ports, so says the chip's configuration space. */
-static void tell_ports(PcMachine *pc)
-{
-    if (pc->pm) {
-        piix4_pm_set_ports(pc->pm, pc_port_present(0x378), pc_port_present(0x3f8),
-                           pc_port_present(0x2f8));
-    }
-}
-
 static bool check_oem_ids(const PcMachine *pc, GError **error)
 {
     if (pc->oem_id && strlen(pc->oem_id) > 6) {
@@ -185,7 +175,9 @@ bool pc_fw_done(Machine *machine, GError **error)
     add_uuid(fw_cfg_find());
     add_numa(pc, fw_cfg_find());
     add_hpet(fw_cfg_find());
-    tell_ports(pc);
+    if (pc->chip && pc->chipset->devices_done) {
+        pc->chipset->devices_done(pc);
+    }
     pc_storage_done(pc);
     return add_e820(pc, fw_cfg_find(), error) && pc_kernel_init(pc, error) &&
            pc_boot_done(pc, error) && pc_smbios_init(pc, error) && pc_acpi_init(pc, error);

@@ -14,9 +14,13 @@ unsigned pc_apic_id(const Machine *machine, unsigned n);
 /* One more than the largest APIC id that the processors can have. */
 unsigned pc_apic_id_limit(const Machine *machine);
 
-/* Power management and hot plug: PIIX4 function 3 with its SMBus, unless acpi=off. */
-bool pc_pm_init(PcMachine *pc, GError **error);
-void pc_pm_cleanup(PcMachine *pc);
+/* Guest RAM below and above 4 GiB, as the chip set splits it. */
+void pc_map_ram(PcMachine *pc);
+/* Flash memory with the firmware, if there is to be any: devices first, then where they lie (if there is unit 0). */
+bool pc_flash_init(PcMachine *pc, GError **error);
+bool pc_flash_map(PcMachine *pc, GError **error);
+/* The firmware and the place of option ROMs, in PCI memory. */
+bool pc_load_firmware(PcMachine *pc, GError **error);
 
 /* Boot options and option ROMs, in fw_cfg and the RTC's memory: what is known at once, and what devices add. */
 bool pc_boot_init(PcMachine *pc, GError **error);

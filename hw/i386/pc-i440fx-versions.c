@@ -22,6 +22,7 @@
         .default_ram_size = 128 * 1024 * 1024,                                  \
         .default_cpu_type = "qemu64-x86_64-cpu",                                \
         .default_display = "std",                                               \
+        .default_nic = "e1000",                                                 \
         .hotpluggable_cpus = true,                                              \
         .acpi = true,                                                           \
         .numa_mem_supported = false,                                             \

@@ -3,7 +3,7 @@
 #include "util/osdep.h"
 #include "hw/i386/pc-isa.h"
 #include "accel/kvm/kvm.h"
-#include "hw/acpi/piix4.h"
+#include "hw/acpi/pm.h"
 #include "hw/char/serial.h"
 #include "hw/misc/i8042.h"
 #include "hw/misc/pcspk.h"
@@ -19,7 +19,6 @@
 #define MIB (UINT64_C(1) << 20)
 #define PC_SERIAL_PORTS 4
 #define PC_PARALLEL_PORTS 3
-#define PC_HPET_INTCAP 0x04 /* interrupt 2: the only one that no PCI or ISA device can have */
 
 /* ---- CMOS ------------------------------------------------------------------------------------------------------ */
 
@@ -138,7 +137,7 @@ static bool pc_init_timers(PcMachine *pc, IsaBus *isa, GError **error)
     PitCommon *pit;
 
     if (pc->hpet_enabled) {
-        hpet = hpet_new(pc->gsi, PC_NUM_GSIS, PC_HPET_INTCAP, error);
+        hpet = hpet_new(pc->gsi, PC_NUM_GSIS, pc->chipset->hpet_interrupts, error);
         if (!hpet) {
             return false;
         }
@@ -194,8 +193,8 @@ static void pc_vmgenid_changed(void *opaque)
 {
     PcMachine *pc = opaque;
 
-    if (pc->pm) {
-        acpi_pm_raise_gpe(piix4_pm_acpi(pc->pm), ACPI_GPE_VMGENID);
+    if (pc->acpi_pm) {
+        acpi_pm_raise_gpe(pc->acpi_pm, ACPI_GPE_VMGENID);
     }
 }
 

@@ -21,20 +21,31 @@
 #define CMOS_DISK_TYPE_USER 47      /* look at CMOS_DISKn_GEOMETRY */
 
 /* The empty drives that a PC has unless the user has others. */
-static bool add_default_drives(const Machine *machine, GError **error)
+static bool add_default_drives(const PcMachine *pc, GError **error)
 {
-    if (machine->default_cdrom && !block_drive_find(BLOCK_IF_IDE, 1, 0) &&
+    const Machine *machine = &pc->machine;
+
+    if (machine->default_cdrom && !block_drive_by_index(BLOCK_IF_IDE, 2) &&
         !block_add_drive("index=2,media=cdrom", BLOCK_IF_IDE, error)) {
         return false;
     }
-    return !machine->default_floppy || block_drive_find(BLOCK_IF_FLOPPY, 0, 0) ||
+    return !machine->default_floppy || !pc->chipset->floppy_controller ||
+           block_drive_find(BLOCK_IF_FLOPPY, 0, 0) ||
            block_add_drive("index=0", BLOCK_IF_FLOPPY, error);
+}
+
+static bool floppy_given(void)
+{
+    return block_drive_find(BLOCK_IF_FLOPPY, 0, 0) || block_drive_find(BLOCK_IF_FLOPPY, 0, 1);
 }
 
 bool pc_floppies_init(PcMachine *pc, IsaBus *isa, GError **error)
 {
-    if (!add_default_drives(&pc->machine, error)) {
+    if (!add_default_drives(pc, error)) {
         return false;
+    }
+    if (!pc->chipset->floppy_controller && !floppy_given()) {
+        return true;
     }
     pc->fdc = isa_create(isa, "isa-fdc", error);
     return pc->fdc && fdc_attach_drives(pc->fdc, error);
@@ -114,6 +125,10 @@ static void set_disks(PcMachine *pc)
 
 void pc_storage_done(PcMachine *pc)
 {
-    set_floppies(pc);
-    set_disks(pc);
+    if (pc->fdc) {
+        set_floppies(pc);
+    }
+    if (pc->ide[0]) {
+        set_disks(pc);
+    }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The PC with the 440FX/PIIX3 chip set: memory layout, firmware, bridges, interrupt wiring. One class, a version
- * each (pc-i440fx-versions.c); what differs between versions is declared beside the devices that differ.
+ * What PCs share: memory layout, firmware, the machine's properties. The boards are in pc-i440fx.c and pc-q35.c, one class
+ * each with a version (pc-*-versions.c); what differs between versions is declared beside the devices that differ.
  *
  *   0 … 640 KiB, 1 MiB … below-4G   RAM            A0000 …       PCI (VGA, SMRAM window)
  *   C0000 … FFFFF                   by the attribute map: PCI (option ROMs, firmware) or RAM
@@ -10,33 +10,25 @@
  */
 #include "util/osdep.h"
 #include "hw/i386/pc.h"
-#include "hw/i386/pc-isa.h"
-#include "pc-display.h"
 #include "pc-fw.h"
-#include "hw/isa/piix3.h"
-#include "hw/pci/i440fx.h"
 #include "system/datadir.h"
 #include "util/error.h"
-#include "pc-cpu.h"
 
 #define GIB (UINT64_C(1) << 30)
-#define RAM_BELOW_4G_LIMIT UINT64_C(0xe0000000)  /* up to here RAM stays in one piece */
-#define RAM_BELOW_4G_SPLIT UINT64_C(0xc0000000)  /* else this much stays below */
 #define BIOS_DEFAULT "bios-256k.bin"
 #define BIOS_DEFAULT_SIZE (256 * 1024)
 #define BIOS_MAX_SIZE (16 * 1024 * 1024)
 #define BIOS_ISA_SIZE (128 * 1024)               /* seen below 1 MiB */
 #define OPTION_ROM_BASE 0xc0000
 #define OPTION_ROM_SIZE 0x20000
-#define USB_CONTROLLER_DEVFN PCI_DEVFN(1, 2)
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 
-static void pc_map_ram(PcMachine *pc)
+void pc_map_ram(PcMachine *pc)
 {
     MemoryRegion *ram = pc->machine.ram;
     uint64_t size = pc->machine.ram_size;
-    uint64_t below = size >= RAM_BELOW_4G_LIMIT ? RAM_BELOW_4G_SPLIT : size;
+    uint64_t below = size >= pc->chipset->ram_limit ? pc->chipset->ram_split : size;
 
     pc->ram_below_4g = below;
     memory_region_map(system_memory(), 0, memory_region_new_alias(NULL, "ram-below-4g", ram, 0, below));
@@ -68,11 +60,11 @@ static bool pc_read_firmware(PcMachine *pc, char **contents, gsize *len, GError 
     return true;
 }
 
-/* Firmware ends at 4 GiB; its last 128 KiB are seen below 1 MiB too. Option ROMs live in a ROM of their own. */
-static bool pc_load_firmware(PcMachine *pc, GError **error)
+/* Firmware in ROM ends at 4 GiB; its last 128 KiB are seen below 1 MiB too. */
+static bool pc_load_bios(PcMachine *pc, GError **error)
 {
     g_autofree char *contents = NULL;
-    MemoryRegion *bios, *option_roms;
+    MemoryRegion *bios;
     gsize len, low;
 
     if (!pc_read_firmware(pc, &contents, &len, error)) {
@@ -89,7 +81,17 @@ static bool pc_load_firmware(PcMachine *pc, GError **error)
     memory_region_map(pc->pci_memory, 4 * GIB - len, bios);
     memory_region_map_overlap(pc->pci_memory, 0x100000 - low,
                               memory_region_new_alias(NULL, "isa-bios", bios, len - low, low), 1);
+    return true;
+}
 
+/* Option ROMs live in a ROM of their own. */
+bool pc_load_firmware(PcMachine *pc, GError **error)
+{
+    MemoryRegion *option_roms;
+
+    if (!(pc->flash[0] ? pc_flash_map(pc, error) : pc_load_bios(pc, error))) {
+        return false;
+    }
     option_roms = memory_region_new_rom(NULL, "pc.rom", OPTION_ROM_SIZE, error);
     if (!option_roms) {
         return false;
@@ -100,35 +102,6 @@ static bool pc_load_firmware(PcMachine *pc, GError **error)
 
 /* ---- the machine ----------------------------------------------------------------------------------------------- */
 
-bool pc_i440fx_init(Machine *machine, GError **error)
-{
-    PcMachine *pc = (PcMachine *)machine;
-    IsaBus *isa;
-
-    if (!pc_cpus_new(pc, error)) {
-        return false;
-    }
-    pc_map_ram(pc);
-    if (!pc_fw_init(pc, error)) {
-        return false;
-    }
-    pc->pci = i440fx_new(&machine->object, machine->ram, &pc->pci_memory, error);
-    if (!pc->pci || !pc_load_firmware(pc, error)) {
-        return false;
-    }
-    isa = piix3_new(pc->pci, pc->gsi, error);
-    if (!isa || !pc_interrupts_new(pc, isa, error) || !pc_isa_init(pc, isa, error)) {
-        return false;
-    }
-    if (!pc_display_init(pc, error) || !pc_ide_init(pc, error)) {
-        return false;
-    }
-    if (machine->usb && !pci_create(pc->pci, USB_CONTROLLER_DEVFN, false, "piix3-usb-uhci", error)) {
-        return false;
-    }
-    return pc_pm_init(pc, error);
-}
-
 static void pc_finalize(Object *obj)
 {
     PcMachine *pc = (PcMachine *)obj;
@@ -137,7 +110,7 @@ static void pc_finalize(Object *obj)
         irq_free(pc->gsi[n]);
     }
     irq_free(pc->intr);
-    pc_pm_cleanup(pc);
+    g_free(pc->chip_board);
     irq_free(pc->a20_line);
 }
 
@@ -148,6 +121,9 @@ static const Property pc_properties[] = {
     PROPERTY_ON_OFF_AUTO("pit", PcMachine, pit, "auto", "Enable i8254 PIT"),
     PROPERTY_ON_OFF_AUTO("vmport", PcMachine, vmport, "auto", "Enable vmport (pc & q35)"),
     PROPERTY_BOOL("hpet", PcMachine, hpet_enabled, "on", "Enable/disable high precision event timer emulation"),
+    PROPERTY_SIZE("max-fw-size", PcMachine, max_fw_size, "8388608", "Maximum combined firmware size"),
+    PROPERTY("pflash0", property_string, PcMachine, flash_node[0], .flags = PROPERTY_HIDDEN),
+    PROPERTY("pflash1", property_string, PcMachine, flash_node[1], .flags = PROPERTY_HIDDEN),
     PROPERTY_STRING("smbios-entry-point-type", PcMachine, smbios_entry_point, "SMBIOS Entry Point type [32, 64]"),
     PROPERTY_STRING("x-oem-id", PcMachine, oem_id,
                     "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in "

@@ -583,11 +583,16 @@ static bool add_fdb(const char *arg, GError **error)
     return block_add_drive_simple(arg, 1, "disk", BLOCK_IF_FLOPPY, error);
 }
 
+static bool add_pflash(const char *arg, GError **error)
+{
+    return block_add_drive_simple(arg, -1, NULL, BLOCK_IF_PFLASH, error);
+}
+
 static const Step block_steps[] = {
     { OPT_FDA, add_fda },                 { OPT_FDB, add_fdb },
     { OPT_BLOCKDEV, block_add_blockdev }, { OPT_HDA, add_hda },     { OPT_HDB, add_hdb },
     { OPT_HDC, add_hdc },                 { OPT_HDD, add_hdd },     { OPT_CDROM, add_cdrom },
-    { OPT_DRIVE, add_drive },
+    { OPT_PFLASH, add_pflash },           { OPT_DRIVE, add_drive },
 };
 
 /* ---- qtest --------------------------------------------------------------------------------------------- */
@@ -770,6 +775,7 @@ static bool make_machine(void)
         return false;
     }
     choose_default_drives();
+    block_set_ide_units(type->ide_units ? type->ide_units : 2);
     memory_init();
     migration_init();
     display_init();

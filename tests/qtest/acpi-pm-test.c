@@ -5,7 +5,7 @@
  */
 #include "util/osdep.h"
 
-#include "qtest-client.h"
+#include "pci-config.h"
 
 #define PM 0x0b /* 00:01.3 */
 #define BASE 0x600
@@ -22,14 +22,12 @@ enum { TMR = 1, PWRBTN = 1 << 8, WAK = 1 << 15 };
 
 static uint32_t config_read(QTest *q, unsigned reg)
 {
-    qtest_outl(q, 0xcf8, 0x80000000u | PM << 8 | (reg & 0xfc));
-    return qtest_inl(q, 0xcfc) >> (reg & 3) * 8;
+    return qtest_pci_read(q, PM, reg) >> (reg & 3) * 8;
 }
 
 static void config_write(QTest *q, unsigned reg, uint32_t value)
 {
-    qtest_outl(q, 0xcf8, 0x80000000u | PM << 8 | (reg & 0xfc));
-    qtest_outl(q, 0xcfc, value);
+    qtest_pci_write(q, PM, reg, value);
 }
 
 /* With the ACPI registers at BASE and the SCI watched. */
@@ -202,6 +200,9 @@ static void test_suspend_to_ram(void)
                     "{\"wakeup-suspend-support\":true}");
     json_object_put(params);
     qtest_memset(q, 0x10000, 0x5a, 64);
+    qtest_outl(q, 0xcf8, 0x80000058); /* the host bridge's attributes: F0000h is RAM */
+    qtest_outb(q, 0xcfd, 0x30);
+    qtest_memset(q, 0xf8000, 0xa5, 64);
     qtest_outw(q, PM1_EN, TMR);
     qtest_outw(q, PM1_CNT, 1 << 10 | 0x2000);
     json_object_put(qtest_wait_event(q, "SUSPEND"));
@@ -213,7 +214,10 @@ static void test_suspend_to_ram(void)
     qtest_qmp_ok(q, "{'execute': 'system_wakeup'}");
     json_object_put(qtest_wait_event(q, "WAKEUP"));
     qtest_wait_status(q, "running");
-    /* Reset, but for the memory; and it knows why. */
+    /* Reset, but for the memory; and it knows why, as does the firmware, which finds what it had in RAM. */
+    g_assert_cmphex(qtest_readb(q, 0xf803f), ==, 0xa5);
+    qtest_outb(q, 0x70, 0x0f);
+    g_assert_cmphex(qtest_inb(q, 0x71), ==, 0xfe);
     g_assert_cmphex(config_read(q, 0x80) & 1, ==, 0);
     config_write(q, 0x40, BASE | 1);
     config_write(q, 0x80, 1);

@@ -4,29 +4,11 @@
  * the interrupt controllers, with values that the data sheets give and the installed stock programs answer.
  */
 #include "util/osdep.h"
-#include "qtest-client.h"
+#include "pci-config.h"
 
 #define HOST_BRIDGE 0x00
 #define PIIX3 0x08
 #define UHCI 0x0a
-
-static uint32_t config_read(QTest *q, unsigned devfn, unsigned reg)
-{
-    qtest_outl(q, 0xcf8, 0x80000000u | devfn << 8 | (reg & 0xfc));
-    return qtest_inl(q, 0xcfc);
-}
-
-static void config_write(QTest *q, unsigned devfn, unsigned reg, uint32_t value)
-{
-    qtest_outl(q, 0xcf8, 0x80000000u | devfn << 8 | (reg & 0xfc));
-    qtest_outl(q, 0xcfc, value);
-}
-
-static void config_write_byte(QTest *q, unsigned devfn, unsigned reg, uint8_t value)
-{
-    qtest_outl(q, 0xcf8, 0x80000000u | devfn << 8 | (reg & 0xfc));
-    qtest_outb(q, 0xcfc + (reg & 3), value);
-}
 
 static void test_configuration_mechanism(void)
 {
@@ -46,7 +28,7 @@ static void test_configuration_mechanism(void)
     g_assert_cmphex(qtest_inl(q, 0xcfc), ==, 0xffffffff);
     qtest_outl(q, 0xcf8, 0x80010000);
     g_assert_cmphex(qtest_inl(q, 0xcfc), ==, 0xffffffff);
-    g_assert_cmphex(config_read(q, 0xf8, 0), ==, 0xffffffff);
+    g_assert_cmphex(qtest_pci_read(q, 0xf8, 0), ==, 0xffffffff);
     qtest_end(q);
 }
 
@@ -54,23 +36,23 @@ static void test_identities_and_masks(void)
 {
     QTest *q = qtest_start("-machine pc -device piix3-usb-uhci,addr=1.2");
 
-    g_assert_cmphex(config_read(q, HOST_BRIDGE, 8), ==, 0x06000002);
-    g_assert_cmphex(config_read(q, PIIX3, 0), ==, 0x70008086);
-    g_assert_cmphex(config_read(q, PIIX3, 4), ==, 0x02000000);
-    g_assert_cmphex(config_read(q, PIIX3, 8), ==, 0x06010000);
-    g_assert_cmphex(config_read(q, PIIX3, 0x0c), ==, 0x00800000);
-    g_assert_cmphex(config_read(q, PIIX3, 0x2c), ==, 0x11001af4);
-    g_assert_cmphex(config_read(q, PIIX3, 0x60), ==, 0x80808080);
-    config_write(q, PIIX3, 4, 0xffff);
-    g_assert_cmphex(config_read(q, PIIX3, 4), ==, 0x02000507);
-    config_write(q, PIIX3, 0x0c, 0xffffffff);
-    g_assert_cmphex(config_read(q, PIIX3, 0x0c), ==, 0x008000ff);
-    config_write(q, PIIX3, 0, 0);
-    g_assert_cmphex(config_read(q, PIIX3, 0), ==, 0x70008086);
+    g_assert_cmphex(qtest_pci_read(q, HOST_BRIDGE, 8), ==, 0x06000002);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 0), ==, 0x70008086);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 4), ==, 0x02000000);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 8), ==, 0x06010000);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 0x0c), ==, 0x00800000);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 0x2c), ==, 0x11001af4);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 0x60), ==, 0x80808080);
+    qtest_pci_write(q, PIIX3, 4, 0xffff);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 4), ==, 0x02000507);
+    qtest_pci_write(q, PIIX3, 0x0c, 0xffffffff);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 0x0c), ==, 0x008000ff);
+    qtest_pci_write(q, PIIX3, 0, 0);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 0), ==, 0x70008086);
     qtest_qmp_ok(q, "{'execute': 'system_reset'}");
     json_object_put(qtest_wait_event(q, "RESET"));
-    g_assert_cmphex(config_read(q, PIIX3, 4), ==, 0x02000000);
-    g_assert_cmphex(config_read(q, PIIX3, 0x0c), ==, 0x00800000);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 4), ==, 0x02000000);
+    g_assert_cmphex(qtest_pci_read(q, PIIX3, 0x0c), ==, 0x00800000);
     qtest_end(q);
 }
 
@@ -78,16 +60,16 @@ static void test_bar_moves_and_goes(void)
 {
     QTest *q = qtest_start("-machine pc -device piix3-usb-uhci,addr=1.2");
 
-    config_write(q, UHCI, 0x20, 0xffffffff);
-    g_assert_cmphex(config_read(q, UHCI, 0x20), ==, 0xffffffe1);
-    config_write(q, UHCI, 0x20, 0xc000);
+    qtest_pci_write(q, UHCI, 0x20, 0xffffffff);
+    g_assert_cmphex(qtest_pci_read(q, UHCI, 0x20), ==, 0xffffffe1);
+    qtest_pci_write(q, UHCI, 0x20, 0xc000);
     g_assert_cmphex(qtest_inb(q, 0xc00c), ==, 0xff);
-    config_write(q, UHCI, 4, 1);
+    qtest_pci_write(q, UHCI, 4, 1);
     g_assert_cmphex(qtest_inb(q, 0xc00c), ==, 0x40);
-    config_write(q, UHCI, 0x20, 0xd000);
+    qtest_pci_write(q, UHCI, 0x20, 0xd000);
     g_assert_cmphex(qtest_inb(q, 0xc00c), ==, 0xff);
     g_assert_cmphex(qtest_inb(q, 0xd00c), ==, 0x40);
-    config_write(q, UHCI, 4, 0);
+    qtest_pci_write(q, UHCI, 4, 0);
     g_assert_cmphex(qtest_inb(q, 0xd00c), ==, 0xff);
     qtest_end(q);
 }
@@ -99,15 +81,15 @@ static void test_attribute_map(void)
     /* C0000: PCI at first (the option ROM region), then RAM, then RAM read-only, then PCI again. */
     qtest_writel(q, 0xc8000, 0x11223344);
     g_assert_cmphex(qtest_readl(q, 0xc8000), !=, 0x11223344);
-    config_write_byte(q, HOST_BRIDGE, 0x5b, 0x33);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x5b, 0x33);
     qtest_writel(q, 0xc8000, 0x11223344);
     g_assert_cmphex(qtest_readl(q, 0xc8000), ==, 0x11223344);
-    config_write_byte(q, HOST_BRIDGE, 0x5b, 0x11);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x5b, 0x11);
     qtest_writel(q, 0xc8000, 0x55667788);
     g_assert_cmphex(qtest_readl(q, 0xc8000), ==, 0x11223344);
-    config_write_byte(q, HOST_BRIDGE, 0x5b, 0);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x5b, 0);
     g_assert_cmphex(qtest_readl(q, 0xc8000), !=, 0x11223344);
-    config_write_byte(q, HOST_BRIDGE, 0x5b, 0x33);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x5b, 0x33);
     g_assert_cmphex(qtest_readl(q, 0xc8000), ==, 0x11223344);
     qtest_end(q);
 }
@@ -117,19 +99,19 @@ static void test_smram_lock(void)
 {
     QTest *q = qtest_start("-machine pc");
 
-    config_write_byte(q, HOST_BRIDGE, 0x72, 0x4a);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x72, 0x4a);
     qtest_writel(q, 0xa0000, 0xdeadbeef);
     g_assert_cmphex(qtest_readl(q, 0xa0000), ==, 0xdeadbeef);
     /* Locked: closed for good, until reset. */
-    config_write_byte(q, HOST_BRIDGE, 0x72, 0x5a);
-    g_assert_cmphex(config_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x1a);
-    config_write_byte(q, HOST_BRIDGE, 0x72, 0x4a);
-    g_assert_cmphex(config_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x1a);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x72, 0x5a);
+    g_assert_cmphex(qtest_pci_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x1a);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x72, 0x4a);
+    g_assert_cmphex(qtest_pci_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x1a);
     qtest_qmp_ok(q, "{'execute': 'system_reset'}");
     json_object_put(qtest_wait_event(q, "RESET"));
-    g_assert_cmphex(config_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x02);
-    config_write_byte(q, HOST_BRIDGE, 0x72, 0x4a);
-    g_assert_cmphex(config_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x4a);
+    g_assert_cmphex(qtest_pci_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x02);
+    qtest_pci_write_byte(q, HOST_BRIDGE, 0x72, 0x4a);
+    g_assert_cmphex(qtest_pci_read(q, HOST_BRIDGE, 0x70) >> 16 & 0xff, ==, 0x4a);
     qtest_end(q);
 }
 

@@ -169,124 +169,11 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
                     PRQD, 8
                 }
 
-                Device (RTC)
-                {
-                    Name (_HID, EisaId ("PNP0B00"))
-                    Name (_STA, 0x0F)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x0070, 0x0070, 0x01, 0x08)
-                        IRQNoFlags () { 8 }
-                    })
-                }
-                Device (KBD)
-                {
-                    Name (_HID, EisaId ("PNP0303"))
-                    Name (_STA, 0x0F)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x0060, 0x0060, 0x01, 0x01)
-                        IO (Decode16, 0x0064, 0x0064, 0x01, 0x01)
-                        IRQNoFlags () { 1 }
-                    })
-                }
-                Device (MOU)
-                {
-                    Name (_HID, EisaId ("PNP0F13"))
-                    Name (_STA, 0x0F)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IRQNoFlags () { 12 }
-                    })
-                }
-                Device (FDC0)
-                {
-                    Name (_HID, EisaId ("PNP0700"))
-                    Name (_STA, 0x0F)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x03F2, 0x03F2, 0x00, 0x04)
-                        IO (Decode16, 0x03F7, 0x03F7, 0x00, 0x01)
-                        IRQNoFlags () { 6 }
-                        DMA (Compatibility, NotBusMaster, Transfer8) { 2 }
-                    })
-                }
-                Device (LPT1)
-                {
-                    Name (_HID, EisaId ("PNP0400"))
-                    Name (_UID, 1)
-                    Name (_STA, 0x0F)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x0378, 0x0378, 0x08, 0x08)
-                        IRQNoFlags () { 7 }
-                    })
-                }
-                Device (COM1)
-                {
-                    Name (_HID, EisaId ("PNP0501"))
-                    Name (_UID, 1)
-                    Name (_STA, 0x0F)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x03F8, 0x03F8, 0x00, 0x08)
-                        IRQNoFlags () { 4 }
-                    })
-                }
-                Device (COM2)
-                {
-                    Name (_HID, EisaId ("PNP0501"))
-                    Name (_UID, 2)
-                    Name (_STA, 0x0F)
-                    Name (_CRS, ResourceTemplate ()
-                    {
-                        IO (Decode16, 0x02F8, 0x02F8, 0x00, 0x08)
-                        IRQNoFlags () { 3 }
-                    })
-                }
+#include "isa-devices.asl"
             }
         }
 
-        /* ---- interrupt links: a route control register each (bit 7: not routed) ---- */
-        Method (LSTA, 1, NotSerialized)
-        {
-            If ((Arg0 & 0x80))
-            {
-                Return (0x09)
-            }
-            Return (0x0B)
-        }
-        Method (LCRS, 1, Serialized)
-        {
-            Local0 = ResourceTemplate ()
-            {
-                Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 0 }
-            }
-            CreateDWordField (Local0, 5, NUMB)      /* the number in an interrupt descriptor */
-            If ((Arg0 < 0x80))
-            {
-                NUMB = Arg0
-            }
-            Return (Local0)
-        }
-#define LINK(name, uid, reg)                                                                    \
-    Device (name)                                                                               \
-    {                                                                                           \
-        Name (_HID, EisaId ("PNP0C0F"))                                                         \
-        Name (_UID, uid)                                                                        \
-        Name (_PRS, ResourceTemplate ()                                                         \
-        {                                                                                       \
-            Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 5, 10, 11 }               \
-        })                                                                                      \
-        Method (_STA, 0, NotSerialized) { Return (LSTA (\_SB.PCI0.ISA.reg)) }                   \
-        Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.reg |= 0x80 }                           \
-        Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.reg)) }                   \
-        Method (_SRS, 1, NotSerialized)                                                         \
-        {                                                                                       \
-            CreateDWordField (Arg0, 5, NUMB)                                                    \
-            \_SB.PCI0.ISA.reg = NUMB                                                            \
-        }                                                                                       \
-    }
+#include "interrupt-links.asl"
         LINK (LNKA, 0, PRQA)
         LINK (LNKB, 1, PRQB)
         LINK (LNKC, 2, PRQC)
@@ -305,16 +192,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "BOCHS ", "BXPC    ", 1)
             Method (_SRS, 1, NotSerialized) { }
         }
 
-        Device (HPET)
-        {
-            Name (_HID, EisaId ("PNP0103"))
-            Name (_UID, 0)
-            Name (_STA, 0x0F)
-            Name (_CRS, ResourceTemplate ()
-            {
-                Memory32Fixed (ReadOnly, 0xFED00000, 0x00000400)
-            })
-        }
+#include "hpet.asl"
     }
 
     Scope (\_GPE)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Hot plug of processors: its registers, and the method that answers its event. The processors are in an SSDT of the board's. */
+#ifndef CPU_PORT
+#define CPU_PORT 0xAF00
+#endif
 DefinitionBlock ("ssdt-cpu.aml", "SSDT", 1, "BOCHS ", "BXPCCPUR", 1)
 {
     External (\_SB.CPUS.CTFY, MethodObj)
@@ -13,9 +16,9 @@ DefinitionBlock ("ssdt-cpu.aml", "SSDT", 1, "BOCHS ", "BXPCCPUR", 1)
             Name (_STA, 0x0B)
             Name (_CRS, ResourceTemplate ()
             {
-                IO (Decode16, 0xAF00, 0xAF00, 0x01, 0x0C)
+                IO (Decode16, CPU_PORT, CPU_PORT, 0x01, 0x0C)
             })
-            OperationRegion (REGS, SystemIO, 0xAF00, 0x0C)
+            OperationRegion (REGS, SystemIO, CPU_PORT, 0x0C)
             Field (REGS, ByteAcc, NoLock, WriteAsZeros)
             {
                 Offset (0x04),

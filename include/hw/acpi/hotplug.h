@@ -9,10 +9,8 @@
 #include "hw/acpi/pm.h"
 #include "hw/pci/pci.h"
 
-#define ACPI_PCI_HOTPLUG_PORT 0xae00
 #define ACPI_PCI_HOTPLUG_SIZE 0x18
 #define ACPI_PCI_HOTPLUG_BUSES 256
-#define ACPI_CPU_HOTPLUG_PORT 0xaf00
 #define ACPI_CPU_HOTPLUG_SIZE 12
 #define ACPI_CPU_HOTPLUG_LEGACY_SIZE 32
 
@@ -32,13 +30,14 @@ typedef struct AcpiPciHotplug {
     MemoryRegion *ports;
 } AcpiPciHotplug;
 
-/* Makes the bus hot-pluggable, with the registers at their ports. */
-void acpi_pci_hotplug_init(AcpiPciHotplug *hp, Object *owner, PciBus *bus, AcpiPm *pm);
+/* Makes the bus hot-pluggable, with the registers at the port. */
+void acpi_pci_hotplug_init(AcpiPciHotplug *hp, Object *owner, PciBus *bus, uint16_t port, AcpiPm *pm);
 void acpi_pci_hotplug_cleanup(AcpiPciHotplug *hp);
 /* Devices that wait for the guest are taken away, as its firmware will not find them. */
 void acpi_pci_hotplug_reset(AcpiPciHotplug *hp);
 
-extern const VmState vmstate_acpi_pci_slots;
+extern const VmState vmstate_acpi_pci_slots;        /* as the PIIX4 sends them */
+extern const VmState vmstate_acpi_pci_bridge_slots; /* as the ICH9 does */
 
 /* ---- processors ------------------------------------------------------------------------------------------------------ */
 
@@ -67,7 +66,7 @@ typedef struct AcpiCpuHotplug {
 } AcpiCpuHotplug;
 
 void acpi_cpu_hotplug_init(AcpiCpuHotplug *hp, Object *owner, unsigned count, const AcpiCpuOps *ops,
-                           void *opaque, AcpiPm *pm);
+                           void *opaque, uint16_t port, AcpiPm *pm);
 void acpi_cpu_hotplug_cleanup(AcpiCpuHotplug *hp);
 /* Switches without a guest (after a load). */
 void acpi_cpu_hotplug_set_modern(AcpiCpuHotplug *hp, bool modern);
@@ -79,5 +78,8 @@ void acpi_cpu_hotplug_unplug_request(AcpiCpuHotplug *hp, unsigned n);
 void acpi_report_cpus(AcpiCpuHotplug *hp);
 
 extern const VmState vmstate_acpi_cpu_hotplug;
+
+/* The selector of memory hot plug: of registers that exist with slots for memory only, and that streams have nevertheless. */
+extern const VmState vmstate_acpi_memory_hotplug;
 
 #endif

@@ -3,10 +3,16 @@
 #ifndef HW_ACPI_PIIX4_H
 #define HW_ACPI_PIIX4_H
 
+#include "hw/acpi/apm.h"
 #include "hw/acpi/hotplug.h"
 #include "hw/acpi/smbus.h"
 
 #define PIIX4_GPE_PORT 0xafe0
+#define PIIX4_GPE_BYTES 2
+#define PIIX4_PCI_HOTPLUG_PORT 0xae00
+#define PIIX4_CPU_HOTPLUG_PORT 0xaf00
+#define PIIX4_ACPI_ENABLE 0xf1 /* written to the SMI command port */
+#define PIIX4_ACPI_DISABLE 0xf0
 #define PIIX4_SMBUS_PORT 0xb100
 
 typedef struct Piix4Pm Piix4Pm;

@@ -35,13 +35,15 @@ enum { /* general-purpose events of the PC */
        ACPI_GPE_VMGENID = 1 << 5,
 };
 
+/* A bit an event. The PIIX4 has sixteen, the ICH9 sixty-four. */
 typedef struct AcpiGpe {
-    uint16_t sts, en;
+    uint64_t sts, en;
 } AcpiGpe;
 
 typedef struct AcpiPm {
     uint16_t sts, en, cnt;
     AcpiGpe gpe;
+    unsigned gpe_bytes; /* of status, and of enable bits */
     Timer timer;
     int64_t overflow_time; /* ticks (A2) */
     bool disable_s3, disable_s4;
@@ -51,8 +53,8 @@ typedef struct AcpiPm {
 } AcpiPm;
 
 /* Makes the registers' regions, owned by owner, for the chip to map: event (4 bytes), control (2), timer_port (4), gpe_ports
- * (4: two bytes of status, two of enable). */
-void acpi_pm_init(AcpiPm *pm, Object *owner, Irq **sci);
+ * (gpe_bytes of status, as many of enable bits; at most 8 each). */
+void acpi_pm_init(AcpiPm *pm, Object *owner, Irq **sci, unsigned gpe_bytes);
 /* Frees the regions; timers are off. */
 void acpi_pm_cleanup(AcpiPm *pm);
 void acpi_pm_reset(AcpiPm *pm);
@@ -63,12 +65,12 @@ void acpi_pm_update_status(AcpiPm *pm);
 /* ACPI mode on or off, as the SMI command port wants it. */
 void acpi_pm_set_sci_enabled(AcpiPm *pm, bool on);
 /* Sets general-purpose event bits. */
-void acpi_pm_raise_gpe(AcpiPm *pm, uint16_t bits);
+void acpi_pm_raise_gpe(AcpiPm *pm, uint64_t bits);
 /* The power button: an event if the guest has enabled it. */
 void acpi_pm_power_button(AcpiPm *pm);
 /* The guest wakes from S3 (VmWakeupReason). */
 void acpi_pm_woken(AcpiPm *pm, int reason);
 
-extern const VmState vmstate_acpi_gpe;
+extern const VmState vmstate_acpi_gpe; /* of sixteen events */
 
 #endif

@@ -5,7 +5,7 @@ DefinitionBlock ("", "SSDT", 1, "BOCHS ", "BXPCBORD", 0x00000001)
     External (_SB_.CPUR.CSTA, MethodObj)    // 1 Arguments
     External (_SB_.PCI0, DeviceObj)
 
-                    Scope (\_SB.PCI0)
+    Scope (\_SB.PCI0)
     {
         Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
         {
@@ -97,6 +97,7 @@ DefinitionBlock ("", "SSDT", 1, "BOCHS ", "BXPCBORD", 0x00000001)
             {
                  0x00, 0x08, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00   // ........
             })
+            Name (_PXM, Zero)  // _PXM: Device Proximity
             Method (_OST, 3, Serialized)  // _OST: OSPM Status Indication
             {
                 \_SB.CPUR.COST (Zero, Arg0, Arg1)
@@ -116,6 +117,7 @@ DefinitionBlock ("", "SSDT", 1, "BOCHS ", "BXPCBORD", 0x00000001)
             {
                  0x00, 0x08, 0x01, 0x01, 0x01, 0x00, 0x00, 0x00   // ........
             })
+            Name (_PXM, Zero)  // _PXM: Device Proximity
             Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
             {
                 \_SB.CPUR.CEJ0 (One)
@@ -124,6 +126,106 @@ DefinitionBlock ("", "SSDT", 1, "BOCHS ", "BXPCBORD", 0x00000001)
             Method (_OST, 3, Serialized)  // _OST: OSPM Status Indication
             {
                 \_SB.CPUR.COST (One, Arg0, Arg1)
+            }
+        }
+
+        Device (C002)
+        {
+            Name (_HID, "ACPI0007" /* Processor Device */)  // _HID: Hardware ID
+            Name (_UID, 0x02)  // _UID: Unique ID
+            Method (_STA, 0, Serialized)  // _STA: Status
+            {
+                Return (\_SB.CPUR.CSTA (0x02))
+            }
+
+            Name (_MAT, Buffer (0x08)  // _MAT: Multiple APIC Table Entry
+            {
+                 0x00, 0x08, 0x02, 0x02, 0x01, 0x00, 0x00, 0x00   // ........
+            })
+            Name (_PXM, One)  // _PXM: Device Proximity
+            Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+            {
+                \_SB.CPUR.CEJ0 (0x02)
+            }
+
+            Method (_OST, 3, Serialized)  // _OST: OSPM Status Indication
+            {
+                \_SB.CPUR.COST (0x02, Arg0, Arg1)
+            }
+        }
+
+        Device (C003)
+        {
+            Name (_HID, "ACPI0007" /* Processor Device */)  // _HID: Hardware ID
+            Name (_UID, 0x03)  // _UID: Unique ID
+            Method (_STA, 0, Serialized)  // _STA: Status
+            {
+                Return (\_SB.CPUR.CSTA (0x03))
+            }
+
+            Name (_MAT, Buffer (0x08)  // _MAT: Multiple APIC Table Entry
+            {
+                 0x00, 0x08, 0x03, 0x03, 0x01, 0x00, 0x00, 0x00   // ........
+            })
+            Name (_PXM, One)  // _PXM: Device Proximity
+            Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+            {
+                \_SB.CPUR.CEJ0 (0x03)
+            }
+
+            Method (_OST, 3, Serialized)  // _OST: OSPM Status Indication
+            {
+                \_SB.CPUR.COST (0x03, Arg0, Arg1)
+            }
+        }
+
+        Device (C004)
+        {
+            Name (_HID, "ACPI0007" /* Processor Device */)  // _HID: Hardware ID
+            Name (_UID, 0x04)  // _UID: Unique ID
+            Method (_STA, 0, Serialized)  // _STA: Status
+            {
+                Return (\_SB.CPUR.CSTA (0x04))
+            }
+
+            Name (_MAT, Buffer (0x08)  // _MAT: Multiple APIC Table Entry
+            {
+                 0x00, 0x08, 0x04, 0x04, 0x01, 0x00, 0x00, 0x00   // ........
+            })
+            Name (_PXM, Zero)  // _PXM: Device Proximity
+            Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+            {
+                \_SB.CPUR.CEJ0 (0x04)
+            }
+
+            Method (_OST, 3, Serialized)  // _OST: OSPM Status Indication
+            {
+                \_SB.CPUR.COST (0x04, Arg0, Arg1)
+            }
+        }
+
+        Device (C005)
+        {
+            Name (_HID, "ACPI0007" /* Processor Device */)  // _HID: Hardware ID
+            Name (_UID, 0x05)  // _UID: Unique ID
+            Method (_STA, 0, Serialized)  // _STA: Status
+            {
+                Return (\_SB.CPUR.CSTA (0x05))
+            }
+
+            Name (_MAT, Buffer (0x08)  // _MAT: Multiple APIC Table Entry
+            {
+                 0x00, 0x08, 0x05, 0x05, 0x01, 0x00, 0x00, 0x00   // ........
+            })
+            Name (_PXM, Zero)  // _PXM: Device Proximity
+            Method (_EJ0, 1, NotSerialized)  // _EJx: Eject Device, x=0-9
+            {
+                \_SB.CPUR.CEJ0 (0x05)
+            }
+
+            Method (_OST, 3, Serialized)  // _OST: OSPM Status Indication
+            {
+                \_SB.CPUR.COST (0x05, Arg0, Arg1)
             }
         }
 
@@ -137,6 +239,26 @@ DefinitionBlock ("", "SSDT", 1, "BOCHS ", "BXPCBORD", 0x00000001)
             If ((Arg0 == One))
             {
                 Notify (C001, Arg1)
+            }
+
+            If ((Arg0 == 0x02))
+            {
+                Notify (C002, Arg1)
+            }
+
+            If ((Arg0 == 0x03))
+            {
+                Notify (C003, Arg1)
+            }
+
+            If ((Arg0 == 0x04))
+            {
+                Notify (C004, Arg1)
+            }
+
+            If ((Arg0 == 0x05))
+            {
+                Notify (C005, Arg1)
             }
         }
     }
