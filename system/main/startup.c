@@ -677,6 +677,27 @@ static bool build_board(void)
     return true;
 }
 
+/* -drive if=virtio: a card for each, behind those of -device. */
+static bool add_virtio_drives(void)
+{
+    for (BlockDrive *d = block_drive_next(NULL); d; d = block_drive_next(d)) {
+        GError *error = NULL;
+
+        if (d->interface != BLOCK_IF_VIRTIO || front_device(d->front)) {
+            continue;
+        }
+        json_object *args = json_object_new_object();
+        json_object_object_add(args, "driver", json_object_new_string("virtio-blk"));
+        json_object_object_add(args, "drive", json_object_new_string(front_name(d->front)));
+        device_add_from_json(args, false, &error);
+        json_object_put(args);
+        if (reported(error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A drive for a controller that is not there would otherwise vanish in silence. */
 static bool all_drives_used(void)
 {
@@ -698,7 +719,7 @@ static bool complete_machine(void)
 
     system_bus();
     memory_transaction_begin(); /* one flat map for the whole board */
-    ok = build_board() && run_steps(device_steps, G_N_ELEMENTS(device_steps));
+    ok = build_board() && run_steps(device_steps, G_N_ELEMENTS(device_steps)) && add_virtio_drives();
     memory_transaction_commit();
     if (!ok || !all_drives_used() || (type->done && !type->done(machine, &error))) {
         reported(error);
