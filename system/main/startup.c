@@ -38,6 +38,7 @@
 #include "hw/core/device-help.h"
 #include "hw/core/machine.h"
 #include "hw/timer/mc146818rtc.h"
+#include "hw/virtio/vhost-user.h"
 #include "ui/vnc.h"
 #include "accel/accel.h"
 #include "hw/i386/smbios.h"
@@ -837,6 +838,7 @@ static void shut_down(void)
 {
     migration_shutdown();
     vm_shut_down();
+    vhost_user_leave();
     vnc_cleanup();
     qtest_server_stop();
     monitor_cleanup();
@@ -866,6 +868,7 @@ int startup_main(int argc, char **argv)
         status = vm_main_loop();
         shut_down();
     } else {
+        vhost_user_leave();
         vnc_cleanup();
         net_cleanup();
         chardev_cleanup();

@@ -32,25 +32,42 @@ static unsigned next_node;
 static const struct {
     const char *type, *key, *value;
 } arguments[] = {
+    { "vhost-user-fs-pci", "tag", "contract" },
+    { "vhost-user-device-pci", "virtio-id", "42" },
     { NULL, NULL, NULL },
 };
 
-/* Types that cannot be in this machine. */
+/* Types that cannot be in this machine: with a board, in no machine but its. */
 static const struct {
-    const char *type, *why;
+    const char *type, *why, *board;
 } excuses[] = {
+    { "i440FX", "the other board has it", "pc-i440fx-" },
+    { "i440FX-pcihost", "the other board has it", "pc-i440fx-" },
+    { "PIIX3", "the other board has it", "pc-i440fx-" },
+    { "PIIX4_PM", "the other board has it", "pc-i440fx-" },
+    { "mch", "the other board has it", "pc-q35-" },
+    { "q35-pcihost", "the other board has it", "pc-q35-" },
+    { "ICH9-LPC", "the other board has it", "pc-q35-" },
+    { "ICH9-SMB", "the other board has it", "pc-q35-" },
+    { "virtio-balloon-pci-transitional", "a machine has one balloon" },
+    { "virtio-balloon-pci-non-transitional", "a machine has one balloon" },
     { "kvm-apic", "it is in the kernel and needs KVM" },
     { "kvm-i8259", "it is in the kernel and needs KVM" },
     { "kvm-ioapic", "it is in the kernel and needs KVM" },
     { "kvm-pit", "it is in the kernel and needs KVM" },
     { "kvmclock", "it is in the kernel and needs KVM" },
-    { NULL, NULL },
+    { "virtio-balloon-pci-non-transitional", "a machine has one balloon", NULL },
+    { "virtio-balloon-pci-transitional", "a machine has one balloon", NULL },
+    {},
 };
+
+static const MachineType *machine_made;
 
 const char *contract_excused(const DeviceType *type)
 {
     for (unsigned i = 0; excuses[i].type; i++) {
-        if (!strcmp(excuses[i].type, type->object.name)) {
+        if (!strcmp(excuses[i].type, type->object.name) &&
+            !(excuses[i].board && g_str_has_prefix(machine_made->name, excuses[i].board))) {
             return excuses[i].why;
         }
     }
@@ -78,11 +95,10 @@ static char *new_node(GError **error)
     return name;
 }
 
-static char *new_chardev(GError **error)
+char *contract_add_chardev(const char *backend, GError **error)
 {
     char *id = g_strdup_printf("contract%u", next_node++);
-    g_autofree char *text =
-        g_strdup_printf("{\"id\": \"%s\", \"backend\": {\"type\": \"null\", \"data\": {}}}", id);
+    g_autofree char *text = g_strdup_printf("{\"id\": \"%s\", \"backend\": %s}", id, backend);
     json_object *args = json_tokener_parse(text);
 
     if (!qmp_run("chardev-add", args, NULL, error)) {
@@ -90,6 +106,25 @@ static char *new_chardev(GError **error)
     }
     json_object_put(args);
     return id;
+}
+
+static char *new_chardev(const DeviceType *type, GError **error)
+{
+    if (g_str_has_prefix(type->object.name, "vhost-user-")) {
+        return contract_new_peer(type, error);
+    }
+    return contract_add_chardev("{\"type\": \"null\", \"data\": {}}", error);
+}
+
+/* RAM that a vhost-user back end can have, too. */
+static bool new_memory(GError **error)
+{
+    json_object *args = json_tokener_parse("{\"qom-type\": \"memory-backend-memfd\", \"id\": \"ram0\","
+                                           " \"size\": 16777216, \"share\": true}");
+    bool ok = qmp_run("object-add", args, NULL, error);
+
+    json_object_put(args);
+    return ok;
 }
 
 /* The tree's objects of a type, oldest path first. */
@@ -129,6 +164,25 @@ static void choose_usb_port(json_object *args)
     json_object_object_add(args, "port", json_object_new_string(port));
 }
 
+/* Its own, or its device's if it is a card. */
+static bool has_property(const ObjectType *type, const char *name)
+{
+    const ObjectType *of = object_type_properties_of(type);
+
+    return object_type_find_property(type, name, NULL) || (of && object_type_find_property(of, name, NULL));
+}
+
+/* There are more types of PCI devices than slots: eight functions in one. */
+static void choose_pci_function(json_object *args)
+{
+    static unsigned next = 8 * 4; /* behind the board's and the test's own */
+    g_autofree char *addr = g_strdup_printf("%x.%u", next / 8, next % 8);
+
+    next++;
+    json_object_object_add(args, "addr", json_object_new_string(addr));
+    json_object_object_add(args, "multifunction", json_object_new_string("on"));
+}
+
 /* What the type wants to be told, and a drive and a character device, if it has that property. */
 static json_object *arguments_for(const DeviceType *type, GError **error)
 {
@@ -140,7 +194,7 @@ static json_object *arguments_for(const DeviceType *type, GError **error)
             json_object_object_add(args, arguments[i].key, json_object_new_string(arguments[i].value));
         }
     }
-    if (object_type_find_property(&type->object, "drive", NULL)) {
+    if (has_property(&type->object, "drive")) {
         g_autofree char *node = new_node(error);
 
         if (!node) {
@@ -149,8 +203,8 @@ static json_object *arguments_for(const DeviceType *type, GError **error)
         }
         json_object_object_add(args, "drive", json_object_new_string(node));
     }
-    if (object_type_find_property(&type->object, "chardev", NULL)) {
-        g_autofree char *id = new_chardev(error);
+    if (has_property(&type->object, "chardev")) {
+        g_autofree char *id = new_chardev(type, error);
 
         if (!id) {
             json_object_put(args);
@@ -194,6 +248,9 @@ static bool add_device(const DeviceType *type, GError **error)
         choose_usb_port(args);
         ok = device_add_from_json(args, true, error);
     } else {
+        if (bus == &pci_bus_type) {
+            choose_pci_function(args);
+        }
         ok = bus ? add_somewhere(args, bus, error) : device_add_from_json(args, true, error) != NULL;
     }
     json_object_put(args);
@@ -325,6 +382,19 @@ void contract_run(Device *dev)
 
 /* ---- the machine ---------------------------------------------------------------------------------------------- */
 
+/* Firmware and its variables in flash memory. */
+static bool add_flash(Machine *machine, GError **error)
+{
+    for (unsigned unit = 0; unit < 2; unit++) {
+        g_autofree char *property = g_strdup_printf("pflash%u", unit), *node = new_node(error);
+
+        if (!node || !object_set_text(&machine->object, property, node, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void contract_machine_start(const char *name)
 {
     const MachineType *type = machine_type_by_name(name);
@@ -334,17 +404,19 @@ void contract_machine_start(const char *name)
     if (!type) {
         give_up(name, NULL);
     }
+    machine_made = type;
     reasons = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     main_loop_init();
     rtc_option("clock=vm,base=2026-11-26", NULL); /* the same bytes whenever it is */
     machine_apply_compat(type);
     machine = (Machine *)object_new(&type->object);
     machine->ram_size = 16 << 20;
+    machine->ram_backend_id = g_strdup("ram0");
     machine->smp = (MachineSmp){ 1, 1, 1, 1, 1, 1 };
     machine_set_current(machine);
     memory_init();
-    if (!globals_apply(&machine->object, &error) || !accel_start("qtest", NULL, machine, &error) ||
-        !machine_create_ram(machine, &error) || !type->init(machine, &error)) {
+    if (!new_memory(&error) || !globals_apply(&machine->object, &error) || !accel_start("qtest", NULL, machine, &error) ||
+        !machine_create_ram(machine, &error) || !add_flash(machine, &error) || !type->init(machine, &error)) {
         give_up(name, error);
     }
     add_all();

@@ -22,6 +22,14 @@ const char *contract_why_absent(const DeviceType *type);
 /* A reason why a type has no device in the machine, or NULL. */
 const char *contract_excused(const DeviceType *type);
 
+/* A chardev of that kind ({"type": …, "data": …}); its ID, g_free(). */
+char *contract_add_chardev(const char *backend, GError **error);
+
+/* ---- the other side of a vhost-user device (contract-peers.c, or tests/fuzz/no-peers.c) ---- */
+
+/* A chardev with a back end for devices of that type behind it; its ID, g_free(). */
+char *contract_new_peer(const DeviceType *type, GError **error);
+
 /* ---- leaves (contract-leaves.c) ---- */
 
 /* The bytes of a section that belong to one value. */
