@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include "io/fds.h"
+#include "options.h"
 #include "util/error.h"
 #include "util/keyval.h"
 
@@ -94,6 +95,13 @@ MigrationAddress *migration_address_from(const char *uri, const MigrationChannel
     return addr;
 }
 
+bool migration_address_may_seek(const MigrationAddress *addr)
+{
+    return addr->transport == MIGRATION_ADDRESS_TYPE_FILE ||
+           (addr->transport == MIGRATION_ADDRESS_TYPE_SOCKET &&
+            addr->u.socket.type == SOCKET_ADDRESS_TYPE_FD);
+}
+
 bool migration_address_two_way(const MigrationAddress *addr)
 {
     return addr->transport == MIGRATION_ADDRESS_TYPE_SOCKET;
@@ -142,4 +150,44 @@ IoChannel *migration_address_open(const MigrationAddress *addr, bool outgoing, G
     default:
         g_assert_not_reached();
     }
+}
+
+/* One more open of the main stream's file. */
+static IoChannel *open_again(const MigrationAddress *addr, IoChannel *main_stream, int flags,
+                             GError **error)
+{
+    int fd = io_channel_fd(main_stream);
+    g_autofree char *own = g_strdup_printf("/proc/self/fd/%d", fd);
+    bool file = addr->transport == MIGRATION_ADDRESS_TYPE_FILE;
+    g_autoptr(IoChannel) ioc =
+        io_channel_new_file(file ? addr->u.file.filename : own, flags, 0, error);
+    if (!ioc || !(flags & O_DIRECT) || !(fcntl(fd, F_GETFL) & O_DIRECT)) {
+        return g_steal_pointer(&ioc);
+    }
+    /* A set with one descriptor, which both are: the stream's writes are not aligned. */
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_DIRECT);
+    if (migration_capability(MIGRATION_CAPABILITY_MULTIFD)) {
+        error_set(error,
+                  "%s: direct-io needs a descriptor with O_DIRECT beside the one without, opened "
+                  "separately",
+                  io_channel_name(main_stream));
+        return NULL;
+    }
+    return g_steal_pointer(&ioc); /* as stock, which has direct-io with multifd only */
+}
+
+bool migration_address_open_pages(const MigrationAddress *addr, IoChannel *main_stream,
+                                  bool outgoing, IoChannel **channels, unsigned n, GError **error)
+{
+    int flags = (outgoing ? O_WRONLY : O_RDONLY) | (migration_direct_io() ? O_DIRECT : 0);
+    for (unsigned i = 0; i < n; i++) {
+        channels[i] = open_again(addr, main_stream, flags, error);
+        if (!channels[i]) {
+            while (i) {
+                io_channel_unref(channels[--i]);
+            }
+            return false;
+        }
+    }
+    return true;
 }

@@ -15,5 +15,10 @@ bool migration_address_two_way(const MigrationAddress *addr);
 const SocketAddress *migration_address_socket(const MigrationAddress *addr);
 /* Opens a file, starts a command or takes a descriptor. */
 IoChannel *migration_address_open(const MigrationAddress *addr, bool outgoing, GError **error);
+/* Whether it may be a file with places in it; a descriptor's channel has to be asked as well. */
+bool migration_address_may_seek(const MigrationAddress *addr);
+/* mapped-ram: the file n times more, for pages (direct-io). All of them, the caller's, or none. */
+bool migration_address_open_pages(const MigrationAddress *addr, IoChannel *main_stream,
+                                  bool outgoing, IoChannel **channels, unsigned n, GError **error);
 
 #endif

@@ -63,7 +63,7 @@ static bool no_ping(void *opaque, uint32_t value, GError **error)
 
 bool migration_load_buffer(const void *data, size_t len, GError **error)
 {
-    static const SectionsLoadOps ops = { no_return_path, no_ping };
+    static const SectionsLoadOps ops = { .open_return_path = no_return_path, .ping = no_ping };
     VmReader *r = vm_reader_new_from_memory(data, len);
     SectionsLoad *load = sections_load_new(r, &ops, NULL);
     global_state_register();

@@ -15,8 +15,11 @@
 typedef struct Configuration {
     uint32_t len;
     char *name; /* not terminated */
-    uint8_t uuid[UUID_BYTES];
-    bool ignore_shared; /* is on at the source */
+    uint32_t caps_count;
+    struct {
+        uint8_t data[UUID_BYTES];
+    } uuid;
+    bool ignore_shared, mapped_ram; /* are on at the source */
 } Configuration;
 
 static const char *machine_name(void)
@@ -27,22 +30,38 @@ static const char *machine_name(void)
 
 /* ---- capabilities that both sides must have or not have: be32 count, names ---- */
 
+/* In the order of their numbers, as stock has them. */
+static const MigrationCapability sent[] = { MIGRATION_CAPABILITY_X_IGNORE_SHARED, MIGRATION_CAPABILITY_MAPPED_RAM };
+
+static unsigned count_sent(void)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(sent); i++) {
+        n += migration_capability(sent[i]);
+    }
+    return n;
+}
+
 static bool capabilities_needed(const void *opaque)
 {
-    return migration_capability(MIGRATION_CAPABILITY_X_IGNORE_SHARED);
+    return count_sent() > 0;
 }
 
 static bool put_capabilities(VmWriter *w, const void *elem, size_t size, const VmField *field, GError **error)
 {
-    vm_put_be32(w, 1);
-    vm_put_counted_string(w, qapi_name_MigrationCapability(MIGRATION_CAPABILITY_X_IGNORE_SHARED));
+    for (size_t i = 0; i < G_N_ELEMENTS(sent); i++) {
+        if (migration_capability(sent[i])) {
+            vm_put_counted_string(w, qapi_name_MigrationCapability(sent[i]));
+        }
+    }
     return true;
 }
 
-static bool get_capabilities(VmReader *r, void *elem, size_t size, const VmField *field, GError **error)
+static bool get_capabilities(VmReader *r, void *elem, size_t size, const VmField *field,
+                             GError **error)
 {
-    uint32_t n = vm_get_be32(r);
-    for (uint32_t i = 0; i < n && vm_reader_ok(r); i++) {
+    Configuration *c = elem;
+    for (uint32_t i = 0; i < c->caps_count && vm_reader_ok(r); i++) {
         char name[256];
         if (!vm_get_counted_string(r, name)) {
             break;
@@ -53,7 +72,9 @@ static bool get_capabilities(VmReader *r, void *elem, size_t size, const VmField
             return error_set(error, "Capability %s is off, but received capability is on", shown);
         }
         if (cap == MIGRATION_CAPABILITY_X_IGNORE_SHARED) {
-            ((Configuration *)elem)->ignore_shared = true;
+            c->ignore_shared = true;
+        } else if (cap == MIGRATION_CAPABILITY_MAPPED_RAM) {
+            c->mapped_ram = true;
         }
     }
     return vm_reader_check(r, error);
@@ -61,12 +82,24 @@ static bool get_capabilities(VmReader *r, void *elem, size_t size, const VmField
 
 static const VmKind kind_capabilities = { "capability", put_capabilities, get_capabilities };
 
+static bool capabilities_pre_save(void *opaque, GError **error)
+{
+    ((Configuration *)opaque)->caps_count = count_sent();
+    return true;
+}
+
 static const VmState vm_configuration_capabilities = {
     .name = "configuration/capabilities",
     .version = 1,
     .minimum_version = 1,
     .needed = capabilities_needed,
-    .fields = (const VmField[]){ VM_CUSTOM_WHOLE("capabilities", 1, kind_capabilities), VM_END },
+    .pre_save = capabilities_pre_save,
+    .fields =
+        (const VmField[]){
+            VM_U32(Configuration, caps_count),
+            VM_CUSTOM_WHOLE("capabilities", 1, kind_capabilities),
+            VM_END,
+        },
 };
 
 /* ---- UUID ---- */
@@ -76,7 +109,7 @@ static bool uuid_needed(const void *opaque)
     return migration_capability(MIGRATION_CAPABILITY_VALIDATE_UUID);
 }
 
-static void own_uuid(uint8_t uuid[UUID_BYTES])
+void configuration_own_uuid(uint8_t uuid[UUID_BYTES])
 {
     g_auto(GStrv) parts = g_strsplit(vm_get_uuid(), "-", 0);
     g_autofree char *digits = g_strjoinv("", parts);
@@ -94,7 +127,7 @@ static char *uuid_text(const uint8_t uuid[UUID_BYTES])
 
 static bool uuid_pre_save(void *opaque, GError **error)
 {
-    own_uuid(((Configuration *)opaque)->uuid);
+    configuration_own_uuid(((Configuration *)opaque)->uuid.data);
     return true;
 }
 
@@ -102,9 +135,9 @@ static bool uuid_post_load(void *opaque, int version, GError **error)
 {
     const Configuration *c = opaque;
     uint8_t here[UUID_BYTES];
-    own_uuid(here);
-    if (memcmp(here, c->uuid, UUID_BYTES) != 0) {
-        g_autofree char *got = uuid_text(c->uuid);
+    configuration_own_uuid(here);
+    if (memcmp(here, c->uuid.data, UUID_BYTES) != 0) {
+        g_autofree char *got = uuid_text(c->uuid.data);
         return error_set(error, "UUID received is %s and local is %s", got, vm_get_uuid());
     }
     return true;
@@ -117,7 +150,7 @@ static const VmState vm_configuration_uuid = {
     .needed = uuid_needed,
     .pre_save = uuid_pre_save,
     .post_load = uuid_post_load,
-    .fields = (const VmField[]){ VM_U8_ARRAY(Configuration, uuid, UUID_BYTES), VM_END },
+    .fields = (const VmField[]){ VM_U8_ARRAY(Configuration, uuid.data, UUID_BYTES), VM_END },
 };
 
 /* ---- the section ---- */
@@ -162,6 +195,9 @@ bool configuration_load(VmReader *r, GError **error)
     g_free(c.name);
     if (ok && migration_capability(MIGRATION_CAPABILITY_X_IGNORE_SHARED) && !c.ignore_shared) {
         return error_set(error, "Capability x-ignore-shared is on, but received capability is off");
+    }
+    if (ok && migration_capability(MIGRATION_CAPABILITY_MAPPED_RAM) && !c.mapped_ram) {
+        return error_set(error, "Capability mapped-ram is on, but received capability is off");
     }
     return ok;
 }

@@ -7,5 +7,7 @@
 
 bool configuration_save(VmWriter *w, GString *desc, GError **error);
 bool configuration_load(VmReader *r, GError **error);
+/* The machine's UUID as 16 bytes. */
+void configuration_own_uuid(uint8_t uuid[16]);
 
 #endif

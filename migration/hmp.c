@@ -3,14 +3,15 @@
 #include "util/osdep.h"
 #include "monitor/hmp.h"
 
+#include "io/socket.h"
 #include "qapi/commands-migration.h"
 #include "util/error.h"
-#include "util/keyval.h"
 
 static void hmp_migrate(Hmp *hmp, const HmpArgs *args)
 {
     GError *error = NULL;
-    if (qmp_migrate(hmp_arg_str(args, "uri"), NULL, false, false, &error) && !hmp_arg_has(args, "detach")) {
+    if (qmp_migrate(hmp_arg_str(args, "uri"), NULL, false, false, hmp_arg_has(args, "resume"),
+                    hmp_arg_has(args, "resume"), &error) && !hmp_arg_has(args, "detach")) {
         hmp_puts(hmp, "terminal does not allow synchronous migration, continuing detached\n");
     }
     hmp_report_error(hmp, &error);
@@ -19,6 +20,27 @@ static void hmp_migrate(Hmp *hmp, const HmpArgs *args)
 static void hmp_migrate_cancel(Hmp *hmp, const HmpArgs *args)
 {
     qmp_migrate_cancel(NULL);
+}
+
+static void hmp_start_postcopy(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+    qmp_migrate_start_postcopy(&error);
+    hmp_report_error(hmp, &error);
+}
+
+static void hmp_pause(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+    qmp_migrate_pause(&error);
+    hmp_report_error(hmp, &error);
+}
+
+static void hmp_recover(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+    qmp_migrate_recover(hmp_arg_str(args, "uri"), &error);
+    hmp_report_error(hmp, &error);
 }
 
 static void hmp_migrate_continue(Hmp *hmp, const HmpArgs *args)
@@ -56,42 +78,6 @@ static void hmp_set_capability(Hmp *hmp, const HmpArgs *args)
     hmp_report_error(hmp, &error);
 }
 
-/* Bandwidths count in MiB where they have no suffix. */
-static bool parse_parameter(const char *name, const char *text, MigrationParameters *p, GError **error)
-{
-    if (strcmp(name, "max-bandwidth") == 0) {
-        p->has_max_bandwidth = true;
-        return parse_size(text, 1 << 20, &p->max_bandwidth, error);
-    }
-    if (strcmp(name, "avail-switchover-bandwidth") == 0) {
-        p->has_avail_switchover_bandwidth = true;
-        return parse_size(text, 1 << 20, &p->avail_switchover_bandwidth, error);
-    }
-    if (strcmp(name, "downtime-limit") == 0) {
-        p->has_downtime_limit = true;
-        return parse_uint64(text, &p->downtime_limit, error);
-    }
-    if (strcmp(name, "x-quiesce-timeout") == 0) {
-        p->has_x_quiesce_timeout = true;
-        return parse_uint64(text, &p->x_quiesce_timeout, error);
-    }
-    if (strcmp(name, "x-switchover-timeout") == 0) {
-        p->has_x_switchover_timeout = true;
-        return parse_uint64(text, &p->x_switchover_timeout, error);
-    }
-    return error_set(error, "invalid parameter value: %s", name);
-}
-
-static void hmp_set_parameter(Hmp *hmp, const HmpArgs *args)
-{
-    GError *error = NULL;
-    MigrationParameters p = { 0 };
-    if (parse_parameter(hmp_arg_str(args, "parameter"), hmp_arg_str(args, "value"), &p, &error)) {
-        qmp_migrate_set_parameters(&p, &error);
-    }
-    hmp_report_error(hmp, &error);
-}
-
 static void hmp_info_capabilities(Hmp *hmp, const HmpArgs *args)
 {
     MigrationCapabilityStatusArray *caps;
@@ -101,18 +87,6 @@ static void hmp_info_capabilities(Hmp *hmp, const HmpArgs *args)
                    caps->items[i]->state ? "on" : "off");
     }
     qapi_free_MigrationCapabilityStatusArray(caps);
-}
-
-static void hmp_info_parameters(Hmp *hmp, const HmpArgs *args)
-{
-    MigrationParameters *p;
-    qmp_query_migrate_parameters(&p, NULL);
-    hmp_printf(hmp, "max-bandwidth: %" PRIu64 " bytes/second\n", p->max_bandwidth);
-    hmp_printf(hmp, "avail-switchover-bandwidth: %" PRIu64 " bytes/second\n", p->avail_switchover_bandwidth);
-    hmp_printf(hmp, "downtime-limit: %" PRIu64 " ms\n", p->downtime_limit);
-    hmp_printf(hmp, "x-quiesce-timeout: %" PRIu64 " ms\n", p->x_quiesce_timeout);
-    hmp_printf(hmp, "x-switchover-timeout: %" PRIu64 " ms\n", p->x_switchover_timeout);
-    qapi_free_MigrationParameters(p);
 }
 
 static void print_ram(Hmp *hmp, const MigrationRAMStats *ram)
@@ -126,11 +100,67 @@ static void print_ram(Hmp *hmp, const MigrationRAMStats *ram)
     hmp_printf(hmp, "normal bytes: %" PRIu64 " kbytes\n", ram->normal_bytes >> 10);
     hmp_printf(hmp, "dirty sync count: %" PRIu64 "\n", ram->dirty_sync_count);
     hmp_printf(hmp, "page size: %" PRIu64 " kbytes\n", ram->page_size >> 10);
+    hmp_printf(hmp, "multifd bytes: %" PRIu64 " kbytes\n", ram->multifd_bytes >> 10);
     hmp_printf(hmp, "pages-per-second: %" PRIu64 "\n", ram->pages_per_second);
     hmp_printf(hmp, "precopy ram: %" PRIu64 " kbytes\n", ram->precopy_bytes >> 10);
     hmp_printf(hmp, "downtime ram: %" PRIu64 " kbytes\n", ram->downtime_bytes >> 10);
+    if (ram->postcopy_requests) {
+        hmp_printf(hmp, "postcopy request count: %" PRIu64 "\n", (uint64_t)ram->postcopy_requests);
+        hmp_printf(hmp, "postcopy ram: %" PRIu64 " kbytes\n", ram->postcopy_bytes >> 10);
+    }
     if (ram->dirty_pages_rate) {
         hmp_printf(hmp, "dirty pages rate: %" PRIu64 " pages\n", ram->dirty_pages_rate);
+    }
+}
+
+static void print_xbzrle(Hmp *hmp, const XBZRLECacheStats *x)
+{
+    hmp_printf(hmp, "cache size: %" PRIu64 " bytes\n", x->cache_size);
+    hmp_printf(hmp, "xbzrle transferred: %" PRIu64 " kbytes\n", (uint64_t)x->bytes >> 10);
+    hmp_printf(hmp, "xbzrle pages: %" PRIu64 " pages\n", (uint64_t)x->pages);
+    hmp_printf(hmp, "xbzrle cache miss: %" PRIu64 " pages\n", (uint64_t)x->cache_miss);
+    hmp_printf(hmp, "xbzrle cache miss rate: %0.2f\n", x->cache_miss_rate);
+    hmp_printf(hmp, "xbzrle encoding rate: %0.2f\n", x->encoding_rate);
+    hmp_printf(hmp, "xbzrle overflow: %" PRIu64 "\n", (uint64_t)x->overflow);
+}
+
+static void print_blocktime(Hmp *hmp, const MigrationInfo *info)
+{
+    const Uint32Array *each = info->postcopy_vcpu_blocktime;
+    if (info->has_postcopy_blocktime) {
+        hmp_printf(hmp, "postcopy blocktime: %u\n", info->postcopy_blocktime);
+    }
+    for (size_t i = 0; each && i < each->len; i++) {
+        hmp_printf(hmp, "%s%u%s", i ? "," : "postcopy vcpu blocktime: ", each->items[i],
+                   i + 1 == each->len ? "\n" : "");
+    }
+}
+
+static void print_times(Hmp *hmp, const MigrationInfo *info)
+{
+    if (info->has_total_time) {
+        hmp_printf(hmp, "total time: %" PRIu64 " ms\n", info->total_time);
+    }
+    if (info->has_expected_downtime) {
+        hmp_printf(hmp, "expected downtime: %" PRIu64 " ms\n", info->expected_downtime);
+    }
+    if (info->has_downtime) {
+        hmp_printf(hmp, "downtime: %" PRIu64 " ms\n", info->downtime);
+    }
+    if (info->has_setup_time) {
+        hmp_printf(hmp, "setup: %" PRIu64 " ms\n", info->setup_time);
+    }
+}
+
+static void print_addresses(Hmp *hmp, const SocketAddressArray *addresses)
+{
+    if (addresses) {
+        hmp_puts(hmp, "socket address: [\n");
+        for (size_t i = 0; i < addresses->len; i++) {
+            g_autofree char *text = io_socket_address_format(addresses->items[i]);
+            hmp_printf(hmp, "\t%s\n", text);
+        }
+        hmp_puts(hmp, "]\n");
     }
 }
 
@@ -145,27 +175,30 @@ static void hmp_info_migrate(Hmp *hmp, const HmpArgs *args)
         hmp_printf(hmp, "Migration status: %s", qapi_name_MigrationStatus(info->status));
         hmp_printf(hmp, info->error_desc ? " (%s)\n" : "\n", info->error_desc);
     }
-    if (info->has_total_time) {
-        hmp_printf(hmp, "total time: %" PRIu64 " ms\n", info->total_time);
-    }
-    if (info->has_expected_downtime) {
-        hmp_printf(hmp, "expected downtime: %" PRIu64 " ms\n", info->expected_downtime);
-    }
-    if (info->has_downtime) {
-        hmp_printf(hmp, "downtime: %" PRIu64 " ms\n", info->downtime);
-    }
-    if (info->has_setup_time) {
-        hmp_printf(hmp, "setup: %" PRIu64 " ms\n", info->setup_time);
-    }
+    print_times(hmp, info);
     if (info->ram) {
         print_ram(hmp, info->ram);
     }
+    if (info->xbzrle_cache) {
+        print_xbzrle(hmp, info->xbzrle_cache);
+    }
+    if (info->has_cpu_throttle_percentage) {
+        hmp_printf(hmp, "cpu throttle percentage: %" PRIu64 "\n", info->cpu_throttle_percentage);
+    }
+    print_blocktime(hmp, info);
+    print_addresses(hmp, info->socket_address);
     qapi_free_MigrationInfo(info);
 }
 
 static const HmpCommand commands[] = {
-    { .name = "migrate", .args = "detach:-d,uri:s", .params = "[-d] uri",
-      .help = "migrate to URI (using -d to not wait for completion)", .run = hmp_migrate },
+    { .name = "migrate", .args = "detach:-d,resume:-r,uri:s", .params = "[-d] [-r] uri",
+      .help = "migrate to URI (using -d to not wait for completion)\n\t\t\t -r to resume a paused postcopy migration",
+      .run = hmp_migrate },
+    { .name = "migrate_start_postcopy", .args = "", .params = "",
+      .help = "Followup to a migration command to switch the migration to postcopy mode", .run = hmp_start_postcopy },
+    { .name = "migrate_pause", .args = "", .params = "", .help = "Pause an ongoing postcopy migration", .run = hmp_pause },
+    { .name = "migrate_recover", .args = "uri:s", .params = "uri", .help = "Continue a paused incoming postcopy migration",
+      .run = hmp_recover },
     { .name = "migrate_cancel", .args = "", .params = "", .help = "cancel the current VM migration",
       .run = hmp_migrate_cancel },
     { .name = "migrate_continue", .args = "state:s", .params = "state",
@@ -174,13 +207,9 @@ static const HmpCommand commands[] = {
       .help = "Continue an incoming migration from an -incoming defer", .run = hmp_migrate_incoming },
     { .name = "migrate_set_capability", .args = "capability:s,state:b", .params = "capability state",
       .help = "Enable/Disable the usage of a capability for migration", .run = hmp_set_capability },
-    { .name = "migrate_set_parameter", .args = "parameter:s,value:s", .params = "parameter value",
-      .help = "Set the parameter for migration", .run = hmp_set_parameter },
     { .name = "info migrate", .args = "", .params = "", .help = "show migration status",
       .run = hmp_info_migrate },
     { .name = "info migrate_capabilities", .args = "", .params = "",
       .help = "show current migration capabilities", .run = hmp_info_capabilities },
-    { .name = "info migrate_parameters", .args = "", .params = "",
-      .help = "show current migration parameters", .run = hmp_info_parameters },
 };
 HMP_REGISTER(commands)

@@ -12,6 +12,7 @@
 #include "ram.h"
 #include "sections.h"
 #include "state.h"
+#include "system/poison.h"
 #include "system/runstate.h"
 #include "util/error.h"
 #include "vmstate/blocker.h"
@@ -29,6 +30,7 @@ void migration_init(void)
 {
     clock_section_register();
     vmstate_register_handlers("ram", 0, 4, &ram_handlers, NULL);
+    ram_poison_register_section();
     vm_add_resume_hook(outgoing_resume_hook);
 }
 
@@ -80,10 +82,27 @@ bool qmp_migrate_incoming(const char *uri, const MigrationChannelArray *channels
 /* ---- outgoing ---- */
 
 bool qmp_migrate(const char *uri, const MigrationChannelArray *channels, bool has_detach, bool detach,
-                 GError **error)
+                 bool has_resume, bool resume, GError **error)
 {
     g_autoptr(MigrationAddress) addr = migration_address_from(uri, channels, error);
-    return addr && outgoing_start(addr, error);
+    return addr && (has_resume && resume ? outgoing_resume(addr, error) : outgoing_start(addr, error));
+}
+
+bool qmp_migrate_start_postcopy(GError **error)
+{
+    return outgoing_start_postcopy(error);
+}
+
+bool qmp_migrate_pause(GError **error)
+{
+    return outgoing_pause() || incoming_pause() ||
+           error_set(error, "migrate-pause is currently only supported during postcopy-active or postcopy-recover state");
+}
+
+bool qmp_migrate_recover(const char *uri, GError **error)
+{
+    g_autoptr(MigrationAddress) addr = migration_address_from(uri, NULL, error);
+    return addr && incoming_recover(addr, error);
 }
 
 bool qmp_migrate_cancel(GError **error)
@@ -115,6 +134,11 @@ bool qmp_query_migrate(MigrationInfo **ret, GError **error)
         incoming_query(info);
     }
     vmstate_foreach_reason(add_reason, info);
+    GError *poison = NULL;
+    if (!ram_poison_all_reported(&poison)) {
+        add_reason(poison->message, info);
+        g_error_free(poison);
+    }
     *ret = info;
     return true;
 }

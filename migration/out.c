@@ -8,9 +8,13 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "write.h"
 
 #define ARENA_SIZE (64 * 1024)
 #define VECTOR_SIZE 1024 /* the kernel's limit, IOV_MAX */
+/* What may be on its way; the kernel doubles it. With its default the two sides wait for each other every few pages; more than
+ * this gains nothing. */
+#define SEND_BUFFER (512 * 1024)
 
 struct MigrationOut {
     IoChannel *ioc;
@@ -28,8 +32,18 @@ MigrationOut *out_new(IoChannel *ioc)
     MigrationOut *out = g_malloc(sizeof(*out));
     memset(out, 0, offsetof(MigrationOut, iov));
     out->ioc = io_channel_ref(ioc);
+    io_channel_set_nodelay(ioc, true); /* what is written is as much as there is */
+    io_channel_set_send_buffer(ioc, SEND_BUFFER);
     io_channel_set_blocking(ioc, false, NULL); /* so that a wait can be ended from another thread */
+    io_channel_set_patience(ioc, G_IO_OUT);
     return out;
+}
+
+void out_expect(MigrationOut *out, size_t len)
+{
+    if (len > SEND_BUFFER) {
+        io_channel_set_send_buffer(out->ioc, MIN(len, G_MAXINT));
+    }
 }
 
 void out_free(MigrationOut *out)
@@ -61,32 +75,10 @@ uint64_t out_written(const MigrationOut *out)
     return __atomic_load_n(&out->written, __ATOMIC_RELAXED);
 }
 
-/* Takes n bytes off the front of a vector; returns how many entries are used up. */
-static unsigned consume(struct iovec *iov, size_t n)
-{
-    unsigned i = 0;
-    while (n && n >= iov[i].iov_len) {
-        n -= iov[i++].iov_len;
-    }
-    if (n) {
-        iov[i].iov_base = (char *)iov[i].iov_base + n;
-        iov[i].iov_len -= n;
-    }
-    return i;
-}
-
 bool out_flush(MigrationOut *out)
 {
-    for (unsigned at = 0; at < out->n_iov && !out->error;) {
-        ssize_t n = io_channel_writev(out->ioc, out->iov + at, out->n_iov - at, &out->error);
-        if (n == -EAGAIN) {
-            io_channel_wait(out->ioc, G_IO_OUT, -1);
-        } else if (n > 0) {
-            at += consume(out->iov + at, n);
-            __atomic_fetch_add(&out->written, n, __ATOMIC_RELAXED);
-        } else if (n == 0) {
-            error_set(&out->error, "the channel takes no more data");
-        }
+    if (!out->error) {
+        write_vector(out->ioc, out->iov, out->n_iov, &out->written, &out->error);
     }
     out->n_iov = 0;
     out->arena_used = 0;
@@ -162,4 +154,30 @@ void out_put_memory(MigrationOut *out, const void *data, size_t len)
         out_flush(out);
     }
     add_iov(out, data, len);
+}
+
+/* ---- files ---- */
+
+IoChannel *out_channel(MigrationOut *out)
+{
+    return out->ioc;
+}
+
+static bool flush(MigrationOut *out, GError **error)
+{
+    if (out_flush(out)) {
+        return true;
+    }
+    g_propagate_error(error, g_error_copy(out->error));
+    return false;
+}
+
+off_t out_position(MigrationOut *out, GError **error)
+{
+    return flush(out, error) ? io_channel_seek(out->ioc, 0, SEEK_CUR, error) : -1;
+}
+
+bool out_seek(MigrationOut *out, off_t position, GError **error)
+{
+    return flush(out, error) && io_channel_seek(out->ioc, position, SEEK_SET, error) >= 0;
 }

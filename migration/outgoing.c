@@ -3,100 +3,58 @@
  * The source: from `migrate` to a guest that runs somewhere else, or on here.
  *
  * A thread of its own sends. It has no lock while it reads RAM; what touches devices, images or the run state
- * it has done by the main thread (in_main()). The main thread stays free meanwhile: commands are answered, and
+ * it has done by the main thread (outgoing_in_main()). The main thread stays free meanwhile: commands are answered, and
  * migrate_cancel works, at every point.
  *
- * O1  The status is changed by set_status() only, along the arrows of docs/devel/migration.md.
+ * O1  The status is changed by outgoing_set_status() only, along the arrows of docs/devel/migration.md.
  * O2  After `committed` the destination may have all of it: a cancellation comes too late then.
- * O3  Every way out goes through finish(), in the main thread, exactly once.
+ * O3  Every way out goes through outgoing_finish(), in the main thread, exactly once.
  */
 #include "util/osdep.h"
-#include "state.h"
+#include "outgoing-internal.h"
 
-#include <pthread.h>
 #include <time.h>
-#include "address.h"
 #include "block/block.h"
-#include "migration/migration.h"
+#include "mapped-ram.h"
+#include "multifd.h"
 #include "options.h"
-#include "out.h"
 #include "qapi/events-migration.h"
-#include "ram.h"
-#include "return-path.h"
+#include "protocol.h"
+#include "ram-release.h"
 #include "sections.h"
+#include "throttle.h"
 #include "system/quiesce.h"
-#include "system/runstate.h"
-#include "util/clock.h"
 #include "util/error.h"
 #include "util/main-loop.h"
 #include "vmstate/blocker.h"
 
 /* Output between two looks at cancellation, bandwidth and what is pending. */
 #define STEP_BYTES (4u << 20)
+/* The same with multifd, where a step may end with a sync of all channels. */
+#define STEP_BYTES_MULTIFD (32u << 20)
 /* Throughput is measured over this time, and the limit holds over it. */
 #define WINDOW_NS (100 * NS_PER_MS)
 /* So little that it takes no time worth mentioning. */
 #define SMALL_BYTES (1u << 20)
+/* What is kept ready for a device's state, and for its description; a virtio disk has 30 and 20 KiB. */
+#define DEVICE_ROOM (32u << 10)
 /* Pauses of a machine that is busy grow between these. */
 #define BUSY_PAUSE_MIN_NS (1 * NS_PER_MS)
 #define BUSY_PAUSE_MAX_NS (20 * NS_PER_MS)
 
-typedef struct Outgoing {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;     /* cancelled, go_on, parameters, an answer: whatever the thread may wait for */
-    bool cancelled, go_on, poked; /* under lock */
-    GError *error;              /* under lock; the first one */
-
-    MigrationStatus status;     /* atomic */
-    bool committed;             /* atomic; O2 */
-    IoConnect *connect;
-    IoChannel *ioc;
-    MigrationOut *out;
-    ReturnPath *return_path;
-    bool check_close;           /* closing may fail (command, file) */
-    GThread *thread;
-    bool thread_done;           /* atomic */
-
-    /* What switchover has changed and finish() takes back. Main thread. */
-    bool stopped, inactivated;
-    bool exiting; /* the program ends: the guest is not restarted */
-    bool was_running;
-    VmRunState old_state;
-
-    /* Bandwidth: the thread. */
-    double allowance;
-    int64_t allowance_ns;
-    int64_t window_ns;
-    uint64_t window_bytes, window_pages;
-    double bandwidth; /* bytes per second */
-    uint64_t dirty_before; /* bytes that the last look found */
-
-    /* Numbers for query-migrate: written by the thread, atomic. Nanoseconds of CLOCK_REALTIME_NS. */
-    int64_t start_ns, active_ns, stop_ns, end_ns;
-    uint64_t transferred, precopy_bytes;
-    uint64_t mbps_1000, pages_per_second, expected_downtime_ms;
-
-    Timer watchdog;
-    uint64_t watchdog_written;
-    bool watchdog_on;
-} Outgoing;
-
-static Outgoing out = {
+Outgoing outgoing = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .changed = PTHREAD_COND_INITIALIZER,
 };
 
-#define GET(name) __atomic_load_n(&out.name, __ATOMIC_ACQUIRE)
-#define SET(name, value) __atomic_store_n(&out.name, (value), __ATOMIC_RELEASE)
-
-static int64_t now_ns(void)
+int64_t outgoing_now_ns(void)
 {
     return clock_get_ns(CLOCK_REALTIME_NS);
 }
 
 /* ---- status ---- */
 
-static void set_status(MigrationStatus status)
+void outgoing_set_status(MigrationStatus status)
 {
     SET(status, status);
     migration_announce(status);
@@ -110,6 +68,10 @@ static bool is_active(MigrationStatus status)
     case MIGRATION_STATUS_PRE_SWITCHOVER:
     case MIGRATION_STATUS_DEVICE:
     case MIGRATION_STATUS_CANCELLING:
+    case MIGRATION_STATUS_POSTCOPY_ACTIVE:
+    case MIGRATION_STATUS_POSTCOPY_PAUSED:
+    case MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP:
+    case MIGRATION_STATUS_POSTCOPY_RECOVER:
         return true;
     default:
         return false;
@@ -122,35 +84,36 @@ bool outgoing_active(void)
 }
 
 /* Keeps the first error. Takes it. */
-static void keep_error(GError *error)
+void outgoing_keep_error(GError *error)
 {
-    pthread_mutex_lock(&out.lock);
-    if (out.error) {
+    pthread_mutex_lock(&outgoing.lock);
+    if (outgoing.error) {
         g_error_free(error);
     } else {
-        out.error = error;
+        outgoing.error = error;
     }
-    pthread_cond_broadcast(&out.changed);
-    pthread_mutex_unlock(&out.lock);
+    pthread_cond_broadcast(&outgoing.changed);
+    pthread_mutex_unlock(&outgoing.lock);
 }
 
-static bool cancelled(void)
+/* Whether somebody else has ended it: a cancellation, or what the destination or the watchdog has said. */
+static bool ended(void)
 {
-    pthread_mutex_lock(&out.lock);
-    bool is = out.cancelled;
-    pthread_mutex_unlock(&out.lock);
+    pthread_mutex_lock(&outgoing.lock);
+    bool is = outgoing.cancelled || outgoing.error;
+    pthread_mutex_unlock(&outgoing.lock);
     return is;
 }
 
 /* The thread goes on in the new state, unless it was cancelled meanwhile. */
-static bool advance(MigrationStatus status)
+bool outgoing_advance(MigrationStatus status)
 {
-    pthread_mutex_lock(&out.lock);
-    bool ok = !out.cancelled && !out.error;
+    pthread_mutex_lock(&outgoing.lock);
+    bool ok = !outgoing.cancelled && !outgoing.error;
     if (ok) {
         SET(status, status);
     }
-    pthread_mutex_unlock(&out.lock);
+    pthread_mutex_unlock(&outgoing.lock);
     if (ok) {
         migration_announce(status);
     }
@@ -177,45 +140,88 @@ static void main_call(void *opaque)
 {
     MainCall *call = opaque;
     call->func(call->opaque);
-    pthread_mutex_lock(&out.lock);
+    pthread_mutex_lock(&outgoing.lock);
     call->done = true;
-    pthread_cond_broadcast(&out.changed);
-    pthread_mutex_unlock(&out.lock);
+    pthread_cond_broadcast(&outgoing.changed);
+    pthread_mutex_unlock(&outgoing.lock);
 }
 
 /* Runs func in the main thread and waits for it. */
-static void in_main(void (*func)(void *opaque), void *opaque)
+void outgoing_in_main(void (*func)(void *opaque), void *opaque)
 {
     MainCall call = { func, opaque, false };
     main_loop_call(main_call, &call);
-    pthread_mutex_lock(&out.lock);
+    pthread_mutex_lock(&outgoing.lock);
     while (!call.done) {
-        pthread_cond_wait(&out.changed, &out.lock);
+        pthread_cond_wait(&outgoing.changed, &outgoing.lock);
     }
-    pthread_mutex_unlock(&out.lock);
+    pthread_mutex_unlock(&outgoing.lock);
 }
 
 /* Sleeps, but not through a cancellation, an error, or a change of parameters. */
-static void pause_ns(int64_t ns)
+void outgoing_pause_ns(int64_t ns)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     ns += until.tv_nsec;
     until.tv_sec += ns / NS_PER_SEC;
     until.tv_nsec = ns % NS_PER_SEC;
-    pthread_mutex_lock(&out.lock);
-    while (!out.cancelled && !out.error && !out.poked &&
-           pthread_cond_timedwait(&out.changed, &out.lock, &until) == 0) {
+    pthread_mutex_lock(&outgoing.lock);
+    while (!outgoing.cancelled && !outgoing.error && !outgoing.poked &&
+           pthread_cond_timedwait(&outgoing.changed, &outgoing.lock, &until) == 0) {
     }
-    out.poked = false;
-    pthread_mutex_unlock(&out.lock);
+    outgoing.poked = false;
+    pthread_mutex_unlock(&outgoing.lock);
 }
 
-static void look_anew(bool last)
+static void throttle_call(void *opaque)
+{
+    throttle_set(GPOINTER_TO_UINT(opaque));
+}
+
+/* The next step for a guest that has written `dirty` bytes while `sent` were sent. */
+static unsigned next_throttle(double dirty, double sent)
+{
+    ThrottleParameters p = migration_throttle();
+    unsigned now = throttle_get(), more = p.increment;
+    if (!now) {
+        return MIN(p.initial, p.most);
+    }
+    if (p.tailslow) { /* what would just be enough */
+        double running = 100 - now, ideal = running * sent * p.threshold / 100 / dirty;
+        more = MIN(more, (unsigned)MAX(running - ideal, 0));
+    }
+    return MIN(now + more, p.most);
+}
+
+/* auto-converge: twice in a row the guest has written more than a part of what was sent meanwhile. */
+static void converge(void)
+{
+    RamCounters counters;
+    uint64_t sent = outgoing_bytes_sent() - outgoing.look_bytes;
+    ram_save_counters(&counters);
+    outgoing.look_bytes += sent;
+    if (!migration_capability(MIGRATION_CAPABILITY_AUTO_CONVERGE) || counters.syncs < 2) {
+        return;
+    }
+    double limit = (double)sent * migration_throttle().threshold / 100;
+    if (counters.remaining <= limit) {
+        return;
+    }
+    if (++outgoing.too_much >= 2) {
+        outgoing.too_much = 0;
+        outgoing_in_main(throttle_call, GUINT_TO_POINTER(next_throttle(counters.remaining, sent)));
+    }
+}
+
+void outgoing_look_anew(bool last)
 {
     bql_lock();
     sections_sync(last);
     bql_unlock();
+    if (!last) {
+        converge();
+    }
     if (migration_capability(MIGRATION_CAPABILITY_EVENTS)) {
         RamCounters counters;
         ram_save_counters(&counters);
@@ -232,24 +238,37 @@ static uint64_t pages_sent(void)
     return counters.normal_pages + counters.zero_pages;
 }
 
-/* Closes the window when it is over; before the first has passed, what there is counts. */
-static void measure(void)
+/* Bytes on all channels. */
+uint64_t outgoing_bytes_sent(void)
 {
-    uint64_t written = out_tell(out.out), pages = pages_sent();
-    int64_t now = now_ns(), ns = now - out.window_ns;
+    SET(multifd_bytes, multifd_send_bytes() + (mapped_ram_threads() ? mapped_ram_bytes() : 0));
+    SET(missed_zero_copy, multifd_send_missed_zero_copy());
+    return GET(bytes_before) + out_tell(outgoing.out) + multifd_send_bytes() + mapped_ram_bytes();
+}
+
+/* Closes the window when it is over; before the first has passed, what there is counts. */
+void outgoing_measure(void)
+{
+    uint64_t written = outgoing_bytes_sent(), pages = pages_sent();
+    int64_t now = outgoing_now_ns(), ns = now - outgoing.window_ns;
     SET(transferred, written);
-    if (ns <= 0 || (ns < WINDOW_NS && out.bandwidth > 0 && out.window_bytes > 0)) {
+    if (ns <= 0 || (ns < WINDOW_NS && outgoing.bandwidth > 0 && outgoing.window_bytes > 0)) {
         return;
     }
     double seconds = (double)ns / NS_PER_SEC;
-    out.bandwidth = (written - out.window_bytes) / seconds;
-    SET(mbps_1000, (uint64_t)(out.bandwidth * 8 / 1000));
-    SET(pages_per_second, (uint64_t)((pages - out.window_pages) / seconds));
+    outgoing.bandwidth = (written - outgoing.window_bytes) / seconds;
+    SET(mbps_1000, (uint64_t)(outgoing.bandwidth * 8 / 1000));
+    SET(pages_per_second, (uint64_t)((pages - outgoing.window_pages) / seconds));
     if (ns >= WINDOW_NS) {
-        out.window_ns = now;
-        out.window_bytes = written;
-        out.window_pages = pages;
+        outgoing.window_ns = now;
+        outgoing.window_bytes = written;
+        outgoing.window_pages = pages;
     }
+}
+
+static uint64_t step_bytes(void)
+{
+    return multifd_send_active() || mapped_ram_threads() ? STEP_BYTES_MULTIFD : STEP_BYTES;
 }
 
 /* Bytes that may be sent now; waits until there are some. */
@@ -257,21 +276,22 @@ static uint64_t wait_for_budget(void)
 {
     for (;;) {
         uint64_t limit = migration_max_bandwidth();
-        int64_t now = now_ns();
+        int64_t now = outgoing_now_ns();
         if (limit == UINT64_MAX) {
-            out.allowance_ns = now;
-            out.allowance = 0;
-            return STEP_BYTES;
+            outgoing.allowance_ns = now;
+            outgoing.allowance = 0;
+            return step_bytes();
         }
         double most = MAX((double)limit * WINDOW_NS / NS_PER_SEC, 1.0);
-        out.allowance += (double)(now - out.allowance_ns) * limit / NS_PER_SEC;
-        out.allowance = MIN(out.allowance, most);
-        out.allowance_ns = now;
-        if (out.allowance >= most / 10) {
-            return MIN(MAX(out.allowance, 1), STEP_BYTES);
+        outgoing.allowance += (double)(now - outgoing.allowance_ns) * limit / NS_PER_SEC;
+        outgoing.allowance = MIN(outgoing.allowance, most);
+        outgoing.allowance_ns = now;
+        if (outgoing.allowance >= most / 10) {
+            return MIN(MAX(outgoing.allowance, 1), step_bytes());
         }
-        pause_ns((int64_t)MIN((most / 5 - out.allowance) * NS_PER_SEC / limit, NS_PER_SEC));
-        if (cancelled()) {
+        outgoing_pause_ns(
+            (int64_t)MIN((most / 5 - outgoing.allowance) * NS_PER_SEC / limit, NS_PER_SEC));
+        if (ended()) {
             return 1;
         }
     }
@@ -282,7 +302,7 @@ static uint64_t switchover_threshold(void)
 {
     double bandwidth = migration_avail_switchover_bandwidth();
     if (bandwidth == 0) {
-        bandwidth = out.bandwidth;
+        bandwidth = outgoing.bandwidth;
     }
     double bytes = bandwidth * migration_downtime_limit() / 1000;
     return bytes < (double)INT64_MAX ? bytes : INT64_MAX;
@@ -292,7 +312,7 @@ static void estimate_downtime(uint64_t pending)
 {
     double bandwidth = migration_avail_switchover_bandwidth();
     if (bandwidth == 0) {
-        bandwidth = out.bandwidth;
+        bandwidth = outgoing.bandwidth;
     }
     if (bandwidth >= 1) {
         SET(expected_downtime_ms, (uint64_t)MIN(pending / bandwidth * 1000, (double)INT64_MAX));
@@ -312,19 +332,19 @@ typedef struct StopCall {
 static bool restart(GError **error)
 {
     bool ok = true;
-    if (out.inactivated) {
-        out.inactivated = false;
+    if (outgoing.inactivated) {
+        outgoing.inactivated = false;
         ok = block_activate_all(error);
     }
     quiesce_resume_all();
-    if (out.stopped) {
-        out.stopped = false;
+    if (outgoing.stopped) {
+        outgoing.stopped = false;
         if (!ok) {
             vm_set_state(VM_PAUSED); /* its images are not ours any more */
-        } else if (out.was_running && !out.exiting) {
+        } else if (outgoing.was_running && !outgoing.exiting) {
             vm_start();
         } else {
-            vm_set_state(out.old_state);
+            vm_set_state(outgoing.old_state);
         }
     }
     return ok;
@@ -336,7 +356,7 @@ static StopResult quiesce(GError **error)
     case QUIESCE_DONE:
         return STOP_OK;
     case QUIESCE_BUSY:
-        if (out.was_running) {
+        if (outgoing.was_running) {
             return STOP_BUSY;
         }
         error_prefix(error, "the machine is stopped and cannot go on: ");
@@ -354,15 +374,15 @@ static void stop_call(void *opaque)
         call->result = STOP_AGAIN;
         return;
     }
-    out.was_running = vm_is_running();
-    out.old_state = vm_state();
-    global_state_set(out.old_state);
-    SET(stop_ns, now_ns());
+    outgoing.was_running = vm_is_running();
+    outgoing.old_state = vm_state();
+    global_state_set(outgoing.old_state);
+    SET(stop_ns, outgoing_now_ns());
     int r = vm_stop(VM_FINISH_MIGRATE);
     if (vm_state() != VM_FINISH_MIGRATE) {
         vm_set_state(VM_FINISH_MIGRATE);
     }
-    out.stopped = true;
+    outgoing.stopped = true;
     if (r < 0) {
         error_set_errno(&call->error, -r, "writing out what images have cached failed");
         call->result = STOP_FAILED;
@@ -374,121 +394,143 @@ static void stop_call(void *opaque)
     }
 }
 
-typedef struct DevicesCall {
-    VmWriter *w;
-    GError *error;
-} DevicesCall;
-
-static void devices_call(void *opaque)
+void outgoing_devices_call(void *opaque)
 {
     DevicesCall *call = opaque;
-    g_autoptr(GString) desc = g_string_sized_new(64 * 1024);
-    if (!sections_save_devices(call->w, desc, &call->error)) {
+    multifd_send_may_end();
+    if (!(call->package ? sections_save_package(outgoing.devices, &call->error)
+                        : sections_save_devices(outgoing.devices, outgoing.description, &call->error))) {
         return;
     }
     /* G3: after this the images are the destination's. */
-    out.inactivated = true;
+    outgoing.inactivated = true;
     if (!block_inactivate_all(&call->error)) {
-        out.inactivated = false;
+        outgoing.inactivated = false;
         return;
     }
-    if (ram_late_writer()) {
-        error_set(&call->error, "'%s' wrote guest memory after it had been told to stop", ram_late_writer());
-    }
+    ram_check_late_writes(ram_block_ignored, &call->error);
+}
+
+/* Ends what any thread waits for. */
+void outgoing_shut_down(void)
+{
+    multifd_send_shutdown();
+    io_channel_shutdown(outgoing.ioc, IO_SHUTDOWN_BOTH, NULL);
+}
+
+/* By everybody who takes them. */
+static uint64_t bytes_taken(void)
+{
+    return out_written(outgoing.out) + multifd_send_bytes() + mapped_ram_bytes();
 }
 
 /* No progress while the guest stands still: give up, rather than keep it so. */
 static void watchdog_bark(void *opaque)
 {
-    uint64_t written = out_written(out.out);
-    if (written != out.watchdog_written) {
-        out.watchdog_written = written;
-        timer_mod(&out.watchdog, now_ns() + migration_switchover_timeout() * NS_PER_MS);
+    uint64_t written = bytes_taken();
+    if (written != outgoing.watchdog_written) {
+        outgoing.watchdog_written = written;
+        timer_mod(&outgoing.watchdog,
+                  outgoing_now_ns() + migration_switchover_timeout() * NS_PER_MS);
         return;
     }
     GError *error = NULL;
-    error_set(&error, "the destination has taken no data for %" PRIu64 " ms while the guest stood still",
+    error_set(&error,
+              "the destination has taken no data for %" PRIu64 " ms while the guest stood still",
               migration_switchover_timeout());
-    keep_error(error);
-    io_channel_shutdown(out.ioc, IO_SHUTDOWN_BOTH, NULL);
+    outgoing_keep_error(error);
+    outgoing_shut_down();
 }
 
 static void watchdog_call(void *opaque)
 {
     bool on = GPOINTER_TO_INT(opaque);
     if (on) {
-        timer_init(&out.watchdog, CLOCK_REALTIME_NS, watchdog_bark, NULL);
-        out.watchdog_on = true;
-        out.watchdog_written = out_written(out.out);
-        timer_mod(&out.watchdog, now_ns() + migration_switchover_timeout() * NS_PER_MS);
-    } else if (out.watchdog_on) {
-        out.watchdog_on = false;
-        timer_del(&out.watchdog);
+        timer_init(&outgoing.watchdog, CLOCK_REALTIME_NS, watchdog_bark, NULL);
+        outgoing.watchdog_on = true;
+        outgoing.watchdog_written = bytes_taken();
+        timer_mod(&outgoing.watchdog,
+                  outgoing_now_ns() + migration_switchover_timeout() * NS_PER_MS);
+    } else if (outgoing.watchdog_on) {
+        outgoing.watchdog_on = false;
+        timer_del(&outgoing.watchdog);
+    }
+}
+
+/* Nobody waits until it is on: on a busy host that costs the guest a turn of the scheduler. What the main thread is asked
+ * for later comes later. */
+void outgoing_watchdog(bool on)
+{
+    if (on) {
+        main_loop_call(watchdog_call, GINT_TO_POINTER(on));
+    } else {
+        outgoing_in_main(watchdog_call, GINT_TO_POINTER(on));
     }
 }
 
 /* ---- switchover: in the thread ---- */
 
 /* pre-switchover: until migrate-continue. */
-static bool wait_for_continue(void)
+bool outgoing_wait_for_continue(void)
 {
     if (!migration_capability(MIGRATION_CAPABILITY_PAUSE_BEFORE_SWITCHOVER)) {
         return true;
     }
-    if (!advance(MIGRATION_STATUS_PRE_SWITCHOVER)) {
+    if (!outgoing_advance(MIGRATION_STATUS_PRE_SWITCHOVER)) {
         return false;
     }
-    pthread_mutex_lock(&out.lock);
-    while (!out.go_on && !out.cancelled && !out.error) {
-        pthread_cond_wait(&out.changed, &out.lock);
+    pthread_mutex_lock(&outgoing.lock);
+    while (!outgoing.go_on && !outgoing.cancelled && !outgoing.error) {
+        pthread_cond_wait(&outgoing.changed, &outgoing.lock);
     }
-    bool ok = out.go_on && !out.cancelled && !out.error;
-    pthread_mutex_unlock(&out.lock);
+    bool ok = outgoing.go_on && !outgoing.cancelled && !outgoing.error;
+    pthread_mutex_unlock(&outgoing.lock);
     return ok;
 }
 
 static bool send_devices(GError **error)
 {
-    DevicesCall call = { .w = vm_writer_new() };
+    DevicesCall call = { .package = false };
     size_t len;
-    in_main(devices_call, &call);
+    outgoing_in_main(outgoing_devices_call, &call);
     bool ok = !call.error;
     if (ok) {
-        const uint8_t *data = vm_writer_data(call.w, &len);
-        out_put_memory(out.out, data, len);
-        ok = out_flush(out.out);
+        const uint8_t *data = vm_writer_data(outgoing.devices, &len);
+        out_expect(outgoing.out, len);
+        out_put_memory(outgoing.out, data, len);
+        ok = out_flush(outgoing.out);
         if (!ok) {
-            *error = g_error_copy(out_error(out.out));
+            *error = g_error_copy(out_error(outgoing.out));
         }
     } else {
         g_propagate_error(error, call.error);
     }
-    vm_writer_free(call.w);
-    SET(transferred, out_tell(out.out));
+    SET(transferred, outgoing_bytes_sent());
     return ok;
 }
 
 /* The last byte has been handed over: is it where it should be? */
 static bool confirm(GError **error)
 {
-    if (out.check_close && io_channel_close(out.ioc, error) < 0) {
+    if (outgoing.check_close && io_channel_close(outgoing.ioc, error) < 0) {
         return false;
     }
-    if (out.return_path) {
-        return return_path_wait(out.return_path, error);
+    if (outgoing.return_path) {
+        return return_path_wait(outgoing.return_path, error);
     }
     return true;
 }
 
 static bool send_last(GError **error)
 {
-    SET(precopy_bytes, out_tell(out.out));
-    if (!wait_for_continue() || !advance(MIGRATION_STATUS_DEVICE)) {
+    SET(precopy_bytes, outgoing_bytes_sent());
+    if (!outgoing_wait_for_continue() || !outgoing_advance(MIGRATION_STATUS_DEVICE)) {
         return false;
     }
-    in_main(watchdog_call, GINT_TO_POINTER(true));
-    look_anew(true); /* G2 */
-    bool ok = sections_write_ends(out.out, error) && send_devices(error) && confirm(error);
+    outgoing_watchdog(true);
+    outgoing_look_anew(true); /* G2 */
+    sections_write_switchover_start(outgoing.out);
+    bool ok = sections_write_ends(outgoing.out, error) && send_devices(error) && confirm(error);
     if (ok) {
         SET(committed, true);
     }
@@ -499,31 +541,32 @@ static StopResult switchover(GError **error)
 {
     StopCall call = { 0 };
     do {
-        in_main(stop_call, &call);
-    } while (call.result == STOP_AGAIN && !cancelled());
+        outgoing_in_main(stop_call, &call);
+    } while (call.result == STOP_AGAIN && !ended());
     if (call.result != STOP_OK) {
         pass_error(error, call.error);
         return call.result == STOP_BUSY ? STOP_BUSY : STOP_FAILED;
     }
-    return send_last(error) ? STOP_OK : STOP_FAILED;
+    return (outgoing.by_postcopy ? postcopy_hand_over(error) : send_last(error)) ? STOP_OK
+                                                                                 : STOP_FAILED;
 }
 
 /* A machine that is busy runs on a little; false when it had its time. */
 static bool wait_while_busy(int64_t *since_ns, int64_t *pause, GError **busy, GError **error)
 {
-    int64_t now = now_ns();
+    int64_t now = outgoing_now_ns();
     if (*since_ns < 0) {
         *since_ns = now;
         *pause = BUSY_PAUSE_MIN_NS;
     }
     if (now - *since_ns >= (int64_t)migration_quiesce_timeout() * NS_PER_MS) {
-        g_propagate_prefixed_error(error, g_steal_pointer(busy),
-                                   "not ready for switchover within %" PRIu64 " ms: ",
-                                   migration_quiesce_timeout());
+        g_propagate_prefixed_error(
+            error, g_steal_pointer(busy),
+            "not ready for switchover within %" PRIu64 " ms: ", migration_quiesce_timeout());
         return false;
     }
     g_clear_error(busy);
-    pause_ns(*pause);
+    outgoing_pause_ns(*pause);
     *pause = MIN(*pause * 2, BUSY_PAUSE_MAX_NS);
     return true;
 }
@@ -537,70 +580,114 @@ static bool wait_while_busy(int64_t *since_ns, int64_t *pause, GError **busy, GE
  */
 static bool ready_for_switchover(uint64_t dirty)
 {
-    uint64_t before = out.dirty_before;
-    out.dirty_before = dirty;
+    uint64_t before = outgoing.dirty_before;
+    outgoing.dirty_before = dirty;
     if (dirty > switchover_threshold()) {
         return false;
     }
     return dirty <= SMALL_BYTES || dirty > before / 4 * 3;
 }
 
+/* Stops the machine and hands over what is left, or finds that it must run on (*done false). */
+static bool try_switchover(int64_t *busy_since, int64_t *busy_pause, bool *done, GError **error)
+{
+    GError *failure = NULL;
+    switch (switchover(&failure)) {
+    case STOP_OK:
+        *done = true;
+        return true;
+    case STOP_BUSY:
+        return wait_while_busy(busy_since, busy_pause, &failure, error);
+    default:
+        pass_error(error, failure);
+        return false;
+    }
+}
+
+static bool switchover_acked(void)
+{
+    pthread_mutex_lock(&outgoing.lock);
+    bool acked = outgoing.switchover_acked;
+    pthread_mutex_unlock(&outgoing.lock);
+    return acked;
+}
+
+/* Whether it is time: all is sent and little is new, or postcopy is asked for. */
+static bool time_for_switchover(void)
+{
+    if (migration_capability(MIGRATION_CAPABILITY_SWITCHOVER_ACK) && sections_pending() == 0 && !switchover_acked()) {
+        outgoing_pause_ns(BUSY_PAUSE_MAX_NS);
+        outgoing_look_anew(false);
+        return false;
+    }
+    if (postcopy_wanted()) {
+        return outgoing.by_postcopy;
+    }
+    if (sections_pending() != 0) {
+        return false;
+    }
+    outgoing_look_anew(false);
+    uint64_t pending = sections_pending();
+    estimate_downtime(pending);
+    return ready_for_switchover(pending);
+}
+
 static bool iterate(GError **error)
 {
     int64_t busy_since = -1, busy_pause = 0;
-    while (!cancelled()) {
-        if (sections_pending() == 0) {
-            look_anew(false);
-            uint64_t pending = sections_pending();
-            estimate_downtime(pending);
-            if (ready_for_switchover(pending)) {
-                GError *failure = NULL;
-                switch (switchover(&failure)) {
-                case STOP_OK:
-                    return true;
-                case STOP_BUSY:
-                    if (!wait_while_busy(&busy_since, &busy_pause, &failure, error)) {
-                        return false;
-                    }
-                    continue;
-                default:
-                    pass_error(error, failure);
-                    return false;
-                }
+    bool done = false;
+    while (!ended()) {
+        if (time_for_switchover()) {
+            if (!try_switchover(&busy_since, &busy_pause, &done, error)) {
+                return false;
             }
+            if (done) {
+                return !GET(postcopy) || postcopy_send_rest(error);
+            }
+        }
+        if (sections_pending() == 0) {
             continue;
         }
-        if (sections_write_parts(out.out, wait_for_budget(), error) == SECTION_ERROR) {
+        if (sections_write_parts(outgoing.out, wait_for_budget(), error) == SECTION_ERROR) {
             return false;
         }
-        out.allowance -= out_tell(out.out) - out.transferred;
-        measure();
+        outgoing.allowance -= outgoing_bytes_sent() - outgoing.transferred;
+        outgoing_measure();
     }
     return false;
 }
 
-static bool run(GError **error)
+/* Memory for what is written while the guest stands still. */
+static void make_room(void)
 {
-    if (!sections_write_begin(out.out, out.return_path != NULL, error)) {
-        return false;
-    }
-    look_anew(false);
-    SET(active_ns, now_ns());
-    out.window_ns = out.allowance_ns = GET(active_ns);
-    out.allowance = (double)INT64_MAX; /* a window's worth */
-    SET(transferred, out_tell(out.out));
-    return advance(MIGRATION_STATUS_ACTIVE) && iterate(error);
+    size_t room = sections_device_count() * DEVICE_ROOM;
+    outgoing.devices = vm_writer_new();
+    vm_writer_reserve(outgoing.devices, room);
+    outgoing.description = g_string_sized_new(room);
+    memset(outgoing.description->str, 0, room);
 }
 
-static void finish(void *opaque);
+static bool run(GError **error)
+{
+    make_room();
+    if (!sections_write_begin(outgoing.out, outgoing.return_path != NULL, error)) {
+        return false;
+    }
+    outgoing_look_anew(false);
+    SET(active_ns, outgoing_now_ns());
+    outgoing.window_ns = outgoing.allowance_ns = GET(active_ns);
+    outgoing.allowance = (double)INT64_MAX; /* a window's worth */
+    SET(transferred, outgoing_bytes_sent());
+    return outgoing_advance(MIGRATION_STATUS_ACTIVE) && iterate(error);
+}
 
-static void *thread_main(void *opaque)
+void *outgoing_thread_main(void *opaque)
 {
     GError *error = NULL;
     if (!run(&error) && error) {
-        keep_error(error);
+        outgoing_keep_error(error);
     }
-    main_loop_call(finish, NULL);
+    main_loop_call(outgoing_finish, NULL);
     return NULL;
 }
 
@@ -608,309 +695,136 @@ static void *thread_main(void *opaque)
 
 static void release(void)
 {
+    mapped_ram_stop(); /* its threads write into what the sections clean up */
     sections_cleanup();
-    return_path_free(g_steal_pointer(&out.return_path));
-    out_free(g_steal_pointer(&out.out));
-    if (out.ioc && !GET(committed)) {
-        io_channel_shutdown(out.ioc, IO_SHUTDOWN_BOTH, NULL); /* a command that lives on is not waited for */
+    if (!GET(committed)) {
+        multifd_send_shutdown();
     }
-    io_channel_unref(g_steal_pointer(&out.ioc));
+    multifd_send_stop();
+    return_path_free(g_steal_pointer(&outgoing.return_path));
+    out_free(g_steal_pointer(&outgoing.out));
+    vm_writer_free(g_steal_pointer(&outgoing.devices));
+    if (outgoing.description) {
+        g_string_free(g_steal_pointer(&outgoing.description), TRUE);
+    }
+    if (outgoing.ioc && !GET(committed)) {
+        io_channel_shutdown(outgoing.ioc, IO_SHUTDOWN_BOTH,
+                            NULL); /* a command that lives on is not waited for */
+    }
+    io_channel_unref(g_steal_pointer(&outgoing.ioc));
     vmstate_thaw();
 }
 
 /* What went wrong, as users shall read it. Under no lock: the thread is gone. */
 static void report_failure(void)
 {
-    if (!out.error) {
-        error_set(&out.error, "the migration was ended");
+    if (!outgoing.error) {
+        error_set(&outgoing.error, "the migration was ended");
     }
-    warn_report("migration failed: %s", out.error->message);
+    warn_report("migration failed: %s", outgoing.error->message);
 }
 
 /* O3 */
-static void finish(void *opaque)
+void outgoing_finish(void *opaque)
 {
     GError *error = NULL;
-    if (out.thread) {
-        g_thread_join(g_steal_pointer(&out.thread));
+    if (outgoing.thread) {
+        g_thread_join(g_steal_pointer(&outgoing.thread));
     }
+    throttle_set(0);
     watchdog_call(GINT_TO_POINTER(false));
-    SET(end_ns, now_ns());
-    bool done = GET(committed);
-    if (done) {
+    SET(end_ns, outgoing_now_ns());
+    bool done = GET(committed), gone = done;
+    done &= !outgoing.lost;
+    if (gone) {
         vm_set_state(VM_POSTMIGRATE);
-        out.stopped = false;
-        g_clear_error(&out.error); /* of a cancellation that came too late */
+        outgoing.stopped = false;
+        if (done) {
+            g_clear_error(&outgoing.error); /* of a cancellation that came too late */
+        }
     } else if (!restart(&error)) {
         error_prefix(&error, "the guest cannot run on: ");
-        if (out.error) {
-            error_prefix(&error, "%s; ", out.error->message);
-            g_clear_error(&out.error);
+        if (outgoing.error) {
+            error_prefix(&error, "%s; ", outgoing.error->message);
+            g_clear_error(&outgoing.error);
         }
-        out.error = error;
-        out.cancelled = false; /* that is more than a cancellation */
+        outgoing.error = error;
+        outgoing.cancelled = false; /* that is more than a cancellation */
     }
     release();
     if (done) {
-        set_status(MIGRATION_STATUS_COMPLETED);
-    } else if (out.cancelled) {
-        g_clear_error(&out.error);
-        set_status(MIGRATION_STATUS_CANCELLED);
+        outgoing_set_status(MIGRATION_STATUS_COMPLETED);
+    } else if (outgoing.cancelled) {
+        g_clear_error(&outgoing.error);
+        outgoing_set_status(MIGRATION_STATUS_CANCELLED);
     } else {
         report_failure();
-        set_status(MIGRATION_STATUS_FAILED);
+        outgoing_set_status(MIGRATION_STATUS_FAILED);
     }
     SET(thread_done, true);
 }
 
-/* An answer on the return path, or its end. Main thread. */
-static void return_path_changed(const GError *error, void *opaque)
-{
-    if (error && !GET(committed)) {
-        keep_error(g_error_copy(error));
-        io_channel_shutdown(out.ioc, IO_SHUTDOWN_BOTH, NULL);
-    }
-}
+/* ---- what the destination says: main thread ---- */
 
-/* With the channel (taken): from here on it is the thread's business. */
-static void begin(IoChannel *ioc)
+static void return_path_ended(const GError *error, void *opaque)
 {
-    out.ioc = ioc;
-    io_channel_set_name(ioc, "migration-source");
-    out.out = out_new(ioc);
-    if (migration_capability(MIGRATION_CAPABILITY_RETURN_PATH)) {
-        out.return_path = return_path_new(ioc, return_path_changed, NULL);
+    if (GET(postcopy)) {
+        outgoing_shut_down(); /* the thread goes into a pause */
+    } else if (!GET(committed)) {
+        outgoing_keep_error(g_error_copy(error));
+        outgoing_shut_down();
     }
-    GError *error = NULL;
-    global_state_register();
-    if (!sections_prepare(&error)) {
-        keep_error(error);
-        finish(NULL);
-        return;
-    }
-    out.thread = g_thread_new("migration", thread_main, NULL);
-}
-
-static void connected(IoChannel *ioc, const GError *error, void *opaque)
-{
-    out.connect = NULL;
-    if (error) {
-        keep_error(g_error_copy(error));
-        finish(NULL);
-    } else {
-        begin(ioc);
-    }
-}
-
-static void reset_state(void)
-{
-    g_clear_error(&out.error);
-    out.cancelled = out.go_on = out.poked = false;
-    out.committed = out.stopped = out.inactivated = out.thread_done = false;
-    out.bandwidth = 0;
-    out.dirty_before = UINT64_MAX;
-    out.window_bytes = out.window_pages = 0;
-    out.active_ns = out.stop_ns = out.end_ns = 0;
-    out.transferred = out.precopy_bytes = out.mbps_1000 = out.pages_per_second = 0;
-    out.expected_downtime_ms = migration_downtime_limit();
-    out.start_ns = now_ns();
-}
-
-static bool may_start(const MigrationAddress *addr, GError **error)
-{
-    if (outgoing_active()) {
-        return error_set(error, "There's a migration process in progress");
-    }
-    if (vm_state() == VM_INMIGRATE || incoming_active()) {
-        return error_set(error, "Guest is waiting for an incoming migration");
-    }
-    if (vm_state() == VM_POSTMIGRATE) {
-        return error_set(error, "Can't migrate the vm that was paused due to previous migration");
-    }
-    if (migration_capability(MIGRATION_CAPABILITY_RETURN_PATH) && !migration_address_two_way(addr)) {
-        return error_set(error, "The capability return-path needs a channel that can answer: a socket");
-    }
-    return sections_check_migratable(error); /* G1 */
-}
-
-bool outgoing_start(const MigrationAddress *addr, GError **error)
-{
-    IoChannel *ioc = NULL;
-    const SocketAddress *socket = migration_address_socket(addr);
-    if (!may_start(addr, error)) {
-        return false;
-    }
-    if (!socket) {
-        ioc = migration_address_open(addr, true, error);
-        if (!ioc) {
-            return false;
-        }
-    }
-    reset_state();
-    out.check_close = addr->transport != MIGRATION_ADDRESS_TYPE_SOCKET;
-    vmstate_freeze();
-    set_status(MIGRATION_STATUS_SETUP);
-    if (ioc) {
-        begin(ioc);
-    } else {
-        out.connect = io_socket_connect_async(socket, 0, NULL, connected, NULL);
-    }
-    return true;
-}
-
-/* ---- what commands do meanwhile ---- */
-
-void outgoing_cancel(void)
-{
-    if (!outgoing_active() || GET(committed)) {
-        return;
-    }
-    pthread_mutex_lock(&out.lock);
-    bool first = !out.cancelled;
-    out.cancelled = true;
-    pthread_cond_broadcast(&out.changed);
-    pthread_mutex_unlock(&out.lock);
-    if (!first) {
-        return;
-    }
-    set_status(MIGRATION_STATUS_CANCELLING);
-    if (out.connect) {
-        io_connect_cancel(g_steal_pointer(&out.connect));
-        finish(NULL);
-    } else if (out.ioc) {
-        io_channel_shutdown(out.ioc, IO_SHUTDOWN_BOTH, NULL);
-    }
-}
-
-bool outgoing_continue(MigrationStatus expected, GError **error)
-{
-    if (expected != MIGRATION_STATUS_PRE_SWITCHOVER || GET(status) != MIGRATION_STATUS_PRE_SWITCHOVER) {
-        return error_set(error, "Migration not in expected state: %s",
-                         qapi_name_MigrationStatus(GET(status)));
-    }
-    pthread_mutex_lock(&out.lock);
-    out.go_on = true;
-    pthread_cond_broadcast(&out.changed);
-    pthread_mutex_unlock(&out.lock);
-    return true;
 }
 
 void outgoing_parameters_changed(void)
 {
-    pthread_mutex_lock(&out.lock);
-    out.poked = true;
-    pthread_cond_broadcast(&out.changed);
-    pthread_mutex_unlock(&out.lock);
+    pthread_mutex_lock(&outgoing.lock);
+    outgoing.poked = true;
+    pthread_cond_broadcast(&outgoing.changed);
+    pthread_mutex_unlock(&outgoing.lock);
 }
 
-bool outgoing_resume_hook(GError **error)
+static void pong(uint32_t value, void *opaque)
 {
-    if (outgoing_active()) {
-        return true; /* restart() */
+    if (value == PING_PACKAGE) {
+        SET(package_ran, true);
     }
-    if (quiesced()) {
-        if (!block_activate_all(error)) {
-            return false;
-        }
-        out.inactivated = false;
-        quiesce_resume_all();
+    if (value == PING_LOST_PAGES || value == PONG_LOST_PAGES) {
+        ram_save_lost_answered(value == PONG_LOST_PAGES);
     }
-    return true;
+    ram_release_answered(value);
 }
 
-void outgoing_shutdown(void)
+static void switchover_ack(void *opaque)
 {
-    if (outgoing_active()) {
-        out.exiting = true;
-        outgoing_cancel();
-        MAIN_LOOP_WHILE(!GET(thread_done));
-    }
+    pthread_mutex_lock(&outgoing.lock);
+    outgoing.switchover_acked = true;
+    pthread_mutex_unlock(&outgoing.lock);
+    outgoing_parameters_changed();
 }
 
-/* ---- query-migrate ---- */
-
-static int64_t ms_between(int64_t from, int64_t to)
+static bool page_request(const char *block, uint64_t start, uint32_t len, void *opaque,
+                         GError **error)
 {
-    return (to - from) / NS_PER_MS;
+    bool ok = ram_save_request(block, start, len, error);
+    outgoing_parameters_changed();
+    return ok;
 }
 
-static MigrationRAMStats *ram_stats(bool over)
+static bool arrived(const char *block, const uint8_t *bits, uint64_t len, void *opaque,
+                    GError **error)
 {
-    RamCounters counters;
-    MigrationRAMStats *ram = g_new0(MigrationRAMStats, 1);
-    uint64_t transferred = GET(transferred), precopy = GET(precopy_bytes);
-    ram_save_counters(&counters);
-    ram->transferred = transferred;
-    ram->remaining = counters.remaining;
-    ram->total = counters.total;
-    ram->duplicate = counters.zero_pages;
-    ram->normal = counters.normal_pages;
-    ram->normal_bytes = counters.normal_pages * GUEST_PAGE_SIZE;
-    ram->dirty_pages_rate = counters.dirty_pages_rate;
-    ram->dirty_sync_count = counters.syncs;
-    ram->page_size = GUEST_PAGE_SIZE;
-    ram->precopy_bytes = precopy ? precopy : transferred;
-    ram->downtime_bytes = precopy ? transferred - precopy : 0;
-    if (over) {
-        int64_t ms = MAX(ms_between(GET(start_ns), GET(end_ns)), 1);
-        ram->mbps = transferred * 8.0 / 1000 / ms;
-        ram->pages_per_second = (counters.normal_pages + counters.zero_pages) * 1000 / ms;
-    } else {
-        ram->mbps = GET(mbps_1000) / 1000.0;
-        ram->pages_per_second = GET(pages_per_second);
-    }
-    return ram;
+    bool ok = ram_save_arrived(block, bits, len, error);
+    outgoing_parameters_changed();
+    return ok;
 }
 
-static void query_active(MigrationInfo *info)
+static void resumed(void *opaque)
 {
-    info->has_total_time = true;
-    info->total_time = ms_between(GET(start_ns), now_ns());
-    info->has_expected_downtime = true;
-    info->expected_downtime = GET(expected_downtime_ms);
-    info->has_setup_time = true;
-    info->setup_time = ms_between(GET(start_ns), GET(active_ns));
-    info->ram = ram_stats(false);
+    SET(resumed, true);
+    outgoing_parameters_changed();
 }
 
-static void query_completed(MigrationInfo *info)
-{
-    info->has_total_time = true;
-    info->total_time = ms_between(GET(start_ns), GET(end_ns));
-    info->has_downtime = true;
-    info->downtime = ms_between(GET(stop_ns), GET(end_ns));
-    info->has_setup_time = true;
-    info->setup_time = ms_between(GET(start_ns), GET(active_ns));
-    info->ram = ram_stats(true);
-}
-
-bool outgoing_query(MigrationInfo *info)
-{
-    MigrationStatus status = GET(status);
-    if (status == MIGRATION_STATUS_NONE) {
-        return false;
-    }
-    info->has_status = true;
-    info->status = status;
-    switch (status) {
-    case MIGRATION_STATUS_ACTIVE:
-    case MIGRATION_STATUS_PRE_SWITCHOVER:
-    case MIGRATION_STATUS_DEVICE:
-        query_active(info);
-        break;
-    case MIGRATION_STATUS_CANCELLING:
-        if (GET(active_ns)) {
-            query_active(info);
-        }
-        break;
-    case MIGRATION_STATUS_COMPLETED:
-        query_completed(info);
-        break;
-    case MIGRATION_STATUS_FAILED:
-        info->error_desc = g_strdup(out.error->message);
-        break;
-    default:
-        break;
-    }
-    return true;
-}
+const ReturnPathOps outgoing_return_path_ops = {
+    return_path_ended, pong, switchover_ack, page_request, arrived, resumed,
+};

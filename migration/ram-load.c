@@ -6,37 +6,43 @@
  * A large part of most streams is pages in a row, eight bytes of header before each. They are read where they
  * belong, headers apart, without a copy, on the guess that the row goes on.
  *
- * L1  Guesses go to pages that nobody ever wrote, so that a wrong one is undone by zeroing them.
+ * L1  Guesses go to pages whose content has not begun to come, so that nothing that has arrived is overwritten. A wrong
+ *     one is undone by zeroing them.
  * L2  What was read after a header that is not the guessed one goes back to the reader in the right order.
+ * L3  A page that this host has lost is replaced by a fresh one as long as all of its content is still to come; it is
+ *     tried before the first byte goes there.
  */
 #include "util/osdep.h"
-#include "ram.h"
+#include "ram-load.h"
 
+#include "mapped-ram.h"
+#include "multifd.h"
 #include "options.h"
+#include "postcopy.h"
 #include "protocol.h"
 #include "util/bytes.h"
 #include "util/bitmap.h"
+#include "system/poison.h"
 #include "system/ram.h"
 #include "util/error.h"
-#include "zero-page.h"
+#include "migration/xbzrle.h"
+#include "migration/zero-page.h"
 
 /* Pages that are guessed at once, at most; and in a row before the first guess. */
-#define GUESS_MAX 32
+#define GUESS_MAX 128
 #define GUESS_AFTER 8
 #define HEADER 8
-G_STATIC_ASSERT(GUESS_MAX * (HEADER + GUEST_PAGE_SIZE) <= VM_UNREAD_MAX);
+G_STATIC_ASSERT(GUESS_MAX *(HEADER + GUEST_PAGE_SIZE) <= VM_UNREAD_MAX);
 
-typedef struct LoadBlock {
-    RamBlock *block;
-    unsigned long *untouched; /* pages that nobody ever wrote: zero already. NULL: unknown */
-} LoadBlock;
+typedef RamLoadBlock LoadBlock;
 
 typedef struct RamLoad {
     LoadBlock *blocks;
     unsigned n;
     LoadBlock *current;
-    uint64_t next;   /* offset behind the last page, for the length of the row */
+    uint64_t next; /* offset behind the last page, for the length of the row */
     unsigned in_row;
+    bool listed; /* the list of blocks has come: sizes do not change any more */
 } RamLoad;
 
 static RamLoad *load;
@@ -65,9 +71,43 @@ static unsigned long *find_untouched(PageMap *map, const RamBlock *block)
 
 static bool add_block(RamBlock *block, void *opaque)
 {
-    load->blocks[load->n++] = (LoadBlock){ block, find_untouched(opaque, block) };
+    load->blocks[load->n++] =
+        (LoadBlock){ .block = block,
+                     .untouched = find_untouched(opaque, block),
+                     .arrived = bitmap_new(block->max_size / GUEST_PAGE_SIZE) };
     return true;
 }
+
+static LoadBlock *load_block_of(const RamBlock *block)
+{
+    for (unsigned i = 0; load && i < load->n; i++) {
+        if (load->blocks[i].block == block) {
+            return &load->blocks[i];
+        }
+    }
+    return NULL;
+}
+
+static RamContent content_of(const RamBlock *block, uint64_t offset)
+{
+    const LoadBlock *lb = load_block_of(block);
+    if (!lb || block->not_migrated || ram_block_ignored(block)) {
+        return RAM_CONTENT_KEPT;
+    }
+    /* Postcopy: what is to come again is not set in `received`. */
+    return bitmap_test(lb->received ? lb->received : lb->arrived, offset / GUEST_PAGE_SIZE) ? RAM_CONTENT_HERE
+                                                                                            : RAM_CONTENT_COMES;
+}
+
+static void content_unwanted(const RamBlock *block, uint64_t offset)
+{
+    LoadBlock *lb = load_block_of(block);
+    if (lb && lb->received) {
+        bitmap_set_atomic(lb->received, offset / GUEST_PAGE_SIZE, block->page_size / GUEST_PAGE_SIZE);
+    }
+}
+
+static const RamLoaderOps loader_ops = { content_of, content_unwanted };
 
 bool ram_load_prepare(void *opaque, GError **error)
 {
@@ -78,6 +118,7 @@ bool ram_load_prepare(void *opaque, GError **error)
     load->blocks = g_new0(LoadBlock, n);
     ram_foreach(add_block, map);
     page_map_close(map);
+    ram_poison_set_loader(&loader_ops);
     return true;
 }
 
@@ -86,28 +127,81 @@ void ram_load_cleanup(void *opaque)
     if (!load) {
         return;
     }
+    ram_poison_set_loader(NULL);
     for (unsigned i = 0; i < load->n; i++) {
+        g_free(load->blocks[i].arrived);
         g_free(load->blocks[i].untouched);
+        g_free(load->blocks[i].received);
+        g_free(load->blocks[i].requested);
     }
     g_free(load->blocks);
     g_clear_pointer(&load, g_free);
 }
 
-static LoadBlock *find_block(VmReader *r, const char *name)
+bool ram_load_repair(const struct iovec *iov, unsigned n, GError **failure)
 {
-    for (unsigned i = 0; i < load->n; i++) {
+    g_autoptr(GError) why = NULL;
+    if (!ram_poison_find(iov, n)) {
+        return false;
+    }
+    if (!ram_poison_settle_load(&why)) {
+        g_clear_error(failure);
+        g_propagate_error(failure, g_steal_pointer(&why));
+        return false;
+    }
+    g_clear_error(failure);
+    return true;
+}
+
+bool ram_load_foreach(RamLoadFunc *func, void *opaque)
+{
+    for (unsigned i = 0; load && i < load->n; i++) {
+        if (!func(&load->blocks[i], opaque)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void ram_load_restart(void)
+{
+    load->current = NULL;
+    load->in_row = 0;
+}
+
+RamLoadBlock *ram_load_find(const char *name, GError **error)
+{
+    for (unsigned i = 0; load && i < load->n; i++) {
         LoadBlock *lb = &load->blocks[i];
         if (strcmp(lb->block->idstr, name) == 0) {
             if (lb->block->not_migrated) {
-                vm_reader_fail(r, "block %s should not be migrated", name);
+                error_set(error, "block %s should not be migrated", name);
                 return NULL;
             }
             return lb;
         }
     }
     g_autofree char *shown = g_strescape(name, NULL);
-    vm_reader_fail(r, "Unknown ramblock \"%s\", cannot accept migration", shown);
+    error_set(error, "Unknown ramblock \"%s\", cannot accept migration", shown);
     return NULL;
+}
+
+static LoadBlock *find_block(VmReader *r, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    LoadBlock *lb = ram_load_find(name, &error);
+    if (!lb) {
+        vm_reader_fail(r, "%s", error->message);
+    }
+    return lb;
+}
+
+/* An error of a page's place, in the reader. */
+static bool page_failed(VmReader *r, GError *error)
+{
+    vm_reader_fail(r, "%s", error->message);
+    g_error_free(error);
+    return false;
 }
 
 /* The list of blocks: all that the source has, with the sizes that we have. */
@@ -126,15 +220,25 @@ static bool load_sizes(VmReader *r, uint64_t total)
         if (!lb) {
             return false;
         }
-        if (size != lb->block->size && lb->block->resizable && ram_block_resize(lb->block, size, NULL)) {
+        if (size != lb->block->size && lb->block->resizable &&
+            ram_block_resize(lb->block, size, NULL)) {
             g_clear_pointer(&lb->untouched, g_free); /* it was of the old size */
         }
         if (size != lb->block->size) {
             return vm_reader_fail(r, "Size mismatch: %s: 0x%" PRIx64 " != 0x%" PRIx64, name, size,
                                   lb->block->size);
         }
+        if (postcopy_advised() && lb->block->page_size != GUEST_PAGE_SIZE &&
+            vm_get_be64(r) != lb->block->page_size) {
+            return vm_reader_fail(r, "RAM block %s has other pages here: 0x%zx bytes", name,
+                                  lb->block->page_size);
+        }
         if (migration_capability(MIGRATION_CAPABILITY_X_IGNORE_SHARED)) {
             vm_get_be64(r); /* where the guest sees it, which the devices' state tells as well */
+        }
+        GError *failure = NULL;
+        if (migration_capability(MIGRATION_CAPABILITY_MAPPED_RAM) && !mapped_ram_load_block(r, lb, &failure)) {
+            return page_failed(r, failure);
         }
         if (size > total) {
             return vm_reader_fail(r, "the sizes of the RAM blocks are more than their total");
@@ -156,64 +260,180 @@ static uint8_t *page_address(VmReader *r, uint64_t offset, unsigned flags)
     if (!load->current || !vm_reader_ok(r)) {
         return NULL;
     }
-    const RamBlock *block = load->current->block;
-    if (offset >= block->size) {
-        vm_reader_fail(r, "page 0x%" PRIx64 " is outside of RAM block %s", offset, block->idstr);
+    g_autoptr(GError) error = NULL;
+    uint8_t *host = ram_load_address(load->current, offset, &error);
+    if (!host) {
+        vm_reader_fail(r, "%s", error->message);
+    }
+    return host;
+}
+
+uint8_t *ram_load_address(RamLoadBlock *lb, uint64_t offset, GError **error)
+{
+    const RamBlock *block = lb->block;
+    if (offset >= block->size || offset % GUEST_PAGE_SIZE) {
+        error_set(error, "page 0x%" PRIx64 " is outside of RAM block %s", offset, block->idstr);
         return NULL;
     }
     if (block->host_readonly) {
-        vm_reader_fail(r, "RAM block %s is read-only", block->idstr);
+        error_set(error, "RAM block %s is read-only", block->idstr);
         return NULL;
     }
     return block->host + offset;
 }
 
-static bool load_fill(VmReader *r, uint8_t *host, uint64_t offset)
+void ram_load_touch(RamLoadBlock *lb, uint64_t offset)
 {
-    uint8_t fill = vm_get_u8(r);
-    const LoadBlock *lb = load->current;
-    if (!vm_reader_ok(r)) {
-        return false;
+    bitmap_set_atomic(lb->arrived, offset / GUEST_PAGE_SIZE, 1);
+    if (lb->untouched && bitmap_test(lb->untouched, offset / GUEST_PAGE_SIZE)) {
+        bitmap_test_and_clear_atomic(lb->untouched, offset / GUEST_PAGE_SIZE, 1);
     }
-    if (fill) {
-        memset(host, fill, GUEST_PAGE_SIZE);
-    } else if (!(lb->untouched && bitmap_test(lb->untouched, offset / GUEST_PAGE_SIZE)) &&
-               !page_is_zero(host)) {
-        memset(host, 0, GUEST_PAGE_SIZE);
-        return true;
+    if (lb->received) {
+        bitmap_set(lb->received, offset / GUEST_PAGE_SIZE, 1); /* precopy: one thread */
     }
-    if (fill && lb->untouched) {
-        bitmap_clear(lb->untouched, offset / GUEST_PAGE_SIZE, 1);
+}
+
+static void write_first_byte(void *opaque)
+{
+    *(volatile uint8_t *)opaque = 0;
+}
+
+static void make_zero(void *opaque)
+{
+    if (!page_is_zero(opaque)) {
+        memset(opaque, 0, GUEST_PAGE_SIZE);
+    }
+}
+
+/* L3: func writes to the page, which must not be one that is lost. */
+static bool try_page(const LoadBlock *lb, uint64_t offset, void (*func)(void *opaque),
+                     GError **error)
+{
+    RamBlock *block = lb->block;
+    while (ram_page_poisoned(block, offset) || !ram_read_guarded(func, block->host + offset)) {
+        if (!ram_poison_settle_load(error)) {
+            return false;
+        }
+        if (ram_page_poisoned(block, offset)) {
+            return error_set(
+                error,
+                "content for a page that the source had lost: RAM block '%s', offset 0x%" PRIx64,
+                block->idstr, offset);
+        }
     }
     return true;
 }
 
-static void touch(LoadBlock *lb, uint64_t offset)
+bool ram_load_begin_page(RamLoadBlock *lb, uint64_t offset, GError **error)
 {
-    if (lb->untouched) {
-        bitmap_clear(lb->untouched, offset / GUEST_PAGE_SIZE, 1);
+    if (!try_page(lb, offset, write_first_byte, error)) {
+        return false;
     }
+    ram_load_touch(lb, offset);
+    return true;
 }
 
-/* How many pages behind offset may be guessed (L1). */
+bool ram_load_zero(RamLoadBlock *lb, uint64_t offset, GError **error)
+{
+    bool untouched = lb->untouched && bitmap_test(lb->untouched, offset / GUEST_PAGE_SIZE);
+    if (!(untouched && !ram_page_poisoned(lb->block, offset)) &&
+        !try_page(lb, offset, make_zero, error)) {
+        return false;
+    }
+    if (lb->received) {
+        bitmap_set(lb->received, offset / GUEST_PAGE_SIZE, 1); /* looking has mapped it (K1) */
+    }
+    return true;
+}
+
+static bool load_fill(VmReader *r, uint8_t *host, uint64_t offset)
+{
+    uint8_t fill = vm_get_u8(r);
+    if (!vm_reader_ok(r)) {
+        return false;
+    }
+    GError *error = NULL;
+    if (!fill) {
+        return ram_load_zero(load->current, offset, &error) || page_failed(r, error);
+    }
+    if (!ram_load_begin_page(load->current, offset, &error)) {
+        return page_failed(r, error);
+    }
+    memset(host, fill, GUEST_PAGE_SIZE);
+    return true;
+}
+
+typedef struct Difference {
+    const uint8_t *data;
+    size_t len;
+    uint8_t *host;
+    volatile bool ok;
+} Difference;
+
+static void apply_difference(void *opaque)
+{
+    Difference *d = opaque;
+    d->ok = xbzrle_decode(d->data, d->len, d->host, GUEST_PAGE_SIZE);
+}
+
+/* A page that is there, with changes. */
+static bool load_difference(VmReader *r, uint8_t *host, uint64_t offset)
+{
+    uint8_t version = vm_get_u8(r), data[GUEST_PAGE_SIZE];
+    size_t len = vm_get_be16(r);
+    GError *error = NULL;
+    if (!vm_reader_ok(r)) {
+        return false;
+    }
+    if (version != XBZRLE_VERSION || len > sizeof(data)) {
+        return vm_reader_fail(r, "an XBZRLE page of version %u and 0x%zx bytes", version, len);
+    }
+    if (!vm_get_bytes(r, data, len)) {
+        return false;
+    }
+    if (ram_page_poisoned(load->current->block, offset)) {
+        return vm_reader_fail(r,
+                              "changes of a page that is lost: RAM block '%s', offset 0x%" PRIx64,
+                              load->current->block->idstr, offset);
+    }
+    Difference d = { data, len, host, false };
+    while (!ram_read_guarded(apply_difference, &d)) { /* settled: a fresh page, of zeros as the lost one had to be */
+        if (!ram_poison_settle_load(&error)) {
+            return page_failed(r, error);
+        }
+    }
+    if (!d.ok) {
+        return vm_reader_fail(r, "an XBZRLE page that is not well-formed");
+    }
+    ram_load_touch(load->current, offset);
+    return true;
+}
+
+/* How many pages behind offset may be guessed (L1). In postcopy a page that is not there must be a hole (K1); a page that
+ * is known to be lost is to be replaced first (L3). */
 static unsigned guessable(const LoadBlock *lb, uint64_t offset)
 {
-    if (!lb->untouched || load->in_row < GUESS_AFTER) {
+    if (lb->received || load->in_row < GUESS_AFTER || multifd_recv_active()) {
         return 0;
     }
     uint64_t first = offset / GUEST_PAGE_SIZE + 1;
     uint64_t end = MIN(first + MIN(load->in_row, GUESS_MAX), lb->block->size / GUEST_PAGE_SIZE);
-    return bitmap_find_next_zero(lb->untouched, end, first) - first;
+    if (end <= first || ram_range_poisoned(lb->block, first * GUEST_PAGE_SIZE, (end - first) * GUEST_PAGE_SIZE)) {
+        return 0;
+    }
+    return bitmap_find_next(lb->arrived, end, first) - first;
 }
 
+/* A page that is known to come, and what is guessed to follow. */
 typedef struct Guess {
-    uint8_t *page; /* where the first one goes */
-    uint64_t offset;
-    unsigned n;
+    uint8_t *page;   /* the known one */
+    uint64_t offset; /* of it in its block */
+    size_t have;     /* bytes of it that are there */
+    unsigned n;      /* pages behind it that are guessed */
     uint8_t headers[GUESS_MAX][HEADER];
 } Guess;
 
-/* L2: n bytes from the header of guess i on were something else, or are not all there yet. */
+/* L2: n bytes from header i on were something else, or are not all there yet. */
 static void give_back(VmReader *r, Guess *g, unsigned i, size_t n)
 {
     struct iovec iov[2 * GUESS_MAX];
@@ -221,7 +441,7 @@ static void give_back(VmReader *r, Guess *g, unsigned i, size_t n)
     for (; n; i++) {
         size_t header = MIN(n, HEADER), page = MIN(n - header, GUEST_PAGE_SIZE);
         iov[niov++] = (struct iovec){ g->headers[i], header };
-        iov[niov++] = (struct iovec){ g->page + i * GUEST_PAGE_SIZE, page };
+        iov[niov++] = (struct iovec){ g->page + (i + 1) * GUEST_PAGE_SIZE, page };
         n -= header + page;
     }
     vm_reader_unread(r, iov, niov);
@@ -230,43 +450,57 @@ static void give_back(VmReader *r, Guess *g, unsigned i, size_t n)
     }
 }
 
-/* n bytes were read into headers and pages. */
+/* n bytes were read behind what there is of the known page. True if the guess was right as far as they go: the last page
+ * of which there is something is the known one then. */
 static bool check_guess(VmReader *r, Guess *g, size_t n)
 {
-    for (unsigned i = 0; n; i++) {
-        uint64_t offset = g->offset + i * GUEST_PAGE_SIZE;
-        if (n < HEADER || load_be64(g->headers[i]) != (offset | RAM_PAGE | RAM_CONTINUE)) {
-            give_back(r, g, i, n);
+    for (unsigned i = 0;; i++) {
+        size_t missing = GUEST_PAGE_SIZE - g->have;
+        if (n <= missing) {
+            g->page += i * GUEST_PAGE_SIZE;
+            g->have += n;
             return true;
         }
-        n -= HEADER;
-        touch(load->current, offset);
-        load->next = offset + GUEST_PAGE_SIZE;
-        load->in_row++;
-        if (n < GUEST_PAGE_SIZE) {
-            return vm_get_bytes(r, g->page + i * GUEST_PAGE_SIZE + n, GUEST_PAGE_SIZE - n);
+        n -= missing;
+        uint64_t next = g->offset + GUEST_PAGE_SIZE;
+        if (n < HEADER || load_be64(g->headers[i]) != (next | RAM_PAGE | RAM_CONTINUE)) {
+            give_back(r, g, i, n);
+            return false;
         }
-        n -= GUEST_PAGE_SIZE;
+        n -= HEADER;
+        GError *error = NULL;
+        if (n) {
+            ram_load_touch(load->current, next);
+        } else if (!ram_load_begin_page(load->current, next, &error)) { /* reading may have ended at a lost page (L3) */
+            return page_failed(r, error);
+        }
+        load->next = next + GUEST_PAGE_SIZE;
+        load->in_row++;
+        g->offset = next;
+        g->have = 0;
     }
-    return true;
 }
 
 /* The rest of a page, of which `have` bytes are there, and what may follow. */
-static bool read_row(VmReader *r, uint8_t *host, size_t have, uint64_t offset, unsigned guesses)
+static bool read_row(VmReader *r, uint8_t *host, size_t have, uint64_t offset)
 {
-    Guess g = { .page = host + GUEST_PAGE_SIZE, .offset = offset + GUEST_PAGE_SIZE, .n = guesses };
+    Guess g = { .page = host, .offset = offset, .have = have };
     struct iovec iov[1 + 2 * GUESS_MAX];
-    unsigned niov = 0;
-    iov[niov++] = (struct iovec){ host + have, GUEST_PAGE_SIZE - have };
-    for (unsigned i = 0; i < guesses; i++) {
-        iov[niov++] = (struct iovec){ g.headers[i], HEADER };
-        iov[niov++] = (struct iovec){ g.page + i * GUEST_PAGE_SIZE, GUEST_PAGE_SIZE };
-    }
-    size_t n = vm_read_scattered(r, iov, niov);
-    if (n < GUEST_PAGE_SIZE - have) {
-        return vm_get_bytes(r, host + have + n, GUEST_PAGE_SIZE - have - n);
-    }
-    return check_guess(r, &g, n - (GUEST_PAGE_SIZE - have));
+    size_t n;
+    do {
+        unsigned niov = 0;
+        g.n = guessable(load->current, g.offset);
+        if (!g.n && g.have == GUEST_PAGE_SIZE) {
+            return true;
+        }
+        iov[niov++] = (struct iovec){ g.page + g.have, GUEST_PAGE_SIZE - g.have };
+        for (unsigned i = 0; i < g.n; i++) {
+            iov[niov++] = (struct iovec){ g.headers[i], HEADER };
+            iov[niov++] = (struct iovec){ g.page + (i + 1) * GUEST_PAGE_SIZE, GUEST_PAGE_SIZE };
+        }
+        n = vm_read_scattered(r, iov, niov);
+    } while (n && check_guess(r, &g, n));
+    return n > 0 || vm_get_bytes(r, g.page + g.have, GUEST_PAGE_SIZE - g.have);
 }
 
 static bool load_page(VmReader *r, uint8_t *host, uint64_t offset)
@@ -274,16 +508,43 @@ static bool load_page(VmReader *r, uint8_t *host, uint64_t offset)
     LoadBlock *lb = load->current;
     load->in_row = offset == load->next ? load->in_row + 1 : 0;
     load->next = offset + GUEST_PAGE_SIZE;
-    touch(lb, offset);
+    GError *error = NULL;
+    if (!ram_load_begin_page(lb, offset, &error)) {
+        return page_failed(r, error);
+    }
     size_t have = vm_take_buffered(r, host, GUEST_PAGE_SIZE);
     if (have == GUEST_PAGE_SIZE) {
         return true;
     }
-    unsigned guesses = guessable(lb, offset);
-    if (!guesses) {
-        return vm_get_bytes(r, host + have, GUEST_PAGE_SIZE - have);
+    return guessable(lb, offset) ? read_row(r, host, have, offset)
+                                 : vm_get_bytes(r, host + have, GUEST_PAGE_SIZE - have);
+}
+
+/* A page that the guest may be waiting for. */
+static bool load_staged(VmReader *r, uint64_t offset, unsigned flags, GError **error)
+{
+    if (!page_address(r, offset, flags)) {
+        return vm_reader_check(r, error);
     }
-    return read_row(r, host, have, offset, guesses);
+    bool zero = flags & (RAM_ZERO | RAM_LOST);
+    if (flags & RAM_XBZRLE) {
+        return error_set(error, "an XBZRLE page in postcopy");
+    }
+    uint8_t *stage = postcopy_stage(load->current, offset, error);
+    if (!stage) {
+        return false;
+    }
+    if (flags & RAM_LOST) {
+        memset(stage, 0, GUEST_PAGE_SIZE);
+        postcopy_stage_lost(load->current, offset);
+    } else if (zero) {
+        uint8_t fill = vm_get_u8(r);
+        memset(stage, fill, GUEST_PAGE_SIZE);
+        zero = fill == 0;
+    } else {
+        vm_get_bytes(r, stage, GUEST_PAGE_SIZE);
+    }
+    return vm_reader_check(r, error) && postcopy_staged(load->current, offset, zero, error);
 }
 
 bool ram_load(VmReader *r, void *opaque, int version, GError **error)
@@ -298,9 +559,20 @@ bool ram_load(VmReader *r, void *opaque, int version, GError **error)
             break;
         }
         uint8_t *host;
+        if (postcopy_listening() && (flags & (RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_LOST))) {
+            if (!load_staged(r, offset, flags, error)) {
+                return false;
+            }
+            continue;
+        }
         switch (flags & ~RAM_CONTINUE) {
         case RAM_MEM_SIZE:
-            load_sizes(r, offset);
+            if (load->listed) {
+                vm_reader_fail(r, "the list of RAM blocks comes twice, or too late");
+            } else {
+                load_sizes(r, offset);
+                load->listed = true;
+            }
             break;
         case RAM_ZERO:
             host = page_address(r, offset, flags);
@@ -314,8 +586,25 @@ bool ram_load(VmReader *r, void *opaque, int version, GError **error)
                 load_page(r, host, offset);
             }
             break;
+        case RAM_XBZRLE:
+            host = page_address(r, offset, flags);
+            if (host) {
+                load_difference(r, host, offset);
+            }
+            break;
+        case RAM_MULTIFD_FLUSH:
+            if (!multifd_recv_active()) {
+                vm_reader_fail(r, "the source uses multifd, which is off here");
+            } else if (!load->listed) {
+                vm_reader_fail(r, "multifd before the list of RAM blocks");
+            } else if (!multifd_recv_sync(error)) {
+                return false;
+            }
+            break;
         case RAM_EOS:
-            return true;
+            load->listed = true;
+            return !multifd_recv_active() || !migration_flush_each_section() ||
+                   multifd_recv_sync(error);
         default:
             vm_reader_fail(r, "RAM flags 0x%x are not supported", flags);
             break;

@@ -11,6 +11,7 @@
 
 #include "configuration.h"
 #include "hw/core/machine.h"
+#include "postcopy.h"
 #include "protocol.h"
 #include "util/error.h"
 
@@ -27,6 +28,9 @@ struct SectionsLoad {
     GHashTable *seen;     /* VmSection */
     GPtrArray *prepared;  /* sections with handlers */
     bool began;
+    GBytes *package;  /* the content of the command */
+    bool in_package, in_postcopy;
+    bool rest; /* devices have begun: nothing of postcopy any more */
 };
 
 SectionsLoad *sections_load_new(VmReader *r, const SectionsLoadOps *ops, void *opaque)
@@ -58,6 +62,9 @@ void sections_load_free(SectionsLoad *load)
         }
     }
     g_ptr_array_free(load->prepared, TRUE);
+    if (load->package) {
+        g_bytes_unref(load->package);
+    }
     g_hash_table_unref(load->by_id);
     g_hash_table_unref(load->seen);
     g_free(load);
@@ -202,30 +209,136 @@ static bool load_part(SectionsLoad *load, GError **error)
     return load_content(load, entry, id, error);
 }
 
-static bool load_command(SectionsLoad *load, GError **error)
+/* ---- commands ---- */
+
+static bool command_ping(SectionsLoad *load, unsigned len, GError **error)
+{
+    uint32_t value = vm_get_be32(load->r);
+    return vm_reader_check(load->r, error) && load->ops->ping(load->opaque, value, error);
+}
+
+static bool command_open(SectionsLoad *load, unsigned len, GError **error)
+{
+    return load->ops->open_return_path(load->opaque, error);
+}
+
+static bool command_skip(SectionsLoad *load, unsigned len, GError **error)
+{
+    return vm_skip_bytes(load->r, len) || vm_reader_check(load->r, error);
+}
+
+static bool command_advise(SectionsLoad *load, unsigned len, GError **error)
+{
+    if (len == 0) {
+        return true; /* not of RAM */
+    }
+    uint64_t sizes = vm_get_be64(load->r), page = vm_get_be64(load->r);
+    if (vm_reader_ok(load->r) && g_hash_table_size(load->by_id)) {
+        return error_set(error, "postcopy is advised after RAM has begun");
+    }
+    return vm_reader_check(load->r, error) && load->ops->advise(load->opaque, sizes, page, error);
+}
+
+static bool command_discard(SectionsLoad *load, unsigned len, GError **error)
 {
     VmReader *r = load->r;
-    uint16_t command = vm_get_be16(r), len = vm_get_be16(r);
-    uint32_t value;
-    if (!vm_reader_check(r, error)) {
+    char name[256];
+    uint8_t version = vm_get_u8(r);
+    if (!vm_get_counted_string(r, name)) {
+        return vm_reader_check(r, error);
+    }
+    size_t head = 1 + 1 + strlen(name) + 1;
+    if (version != 0 || vm_get_u8(r) != 0 || len < head || (len - head) % 16) {
+        return vm_reader_check(r, error) && error_set(error, "a discard that is not well-formed");
+    }
+    for (size_t n = (len - head) / 16; n; n--) {
+        uint64_t start = vm_get_be64(r), length = vm_get_be64(r);
+        if (!vm_reader_check(r, error) || !postcopy_discard(name, start, length, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool command_package(SectionsLoad *load, unsigned len, GError **error)
+{
+    uint32_t size = vm_get_be32(load->r);
+    if (!vm_reader_check(load->r, error)) {
         return false;
     }
-    switch (command) {
-    case COMMAND_OPEN_RETURN_PATH:
-        return len == 0 ? load->ops->open_return_path(load->opaque, error)
-                        : error_set(error, "command open-return-path has %u bytes", len);
-    case COMMAND_PING:
-        if (len != 4) {
-            return error_set(error, "command ping has %u bytes", len);
-        }
-        value = vm_get_be32(r);
-        return vm_reader_check(r, error) && load->ops->ping(load->opaque, value, error);
-    case COMMAND_SWITCHOVER_START: /* a notice that we have no use for */
-        return vm_skip_bytes(r, len) || vm_reader_check(r, error);
-    default:
-        return error_set(error, "the source wants command 0x%x (%u bytes), which is not supported here", command,
-                         len);
+    if (load->package || load->in_package || load->in_postcopy || size > PACKAGE_MAX) {
+        return error_set(error, "a package of 0x%x bytes that is out of place", size);
     }
+    uint8_t *data = g_try_malloc(size);
+    if (!data || !vm_get_bytes(load->r, data, size)) {
+        g_free(data);
+        return vm_reader_check(load->r, error) && error_set(error, "no memory for a package of 0x%x bytes", size);
+    }
+    load->package = g_bytes_new_take(data, size);
+    return true;
+}
+
+static bool command_listen(SectionsLoad *load, unsigned len, GError **error)
+{
+    return load->in_package ? load->ops->listen(load->opaque, error)
+                            : error_set(error, "command listen outside of a package");
+}
+
+static bool command_run(SectionsLoad *load, unsigned len, GError **error)
+{
+    return load->in_package ? load->ops->run(load->opaque, error) : error_set(error, "command run outside of a package");
+}
+
+static bool command_bitmap(SectionsLoad *load, unsigned len, GError **error)
+{
+    char name[256];
+    if (!vm_get_counted_string(load->r, name)) {
+        return vm_reader_check(load->r, error);
+    }
+    if (len != strlen(name) + 1 || !load->in_postcopy) {
+        return error_set(error, "the source asks for what has arrived, out of place");
+    }
+    return load->ops->recv_bitmap(load->opaque, name, error);
+}
+
+static bool command_resume(SectionsLoad *load, unsigned len, GError **error)
+{
+    return load->in_postcopy ? load->ops->resume(load->opaque, error) : error_set(error, "command resume out of place");
+}
+
+/* len -1: any. */
+static const struct Command {
+    const char *name;
+    int len, other_len;
+    bool (*run)(SectionsLoad *load, unsigned len, GError **error);
+    bool postcopy;
+} commands[] = {
+    [COMMAND_OPEN_RETURN_PATH] = { "open-return-path", 0, 0, command_open, false },
+    [COMMAND_PING] = { "ping", 4, 4, command_ping, false },
+    [COMMAND_POSTCOPY_ADVISE] = { "postcopy-advise", 16, 0, command_advise, true },
+    [COMMAND_POSTCOPY_LISTEN] = { "postcopy-listen", 0, 0, command_listen, true },
+    [COMMAND_POSTCOPY_RUN] = { "postcopy-run", 0, 0, command_run, true },
+    [COMMAND_POSTCOPY_DISCARD] = { "postcopy-ram-discard", -1, -1, command_discard, true },
+    [COMMAND_PACKAGED] = { "packaged", 4, 4, command_package, true },
+    [COMMAND_POSTCOPY_RESUME] = { "postcopy-resume", 0, 0, command_resume, true },
+    [COMMAND_RECV_BITMAP] = { "recv-bitmap", -1, -1, command_bitmap, true },
+    [COMMAND_SWITCHOVER_START] = { "switchover-start", -1, -1, command_skip, false },
+};
+
+static bool load_command(SectionsLoad *load, GError **error)
+{
+    uint16_t command = vm_get_be16(load->r), len = vm_get_be16(load->r);
+    if (!vm_reader_check(load->r, error)) {
+        return false;
+    }
+    const struct Command *c = command < G_N_ELEMENTS(commands) ? &commands[command] : NULL;
+    if (!c || !c->run || (c->postcopy && (!load->ops->advise || load->rest))) {
+        return error_set(error, "the source wants command 0x%x (%u bytes), which is not supported here", command, len);
+    }
+    if (c->len >= 0 && len != c->len && len != c->other_len) {
+        return error_set(error, "command %s has %u bytes", c->name, len);
+    }
+    return c->run(load, len, error);
 }
 
 /* One part of the stream, whose mark has been taken. */
@@ -233,11 +346,20 @@ static bool load_marked(SectionsLoad *load, uint8_t mark, GError **error)
 {
     switch (mark) {
     case MARK_SECTION_START:
+        if (load->in_postcopy || load->in_package) {
+            return error_set(error, "a section begins where postcopy goes on");
+        }
         return load_new_section(load, false, error);
     case MARK_SECTION_FULL:
+        if (load->in_postcopy) {
+            return error_set(error, "a device behind the package");
+        }
         return load_new_section(load, true, error);
     case MARK_SECTION_PART:
     case MARK_SECTION_END:
+        if (load->in_package) {
+            return error_set(error, "a part of a section in a package");
+        }
         return load_part(load, error);
     case MARK_COMMAND:
         return load_command(load, error);
@@ -264,6 +386,51 @@ bool sections_load_iterative(SectionsLoad *load, GError **error)
         if (!load_marked(load, mark, error)) {
             return false;
         }
+        if (load->package) {
+            return true;
+        }
+    }
+}
+
+/* ---- postcopy ---- */
+
+bool sections_load_has_package(const SectionsLoad *load)
+{
+    return load->package != NULL;
+}
+
+bool sections_load_package(SectionsLoad *load, GError **error)
+{
+    SectionsLoad view = *load; /* with the same tables, which the other reader does not change */
+    size_t len;
+    const void *data = g_bytes_get_data(load->package, &len);
+    bool ok = true;
+    view.r = vm_reader_new_from_memory(data, len);
+    view.in_package = true;
+    while (ok && vm_reader_tell(view.r) < len) {
+        uint8_t mark = vm_get_u8(view.r);
+        ok = load_marked(&view, mark, error);
+    }
+    vm_reader_free(view.r);
+    return ok;
+}
+
+bool sections_load_postcopy(const SectionsLoad *load, VmReader *r, GError **error)
+{
+    SectionsLoad view = *load;
+    view.r = r;
+    view.in_postcopy = true;
+    for (;;) {
+        uint8_t mark = vm_get_u8(r);
+        if (!vm_reader_check(r, error)) {
+            return false;
+        }
+        if (mark == MARK_EOF) {
+            return true;
+        }
+        if (!load_marked(&view, mark, error)) {
+            return false;
+        }
     }
 }
 
@@ -286,6 +453,7 @@ static bool load_description(SectionsLoad *load, GError **error)
 
 bool sections_load_rest(SectionsLoad *load, GError **error)
 {
+    load->rest = true;
     for (;;) {
         uint8_t mark = vm_get_u8(load->r);
         if (!vm_reader_check(load->r, error)) {

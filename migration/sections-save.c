@@ -5,9 +5,12 @@
 
 #include "configuration.h"
 #include "hw/core/machine.h"
+#include "options.h"
 #include "out.h"
 #include "protocol.h"
+#include "ram.h"
 #include "system/memory.h"
+#include "system/poison.h"
 #include "util/error.h"
 #include "vmstate/blocker.h"
 
@@ -35,7 +38,10 @@ bool sections_check_migratable(GError **error)
     if (reasons->len) {
         return error_set(error, "%s", reasons->str);
     }
-    return true;
+    /* The board's property reaches the list here, before anything is sent. */
+    const Machine *machine = machine_current();
+    ram_poison_set_travels(!machine || machine->migrate_poison);
+    return ram_poison_check_migratable(error);
 }
 
 /* ---- framing ---- */
@@ -133,6 +139,18 @@ static void put_command(MigrationOut *out, uint16_t command, uint16_t len)
     out_put_be16(out, len);
 }
 
+void sections_write_ping(MigrationOut *out, uint32_t value)
+{
+    put_command(out, COMMAND_PING, 4);
+    out_put_be32(out, value);
+}
+
+void sections_write_command(MigrationOut *out, unsigned command, const void *data, size_t len)
+{
+    put_command(out, command, len);
+    out_put_bytes(out, data, len);
+}
+
 bool sections_write_begin(MigrationOut *out, bool return_path, GError **error)
 {
     out_put_be32(out, STREAM_MAGIC);
@@ -142,8 +160,16 @@ bool sections_write_begin(MigrationOut *out, bool return_path, GError **error)
     }
     if (return_path) {
         put_command(out, COMMAND_OPEN_RETURN_PATH, 0);
-        put_command(out, COMMAND_PING, 4);
-        out_put_be32(out, 1);
+        sections_write_ping(out, 1);
+    }
+    if (migration_capability(MIGRATION_CAPABILITY_POSTCOPY_RAM)) {
+        put_command(out, COMMAND_POSTCOPY_ADVISE, 16);
+        out_put_be64(out, ram_save_page_sizes());
+        out_put_be64(out, GUEST_PAGE_SIZE);
+        if (return_path && ram_poison_travels()) {
+            ram_save_lost_asked();
+            sections_write_ping(out, PING_LOST_PAGES);
+        }
     }
     for (guint i = 0; i < active->len; i++) {
         const VmSection *s = active->pdata[i];
@@ -197,6 +223,13 @@ SectionProgress sections_write_parts(MigrationOut *out, uint64_t budget, GError 
         return SECTION_ERROR;
     }
     return more ? SECTION_MORE : SECTION_DONE;
+}
+
+void sections_write_switchover_start(MigrationOut *out)
+{
+    if (migration_sends_switchover_start()) {
+        put_command(out, COMMAND_SWITCHOVER_START, 0);
+    }
 }
 
 bool sections_write_ends(MigrationOut *out, GError **error)
@@ -255,6 +288,20 @@ static bool save_device(VmSection *s, void *opaque)
     return true;
 }
 
+static bool count_device(VmSection *s, void *opaque)
+{
+    unsigned *n = opaque;
+    *n += s->vmsd != NULL;
+    return true;
+}
+
+unsigned sections_device_count(void)
+{
+    unsigned n = 0;
+    vmstate_foreach(count_device, &n);
+    return n;
+}
+
 bool sections_save_devices(VmWriter *w, GString *desc, GError **error)
 {
     const Machine *machine = machine_current();
@@ -275,4 +322,35 @@ bool sections_save_devices(VmWriter *w, GString *desc, GError **error)
         vm_put_bytes(w, desc->str, desc->len);
     }
     return true;
+}
+
+/* ---- postcopy: the guest goes on there before its memory is complete ---- */
+
+static void vm_put_command(VmWriter *w, uint16_t command, uint16_t len)
+{
+    vm_put_u8(w, MARK_COMMAND);
+    vm_put_be16(w, command);
+    vm_put_be16(w, len);
+}
+
+bool sections_save_package(VmWriter *w, GError **error)
+{
+    SaveDevices sd = { w, NULL, error };
+    vm_put_command(w, COMMAND_POSTCOPY_LISTEN, 0);
+    if (!vmstate_foreach(save_device, &sd)) {
+        return false;
+    }
+    vm_put_command(w, COMMAND_PING, 4);
+    vm_put_be32(w, PING_PACKAGE);
+    vm_put_command(w, COMMAND_POSTCOPY_RUN, 0);
+    return true;
+}
+
+void sections_write_package(MigrationOut *out, VmWriter *w)
+{
+    size_t len;
+    const uint8_t *data = vm_writer_data(w, &len);
+    put_command(out, COMMAND_PACKAGED, 4);
+    out_put_be32(out, len);
+    out_put_memory(out, data, len);
 }

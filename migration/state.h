@@ -15,6 +15,11 @@ bool outgoing_active(void);
 bool outgoing_start(const MigrationAddress *addr, GError **error);
 void outgoing_cancel(void);
 bool outgoing_continue(MigrationStatus expected, GError **error);
+bool outgoing_start_postcopy(GError **error);
+/* Ends postcopy's connection; false if there is none. Any thread. */
+bool outgoing_pause(void);
+/* A new one. */
+bool outgoing_resume(const MigrationAddress *addr, GError **error);
 /* False if there never was one. */
 bool outgoing_query(MigrationInfo *info);
 /* Wakes the migration out of its wait for bandwidth. */
@@ -30,6 +35,9 @@ bool incoming_active(void);
 bool incoming_loading(void);
 bool incoming_start(const MigrationAddress *addr, bool exit_on_error, GError **error);
 bool incoming_query(MigrationInfo *info);
+/* Postcopy: ends the connection (false: there is none); listens for another one. Any thread. */
+bool incoming_pause(void);
+bool incoming_recover(const MigrationAddress *addr, GError **error);
 void incoming_shutdown(void);
 
 #endif

@@ -10,84 +10,22 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "qtest-client.h"
+#include "migration-driver.h"
 #include "util/bytes.h"
 
 #define MACHINE "-M pc -m 8"
-#define EVENTS "{'capability': 'events', 'state': true}"
 
 /* ---- helpers ---- */
 
-static char *test_path(const char *name)
-{
-    return g_build_filename(qtest_dir(), name, NULL);
-}
-
 static QTest *start(const char *args)
 {
-    QTest *q = qtest_start("%s", args);
-    qtest_set_moving(q, false);
-    return q;
-}
-
-static void set_capabilities(QTest *q, const char *list)
-{
-    qtest_qmp_ok(q, "{'execute': 'migrate-set-capabilities', 'arguments': {'capabilities': [%s]}}", list);
-}
-
-/* Until the migration is over or in the wanted state; returns the state (interned). */
-static const char *wait_migration(QTest *q, const char *wanted)
-{
-    static const char *const final[] = { "completed", "failed", "cancelled" };
-    for (int i = 0; i < 10000; i++) {
-        json_object *info = qtest_qmp_return(q, "{'execute': 'query-migrate'}");
-        const char *status = g_intern_string(qtest_json_string(info, "status"));
-        json_object_put(info);
-        if (wanted && strcmp(status, wanted) == 0) {
-            return status;
-        }
-        for (size_t j = 0; j < G_N_ELEMENTS(final); j++) {
-            if (strcmp(status, final[j]) == 0) {
-                return status;
-            }
-        }
-        g_usleep(1000);
-    }
-    g_error("the migration does not end");
-}
-
-static void expect_migration(QTest *q, const char *wanted)
-{
-    g_assert_cmpstr(wait_migration(q, wanted), ==, wanted);
-}
-
-static void expect_status(QTest *q, const char *wanted)
-{
-    json_object *info = qtest_qmp_return(q, "{'execute': 'query-status'}");
-    g_assert_cmpstr(qtest_json_string(info, "status"), ==, wanted);
-    json_object_put(info);
+    return migration_start("%s", args);
 }
 
 static void expect_failure(QTest *q, const char *text)
 {
-    expect_migration(q, "failed");
-    json_object *info = qtest_qmp_return(q, "{'execute': 'query-migrate'}");
-    const char *desc = qtest_json_string(info, "error-desc");
-    if (!strstr(desc, text)) {
-        g_error("error-desc '%s' has no '%s'", desc, text);
-    }
-    json_object_put(info);
-    expect_status(q, "running");
-}
-
-static void migrate(QTest *q, const char *uri)
-{
-    qtest_qmp_ok(q, "{'execute': 'migrate', 'arguments': {'uri': '%s'}}", uri);
-}
-
-static void migrate_incoming(QTest *q, const char *uri)
-{
-    qtest_qmp_ok(q, "{'execute': 'migrate-incoming', 'arguments': {'uri': '%s'}}", uri);
+    migration_expect_failed(q, text);
+    migration_expect_state(q, "running");
 }
 
 /* The guest's part of a state that has to arrive. */
@@ -110,12 +48,12 @@ static void check_guest(QTest *q)
 static char *save_stream(const char *args, gsize *len, char **path)
 {
     char *data;
-    *path = test_path("saved");
+    *path = migration_path("saved");
     g_autofree char *uri = g_strdup_printf("file:%s", *path);
     QTest *q = start(args);
     mark_guest(q);
-    migrate(q, uri);
-    expect_migration(q, "completed");
+    migration_outgoing(q, uri);
+    migration_expect(q, "completed");
     qtest_end(q);
     g_assert_true(g_file_get_contents(*path, &data, len, NULL));
     return data;
@@ -128,16 +66,16 @@ static void move_over(const char *uri_source, const char *uri_destination, bool 
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
     mark_guest(a);
     if (destination_first) {
-        migrate_incoming(b, uri_destination);
-        migrate(a, uri_source);
-        expect_migration(a, "completed");
+        migration_incoming_or_exit(b, uri_destination);
+        migration_outgoing(a, uri_source);
+        migration_expect(a, "completed");
     } else {
-        migrate(a, uri_source);
-        expect_migration(a, "completed");
-        migrate_incoming(b, uri_destination);
+        migration_outgoing(a, uri_source);
+        migration_expect(a, "completed");
+        migration_incoming_or_exit(b, uri_destination);
     }
-    expect_migration(b, "completed");
-    expect_status(a, "postmigrate");
+    migration_expect(b, "completed");
+    migration_expect_state(a, "postmigrate");
     qtest_wait_status(b, "running");
     check_guest(b);
     qtest_end(a);
@@ -146,7 +84,7 @@ static void move_over(const char *uri_source, const char *uri_destination, bool 
 
 static void test_unix(void)
 {
-    g_autofree char *path = test_path("m.sock");
+    g_autofree char *path = migration_path("m.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     move_over(uri, uri, true);
     g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
@@ -161,8 +99,8 @@ static void test_tcp(void)
     json_object *addr = json_object_array_get_idx(list, 0);
     g_autofree char *uri = g_strdup_printf("tcp:127.0.0.1:%s", qtest_json_string(addr, "port"));
     json_object_put(info);
-    migrate(a, uri);
-    expect_migration(a, "completed");
+    migration_outgoing(a, uri);
+    migration_expect(a, "completed");
     qtest_wait_status(b, "running");
     check_guest(b);
     qtest_end(a);
@@ -171,7 +109,7 @@ static void test_tcp(void)
 
 static void test_exec(void)
 {
-    g_autofree char *path = test_path("stream");
+    g_autofree char *path = migration_path("stream");
     g_autofree char *to = g_strdup_printf("exec:cat >%s", path);
     g_autofree char *from = g_strdup_printf("exec:cat %s", path);
     move_over(to, from, false);
@@ -179,7 +117,7 @@ static void test_exec(void)
 
 static void test_file(void)
 {
-    g_autofree char *path = test_path("stream-file");
+    g_autofree char *path = migration_path("stream-file");
     g_autofree char *uri = g_strdup_printf("file:%s", path);
     g_autofree char *with_offset = g_strdup_printf("file:%s,offset=64k", path);
     move_over(uri, uri, false);
@@ -194,7 +132,7 @@ static void test_file(void)
 
 static void test_channels(void)
 {
-    g_autofree char *path = test_path("c.sock");
+    g_autofree char *path = migration_path("c.sock");
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
     mark_guest(a);
     const char *args = "{'execute': '%s', 'arguments': {'channels': [{'channel-type': 'main', 'addr': "
@@ -204,7 +142,7 @@ static void test_channels(void)
     qtest_qmp_ok(b, args, "migrate-incoming", path);
     qtest_qmp_ok(a, args, "migrate", path);
 #pragma GCC diagnostic pop
-    expect_migration(a, "completed");
+    migration_expect(a, "completed");
     qtest_wait_status(b, "running");
     check_guest(b);
     qtest_end(a);
@@ -214,14 +152,14 @@ static void test_channels(void)
 /* Nothing but a clock. */
 static void test_no_machine(void)
 {
-    g_autofree char *path = test_path("n.sock");
+    g_autofree char *path = migration_path("n.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *a = start("-M none"), *b = start("-M none -incoming defer");
     qtest_clock_step(a, 12345);
-    migrate_incoming(b, uri);
-    migrate(a, uri);
-    expect_migration(a, "completed");
-    expect_migration(b, "completed");
+    migration_incoming_or_exit(b, uri);
+    migration_outgoing(a, uri);
+    migration_expect(a, "completed");
+    migration_expect(b, "completed");
     g_assert_cmpint(qtest_clock_now(b), ==, 12345);
     qtest_end(a);
     qtest_end(b);
@@ -230,9 +168,9 @@ static void test_no_machine(void)
 /* `quit` at any point of an incoming or outgoing migration. */
 static void test_quit(void)
 {
-    g_autofree char *path = test_path("q.sock");
+    g_autofree char *path = migration_path("q.sock");
     g_autofree char *unix_uri = g_strconcat("unix:", path, NULL);
-    g_autofree char *part = test_path("part");
+    g_autofree char *part = migration_path("part");
     g_autofree char *saved = NULL;
     gsize len;
     g_autofree char *data = save_stream(MACHINE, &len, &saved);
@@ -240,24 +178,24 @@ static void test_quit(void)
     QTest *q = start(MACHINE " -incoming defer");
     qtest_end(q);
     q = start(MACHINE " -incoming defer");
-    migrate_incoming(q, unix_uri);
+    migration_incoming_or_exit(q, unix_uri);
     qtest_end(q);
     for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
         g_autofree char *uri = g_strdup_printf("exec:cat %s; exec sleep 30", part);
         g_assert_true(g_file_set_contents(part, data, lengths[i], NULL));
         q = start(MACHINE " -incoming defer");
-        migrate_incoming(q, uri);
+        migration_incoming_or_exit(q, uri);
         g_usleep(20000);
         qtest_end(q);
     }
     q = start(MACHINE);
-    set_capabilities(q, "{'capability': 'pause-before-switchover', 'state': true}");
-    migrate(q, "exec:cat >/dev/null");
+    migration_set_capabilities(q, "pause-before-switchover", true);
+    migration_outgoing(q, "exec:cat >/dev/null");
     qtest_end(q);
     q = start(MACHINE);
-    set_capabilities(q, "{'capability': 'pause-before-switchover', 'state': true}");
-    migrate(q, "exec:cat >/dev/null");
-    expect_migration(q, "pre-switchover");
+    migration_set_capabilities(q, "pause-before-switchover", true);
+    migration_outgoing(q, "exec:cat >/dev/null");
+    migration_expect(q, "pre-switchover");
     qtest_end(q);
 }
 
@@ -274,15 +212,15 @@ static void expect_event(QTest *q, const char *name, const char *status)
 
 static void test_events(void)
 {
-    g_autofree char *path = test_path("e.sock");
+    g_autofree char *path = migration_path("e.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
-    set_capabilities(a, EVENTS ", {'capability': 'return-path', 'state': true}");
-    set_capabilities(b, EVENTS);
-    migrate_incoming(b, uri);
+    migration_set_capabilities(a, "events return-path", true);
+    migration_set_capabilities(b, "events", true);
+    migration_incoming_or_exit(b, uri);
     expect_event(b, "MIGRATION", "setup");
-    set_capabilities(b, EVENTS ", {'capability': 'return-path', 'state': true}");
-    migrate(a, uri);
+    migration_set_capabilities(b, "events return-path", true);
+    migration_outgoing(a, uri);
     expect_event(a, "MIGRATION", "setup");
     expect_event(a, "MIGRATION_PASS", NULL);
     expect_event(a, "MIGRATION", "active");
@@ -296,7 +234,7 @@ static void test_events(void)
                     "{'execute': 'migrate', 'arguments': {'uri': 'exec:cat >/dev/null'}}");
     /* Back to life on the source, as after a restore that nobody wants. */
     qtest_qmp_ok(a, "{'execute': 'cont'}");
-    expect_status(a, "running");
+    migration_expect_state(a, "running");
     qtest_writel(a, 0x1000, 1);
     g_assert_cmphex(qtest_readl(a, 0x1000), ==, 1);
     qtest_end(a);
@@ -305,31 +243,31 @@ static void test_events(void)
 
 static void test_pause(void)
 {
-    g_autofree char *path = test_path("p.sock");
+    g_autofree char *path = migration_path("p.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
-    set_capabilities(a, "{'capability': 'pause-before-switchover', 'state': true}");
+    migration_set_capabilities(a, "pause-before-switchover", true);
     mark_guest(a);
-    migrate(a, "exec:cat >/dev/null");
-    expect_migration(a, "pre-switchover");
-    expect_status(a, "finish-migrate");
+    migration_outgoing(a, "exec:cat >/dev/null");
+    migration_expect(a, "pre-switchover");
+    migration_expect_state(a, "finish-migrate");
     qtest_qmp_fails(a, "GenericError", "Migration is not finalized yet", "{'execute': 'cont'}");
     qtest_qmp_fails(a, "GenericError", "There's a migration process in progress",
                     "{'execute': 'migrate-set-capabilities', 'arguments': {'capabilities': []}}");
     qtest_qmp_fails(a, "GenericError", "not allowed while migrating",
                     "{'execute': 'device_add', 'arguments': {'driver': 'piix3-usb-uhci'}}");
     qtest_qmp_ok(a, "{'execute': 'migrate_cancel'}");
-    expect_migration(a, "cancelled");
-    expect_status(a, "running");
+    migration_expect(a, "cancelled");
+    migration_expect_state(a, "running");
     check_guest(a);
 
-    migrate_incoming(b, uri);
-    migrate(a, uri);
-    expect_migration(a, "pre-switchover");
+    migration_incoming_or_exit(b, uri);
+    migration_outgoing(a, uri);
+    migration_expect(a, "pre-switchover");
     qtest_qmp_fails(a, "GenericError", "Migration not in expected state",
                     "{'execute': 'migrate-continue', 'arguments': {'state': 'device'}}");
     qtest_qmp_ok(a, "{'execute': 'migrate-continue', 'arguments': {'state': 'pre-switchover'}}");
-    expect_migration(a, "completed");
+    migration_expect(a, "completed");
     qtest_wait_status(b, "running");
     check_guest(b);
     qtest_end(a);
@@ -338,56 +276,56 @@ static void test_pause(void)
 
 static void test_cancel(void)
 {
-    g_autofree char *path = test_path("x.sock");
+    g_autofree char *path = migration_path("x.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
     mark_guest(a);
     qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 5000}}");
     for (int i = 0; i < 20; i++) {
-        migrate(a, "exec:cat >/dev/null");
+        migration_outgoing(a, "exec:cat >/dev/null");
         if (i & 1) {
-            expect_migration(a, "active");
+            migration_expect(a, "active");
         }
         qtest_qmp_fails(a, "GenericError", "There's a migration process in progress",
                         "{'execute': 'migrate', 'arguments': {'uri': 'exec:cat >/dev/null'}}");
         g_usleep(i * 500);
         qtest_qmp_ok(a, "{'execute': 'migrate_cancel'}");
-        expect_migration(a, "cancelled");
-        expect_status(a, "running");
+        migration_expect(a, "cancelled");
+        migration_expect_state(a, "running");
     }
     /* A command that takes nothing and does not end. */
-    migrate(a, "exec:exec sleep 30");
+    migration_outgoing(a, "exec:exec sleep 30");
     g_usleep(20000);
     qtest_qmp_ok(a, "{'execute': 'migrate_cancel'}");
-    expect_migration(a, "cancelled");
-    expect_status(a, "running");
+    migration_expect(a, "cancelled");
+    migration_expect_state(a, "running");
     /* A new limit takes effect at once. */
-    migrate_incoming(b, uri);
-    migrate(a, uri);
-    expect_migration(a, "active");
+    migration_incoming_or_exit(b, uri);
+    migration_outgoing(a, uri);
+    migration_expect(a, "active");
     qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 0}}");
-    expect_migration(a, "completed");
+    migration_expect(a, "completed");
     qtest_wait_status(b, "running");
     check_guest(b);
     qtest_qmp_ok(a, "{'execute': 'migrate_cancel'}"); /* nothing to cancel */
-    expect_migration(a, "completed");
+    migration_expect(a, "completed");
     qtest_end(a);
     qtest_end(b);
 }
 
 static void move_state(const char *args_a, const char *args_b, bool stop, const char *wanted)
 {
-    g_autofree char *path = test_path("s.sock");
+    g_autofree char *path = migration_path("s.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *a = start(args_a), *b = start(args_b);
     if (stop) {
         qtest_qmp_ok(a, "{'execute': 'stop'}");
     }
-    migrate_incoming(b, uri);
-    migrate(a, uri);
-    expect_migration(a, "completed");
-    expect_migration(b, "completed");
-    expect_status(b, wanted);
+    migration_incoming_or_exit(b, uri);
+    migration_outgoing(a, uri);
+    migration_expect(a, "completed");
+    migration_expect(b, "completed");
+    migration_expect_state(b, wanted);
     qtest_end(a);
     qtest_end(b);
 }
@@ -404,27 +342,27 @@ static void test_run_states(void)
 
 static void test_dirty(void)
 {
-    g_autofree char *path = test_path("d.sock");
+    g_autofree char *path = migration_path("d.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
     const unsigned pages = 1024;
     g_autofree uint32_t *model = g_new0(uint32_t, pages);
     qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 1000000}}");
-    migrate_incoming(b, uri);
+    migration_incoming_or_exit(b, uri);
     for (unsigned i = 0; i < pages; i++) {
         model[i] = g_test_rand_int();
         qtest_writel(a, 0x200000 + i * 4096, model[i]);
     }
-    migrate(a, uri);
-    expect_migration(a, "active");
+    migration_outgoing(a, uri);
+    migration_expect(a, "active");
     for (unsigned i = 0; i < 3000; i++) {
         unsigned page = g_test_rand_int_range(0, pages);
         model[page] = i % 7 ? (uint32_t)g_test_rand_int() : 0;
         qtest_writel(a, 0x200000 + page * 4096, model[page]);
     }
-    expect_migration(a, "active");
+    migration_expect(a, "active");
     qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 0}}");
-    expect_migration(a, "completed");
+    migration_expect(a, "completed");
     qtest_wait_status(b, "running");
     for (unsigned i = 0; i < pages; i++) {
         g_assert_cmphex(qtest_readl(b, 0x200000 + i * 4096), ==, model[i]);
@@ -438,15 +376,69 @@ static void test_dirty(void)
     qtest_end(b);
 }
 
-/* Rows of pages and holes of all lengths: what is read where it belongs on a guess is right. */
-static void test_patterns(void)
+/* The stream without page i of the row at base: a source may leave out what the guest does not use. */
+static void leave_out(char *stream, size_t *len, uint32_t base, unsigned i)
 {
-    g_autofree char *path = test_path("w.sock");
-    g_autofree char *uri = g_strconcat("unix:", path, NULL);
+    uint8_t header[8] = { 0 };
+    uint32_t item = GUINT32_TO_BE((base + i * 4096) | 0x28); /* a page of the block before */
+    memcpy(header + 4, &item, sizeof(item));
+    char *at = memmem(stream, *len, header, sizeof(header));
+    g_assert_nonnull(at);
+    memmove(at, at + 8 + 4096, stream + *len - (at + 8 + 4096));
+    *len -= 8 + 4096;
+}
+
+/* Rows with pages missing: what was read on a guess goes where it belongs, and the pages that never come stay zero. */
+static void test_rows_with_gaps(void)
+{
+    g_autofree char *path = migration_path("gaps.file"), *stream = NULL;
+    g_autofree char *uri = g_strconcat("file:", path, NULL);
+    const unsigned pages = 600, base = 0x200000;
+    g_autofree uint32_t *row = g_new(uint32_t, pages * 1024), *got = g_new(uint32_t, pages * 1024);
     QTest *a = start("-M pc -m 32"), *b = start("-M pc -m 32 -incoming defer");
+    size_t len;
+    for (unsigned i = 0; i < pages * 1024; i++) {
+        row[i] = 0x10000000 + i;
+    }
+    qtest_memwrite(a, base, row, pages * 4096);
+    migration_outgoing(a, uri);
+    migration_expect(a, "completed");
+    qtest_end(a);
+    g_assert_true(g_file_get_contents(path, &stream, &len, NULL));
+    for (unsigned i = 20; i < pages; i += 37) {
+        leave_out(stream, &len, base, i);
+        memset(row + i * 1024, 0, 4096);
+    }
+    g_assert_true(g_file_set_contents(path, stream, len, NULL));
+    migration_incoming_or_exit(b, uri);
+    qtest_wait_status(b, "running");
+    qtest_memread(b, base, got, pages * 4096);
+    g_assert_cmpmem(got, pages * 4096, row, pages * 4096);
+    qtest_end(b);
+}
+
+/* Memory in which the destination's firmware or tests have left something. */
+static void soil(QTest *q, unsigned base, unsigned pages)
+{
+    for (unsigned i = 0; i < pages; i++) {
+        qtest_writel(q, base + i * 4096 + 0x234, 0x5011ed00);
+    }
+}
+
+/* Rows of pages and holes of all lengths: what is read where it belongs on a guess is right, in memory that nobody has ever
+ * written and in other memory. */
+static void test_patterns(gconstpointer data)
+{
+    g_autofree char *incoming = g_strconcat(data, " -incoming defer", NULL);
+    g_autofree char *path = migration_path("w.sock");
+    g_autofree char *uri = g_strconcat("unix:", path, NULL);
+    QTest *a = start(data), *b = start(incoming);
     const unsigned pages = 6000, base = 0x200000;
     g_autofree uint32_t *model = g_new0(uint32_t, pages);
     uint32_t page[1024];
+    if (strstr(data, "memfd")) {
+        soil(b, base, pages);
+    }
     for (unsigned i = 0; i < pages;) {
         unsigned row = g_test_rand_int_range(1, g_test_rand_bit() ? 6 : 200);
         bool zero = g_test_rand_bit();
@@ -460,9 +452,9 @@ static void test_patterns(void)
             }
         }
     }
-    migrate_incoming(b, uri);
-    migrate(a, uri);
-    expect_migration(a, "completed");
+    migration_incoming_or_exit(b, uri);
+    migration_outgoing(a, uri);
+    migration_expect(a, "completed");
     qtest_wait_status(b, "running");
     for (unsigned i = 0; i < pages; i++) {
         qtest_memread(b, base + i * 4096, page, sizeof(page));
@@ -551,20 +543,20 @@ static size_t stream_length(QTest *q, const char *path, const char *uri)
 {
     Peer peer;
     peer_start(&peer, path, SIZE_MAX, false, true);
-    migrate(q, uri);
-    expect_migration(q, "completed");
+    migration_outgoing(q, uri);
+    migration_expect(q, "completed");
     size_t len = peer_end(&peer);
     qtest_qmp_ok(q, "{'execute': 'cont'}");
-    expect_status(q, "running");
+    migration_expect_state(q, "running");
     return len;
 }
 
 static void test_peer_resets(void)
 {
-    g_autofree char *path = test_path("r.sock");
+    g_autofree char *path = migration_path("r.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *q = start(MACHINE " -device piix3-usb-uhci -device usb-tablet");
-    set_capabilities(q, "{'capability': 'return-path', 'state': true}");
+    migration_set_capabilities(q, "return-path", true);
     mark_guest(q);
     size_t len = stream_length(q, path, uri), step = g_test_slow() ? 1 : 41;
     size_t devices = len > 12000 ? len - 12000 : 0;
@@ -572,7 +564,7 @@ static void test_peer_resets(void)
     for (size_t n = 0; n < len; n += n < 200 || n >= devices ? step : 9973) {
         Peer peer;
         peer_start(&peer, path, n, false, false);
-        migrate(q, uri);
+        migration_outgoing(q, uri);
         expect_failure(q, "");
         peer_end(&peer);
     }
@@ -584,10 +576,10 @@ static void test_peer_resets(void)
 
 static void test_peer_stalls(void)
 {
-    g_autofree char *path = test_path("t.sock");
+    g_autofree char *path = migration_path("t.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *q = start(MACHINE);
-    set_capabilities(q, "{'capability': 'return-path', 'state': true}");
+    migration_set_capabilities(q, "return-path", true);
     qtest_memset(q, 0x200000, 0x5a, 0x400000); /* more than sockets hold */
     size_t len = stream_length(q, path, uri);
     qtest_qmp_ok(q, "{'execute': 'migrate-set-parameters', 'arguments': {'x-switchover-timeout': 100}}");
@@ -595,20 +587,20 @@ static void test_peer_stalls(void)
         Peer peer;
         size_t n = len * i / 16;
         peer_start(&peer, path, n, true, false);
-        migrate(q, uri);
+        migration_outgoing(q, uri);
         g_usleep(50000);
         /* The guest either runs, and the manager decides, or stands still, and the source gives up by itself. */
         json_object *info = qtest_qmp_return(q, "{'execute': 'query-status'}");
         if (strcmp(qtest_json_string(info, "status"), "running") == 0 &&
-            strcmp(wait_migration(q, "active"), "active") == 0) {
+            strcmp(migration_wait(q, "active"), "active") == 0) {
             qtest_qmp_ok(q, "{'execute': 'migrate_cancel'}");
-            expect_migration(q, "cancelled");
+            migration_expect(q, "cancelled");
         } else {
             expect_failure(q, "while the guest stood still");
         }
         json_object_put(info);
         peer_end(&peer);
-        expect_status(q, "running");
+        migration_expect_state(q, "running");
         g_assert_cmphex(qtest_readl(q, 0x5ffffc), ==, 0x5a5a5a5a);
     }
     qtest_end(q);
@@ -622,14 +614,14 @@ static void test_peer_answers_rubbish(void)
         { 0, 1, 0xff, 0xff },       /* endless */
         { 0, 1, 0, 2, 0, 0 },       /* of the wrong length */
     };
-    g_autofree char *path = test_path("b.sock");
+    g_autofree char *path = migration_path("b.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     QTest *q = start(MACHINE);
-    set_capabilities(q, "{'capability': 'return-path', 'state': true}");
+    migration_set_capabilities(q, "return-path", true);
     for (size_t i = 0; i < G_N_ELEMENTS(answers); i++) {
         Peer peer;
         peer_start(&peer, path, 1000, true, false);
-        migrate(q, uri);
+        migration_outgoing(q, uri);
         while (__atomic_load_n(&peer.taken, __ATOMIC_RELAXED) < 1000) {
             g_usleep(1000);
         }
@@ -704,12 +696,12 @@ static void test_retry(void)
         g_assert_true(g_file_set_contents(path, data, n, NULL));
         qtest_qmp_ok(q, "{'execute': 'migrate-incoming', 'arguments': {'uri': 'file:%s', 'exit-on-error': false}}",
                      path);
-        expect_migration(q, "failed");
-        expect_status(q, "inmigrate");
+        migration_expect(q, "failed");
+        migration_expect_state(q, "inmigrate");
     }
     g_assert_true(g_file_set_contents(path, data, len, NULL));
     qtest_qmp_ok(q, "{'execute': 'migrate-incoming', 'arguments': {'uri': 'file:%s'}}", path);
-    expect_migration(q, "completed");
+    migration_expect(q, "completed");
     qtest_wait_status(q, "running");
     check_guest(q);
     qtest_end(q);
@@ -718,13 +710,13 @@ static void test_retry(void)
 /* The destination refuses, and the source hears of it and goes on. */
 static void test_destination_refuses(void)
 {
-    g_autofree char *path = test_path("f.sock");
+    g_autofree char *path = migration_path("f.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     g_autofree char *args = g_strdup_printf("-M pc -m 16 -incoming %s", uri);
     QTest *a = start(MACHINE), *b = start(args);
-    set_capabilities(a, "{'capability': 'return-path', 'state': true}");
+    migration_set_capabilities(a, "return-path", true);
     mark_guest(a);
-    migrate(a, uri);
+    migration_outgoing(a, uri);
     qtest_expect_exit(b, 1);
     expect_failure(a, "");
     check_guest(a);
@@ -735,24 +727,24 @@ static void test_destination_refuses(void)
 
 static void test_uuid(void)
 {
-    static const char on[] = "{'capability': 'validate-uuid', 'state': true}";
-    g_autofree char *path = test_path("u.sock");
+    static const char on[] = "validate-uuid";
+    g_autofree char *path = migration_path("u.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     for (int same = 0; same < 2; same++) {
         QTest *a = start(MACHINE " -uuid 11111111-2222-3333-4444-555555555555");
         QTest *b = start(same ? MACHINE " -uuid 11111111-2222-3333-4444-555555555555 -incoming defer"
                               : MACHINE " -uuid 11111111-2222-3333-4444-555555555556 -incoming defer");
-        set_capabilities(a, on);
-        set_capabilities(b, on);
-        migrate_incoming(b, uri);
-        migrate(a, uri);
+        migration_set_capabilities(a, on, true);
+        migration_set_capabilities(b, on, true);
+        migration_incoming_or_exit(b, uri);
+        migration_outgoing(a, uri);
         if (same) {
-            expect_migration(a, "completed");
+            migration_expect(a, "completed");
             qtest_wait_status(b, "running");
             qtest_end(b);
         } else {
             qtest_expect_exit(b, 1);
-            wait_migration(a, NULL);
+            migration_wait(a, NULL);
         }
         qtest_end(a);
     }
@@ -760,20 +752,20 @@ static void test_uuid(void)
 
 static void test_ignore_shared(void)
 {
-    static const char on[] = "{'capability': 'x-ignore-shared', 'state': true}";
-    g_autofree char *ram = test_path("ram");
-    g_autofree char *path = test_path("i.sock");
+    static const char on[] = "x-ignore-shared";
+    g_autofree char *ram = migration_path("ram");
+    g_autofree char *path = migration_path("i.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
     g_autofree char *args = g_strdup_printf("-M pc,memory-backend=m -m 8 -object memory-backend-file,id=m,size=8M,"
                                             "mem-path=%s,share=on", ram);
     g_autofree char *incoming = g_strconcat(args, " -incoming defer", NULL);
     QTest *a = start(args), *b = start(incoming);
     mark_guest(a);
-    set_capabilities(a, on);
-    set_capabilities(b, on);
-    migrate_incoming(b, uri);
-    migrate(a, uri);
-    expect_migration(a, "completed");
+    migration_set_capabilities(a, on, true);
+    migration_set_capabilities(b, on, true);
+    migration_incoming_or_exit(b, uri);
+    migration_outgoing(a, uri);
+    migration_expect(a, "completed");
     qtest_wait_status(b, "running");
     check_guest(b);
     json_object *info = qtest_qmp_return(a, "{'execute': 'query-migrate'}");
@@ -795,23 +787,23 @@ static void test_arguments(void)
                     "{'execute': 'migrate', 'arguments': {'channels': []}}");
     qtest_qmp_fails(q, "GenericError", "'-incoming' was not specified",
                     "{'execute': 'migrate-incoming', 'arguments': {'uri': 'tcp:127.0.0.1:0'}}");
-    qtest_qmp_fails(q, "GenericError", "does not accept value 'xbzrle'",
+    qtest_qmp_fails(q, "GenericError", "does not accept value 'background-snapshot'",
                     "{'execute': 'migrate-set-capabilities', 'arguments': {'capabilities': "
-                    "[{'capability': 'xbzrle', 'state': true}]}}");
-    qtest_qmp_fails(q, "GenericError", "in the range of 0 to 2000 seconds",
+                    "[{'capability': 'background-snapshot', 'state': true}]}}");
+    qtest_qmp_fails(q, "GenericError", "in the range of 0 to (2000 * 1000) ms",
                     "{'execute': 'migrate-set-parameters', 'arguments': {'downtime-limit': 2000001}}");
-    qtest_qmp_fails(q, "GenericError", "'multifd-channels' is unexpected",
-                    "{'execute': 'migrate-set-parameters', 'arguments': {'multifd-channels': 4}}");
-    set_capabilities(q, "{'capability': 'return-path', 'state': true}");
+    qtest_qmp_fails(q, "GenericError", "'tls-hostname' is unexpected",
+                    "{'execute': 'migrate-set-parameters', 'arguments': {'tls-hostname': 'x'}}");
+    migration_set_capabilities(q, "return-path", true);
     qtest_qmp_fails(q, "GenericError", "needs a channel that can answer",
                     "{'execute': 'migrate', 'arguments': {'uri': 'exec:cat'}}");
-    set_capabilities(q, "{'capability': 'return-path', 'state': false}");
+    migration_set_capabilities(q, "return-path", false);
     g_autofree char *absent = g_strdup_printf("unix:%s/absent/socket", qtest_dir());
-    migrate(q, absent);
+    migration_outgoing(q, absent);
     expect_failure(q, "No such file or directory");
-    migrate(q, "exec:cat >/dev/null; exit 3");
+    migration_outgoing(q, "exec:cat >/dev/null; exit 3");
     expect_failure(q, "exit status 3");
-    migrate(q, "exec:exit 1");
+    migration_outgoing(q, "exec:exit 1");
     expect_failure(q, "");
     g_autofree char *hmp = qtest_hmp(q, "info migrate");
     g_assert_nonnull(strstr(hmp, "Migration status: failed"));
@@ -833,7 +825,11 @@ int main(int argc, char **argv)
     g_test_add_func("/migration/cancel", test_cancel);
     g_test_add_func("/migration/run-states", test_run_states);
     g_test_add_func("/migration/dirty", test_dirty);
-    g_test_add_func("/migration/patterns", test_patterns);
+    g_test_add_func("/migration/rows-with-gaps", test_rows_with_gaps);
+    g_test_add_data_func("/migration/patterns", "-M pc -m 32", test_patterns);
+    g_test_add_data_func("/migration/patterns-over-old-content",
+                         "-M pc,memory-backend=m -m 32 -object memory-backend-memfd,id=m,size=32M,prealloc=on",
+                         test_patterns);
     g_test_add_func("/migration/peer-resets", test_peer_resets);
     g_test_add_func("/migration/peer-stalls", test_peer_stalls);
     g_test_add_func("/migration/peer-answers-rubbish", test_peer_answers_rubbish);
