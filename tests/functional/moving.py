@@ -7,6 +7,7 @@
 Each process writes to the same files (serial line, debug console), one after the other.
 """
 
+import collections
 import itertools
 import os
 import time
@@ -32,6 +33,10 @@ class Journey:
         self.options = options or (lambda program: [])
         self.may_refuse = may_refuse
         self.refused = []
+        self.arrivals, self.refusals = collections.Counter(), collections.Counter()  # by the destination's program
+        self.program = None
+        self.status = ('running',)  # in which a machine may arrive
+        self.patience = 60  # seconds for a migration
         self.moves = 0
         self.downtimes = []
         self.machine = None
@@ -61,7 +66,7 @@ class Journey:
         return os.path.join(self.folder, 'm')
 
     def start(self, *more):
-        program = next(self.programs)
+        self.program = program = next(self.programs)
         lines = []
         for name, path in (('serial', self.serial_path), ('debug', self.debug_path)):
             lines += ['-chardev', f'file,id={name},path={path},append=on']
@@ -96,6 +101,7 @@ class Journey:
                 return
             raise qtest_client.TestError('move %d: %s; source: %s; destination: %s' % (
                 self.moves + 1, error, self.machine.stderr(), why)) from error
+        self.arrivals[self.program] += 1
         self.downtimes.append(info.get('downtime', 0))
         self.machine.close()
         self.machine = there
@@ -107,15 +113,16 @@ class Journey:
             side.qmp.command('migrate-set-capabilities', capabilities)
         there.qmp.command('migrate-incoming', {'uri': uri})
         self.machine.qmp.command('migrate', {'uri': uri})
-        info = self.machine.wait_migration()
+        info = self.machine.wait_migration(self.patience)
         if info['status'] != 'completed':
             raise qtest_client.TestError(str(info))
-        self.wait_running(there)
+        self.wait_running(there, self.patience)
         return info
 
     def stay(self, why):
         """The destination is gone; the source has learned of it, runs again, and keeps its turn."""
         self.refused.append(why)
+        self.refusals[self.program] += 1
         status = self.machine.qmp.command('query-status')['status']
         if status != 'running':
             self.machine.qmp.command('cont')
@@ -126,12 +133,11 @@ class Journey:
         for _ in range(self.count - 1):
             next(self.programs)
 
-    @staticmethod
-    def wait_running(machine, timeout=10):
+    def wait_running(self, machine, timeout):
         deadline = time.monotonic() + timeout
         while True:
             status = machine.qmp.command('query-status')['status']
-            if status == 'running':
+            if status in self.status:
                 return
             if status != 'inmigrate' or time.monotonic() > deadline:
                 raise qtest_client.TestError(f'the destination is {status}: {machine.stderr()}')

@@ -22,7 +22,7 @@ from common import tap
 from qtest_client import Line, Machine, Qmp, TestError, accelerator, exit_text
 
 OURS = object()
-TIMEOUT = 20
+TIMEOUT = 60
 
 UHCI = '-device piix3-usb-uhci,id=uhci,addr=01.2'
 BOT = UHCI + ' -device usb-bot,id=b'

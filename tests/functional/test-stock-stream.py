@@ -35,6 +35,7 @@ TIME = 'the time of day'
 # What a field is called in descriptions of the newest stock program, whose names ours are.
 RENAMED = {('hpet', 'num_timers'): 'num_timers_save'}
 KVM = 'as stock has it under KVM, where processors run; its translator keeps it otherwise'
+CONFIGURATION = 'the copy of the configuration space, which stock makes when the guest reads it'
 OTHER_VALUES = {
     ('apic', 'count_shift'): KVM, ('cpu', 'env.dr[4]'): KVM, ('cpu', 'env.dr[5]'): KVM, ('cpu', 'env.xstate_bv'): KVM,
     ('cpu_common', 'interrupt_request'): KVM,
@@ -42,6 +43,8 @@ OTHER_VALUES = {
     ('mc146818rtc', 'cmos_data'): TIME, ('mc146818rtc', 'base_rtc'): TIME, ('mc146818rtc', 'last_update'): TIME,
     ('mc146818rtc', 'update_timer'): TIME, ('mc146818rtc', 'next_alarm_time'): TIME,
     ('i8254', 'channels[0].next_transition_time'): 'rounded up to a nanosecond at which it is true',
+    ('e1000', 'rxbuf_size'): 'follows from RCTL; 0 in stock until that is written',
+    ('virtio-net', 'virtio'): CONFIGURATION, ('virtio-blk', 'virtio'): CONFIGURATION, ('virtio-scsi', 'virtio'): CONFIGURATION,
     ('uhci', 'dev.config[0]'): 'LEGSUP is 0x2000 after a reset (UHCI 1.1, 5.2.1), 0 in stock',
     ('usb-kbd', 'dev.state'): BEHIND_HUB, ('usb-kbd', 'hid.protocol'): BEHIND_HUB,
     ('usb-ptr', 'dev.state'): BEHIND_HUB, ('usb-ptr', 'hid.protocol'): BEHIND_HUB,
@@ -170,6 +173,30 @@ class StockStream(unittest.TestCase):
         kinds = [(sec.kind, sec.note) for sec in stream.sections[:1]]
         self.assertEqual(kinds, [('configuration', machine)])
 
+    def test_configuration_with_all_its_parts(self):
+        """It is no section of a device, and has parts only with capabilities."""
+        vm = common.machine(['-machine', 'pc-i440fx-10.0', '-S', '-uuid', '00112233-4455-6677-8899-aabbccddeeff'])
+        self.addCleanup(vm.close)
+        vm.qmp.command('migrate-set-capabilities', {'capabilities': [
+            {'capability': name, 'state': True} for name in ('validate-uuid', 'x-ignore-shared')]})
+        vm.qmp.command('migrate', {'uri': 'file:' + self.path('configuration')})
+        self.assertEqual(vm.wait_migration()['status'], 'completed')
+        desc = dump.load(self.path('configuration')).desc['configuration']
+        mine = dump.golden_of({'name': 'configuration', **desc})
+        wanted = dump.read_golden(NEWEST, 'configuration.json')
+        wanted['fields'][1][2] = len('pc-i440fx-10.0')     # the machine's name
+        self.assertEqual(differences(mine, wanted), [])
+
+    def test_lost_pages(self):
+        """A section that stock does not have, which is sent only if there are any."""
+        vm = common.machine(['-machine', 'pc-i440fx-10.0', '-S'])
+        self.addCleanup(vm.close)
+        vm.qmp.command('x-poison-page', {'address': 5 << 20, 'notice': 'reported'})
+        vm.qmp.command('migrate', {'uri': 'file:' + self.path('lost')})
+        self.assertEqual(vm.wait_migration()['status'], 'completed')
+        mine, = [dump.golden_of(desc) for desc in dump.load(self.path('lost')).desc['devices'] if desc['name'] == 'memory-errors']
+        self.assertEqual(differences(mine, dump.read_golden(os.path.join(GOLDEN, 'own'), 'memory-errors.json')), [])
+
     def test_there_are_no_other_versions(self):
         """All versions that Tern offers are compared."""
         with common.machine(['-machine', 'none']) as vm:
@@ -238,7 +265,8 @@ class StockStream(unittest.TestCase):
             self.assertEqual(vm.qmp.command('query-status')['status'], 'prelaunch')
             usb = vm.qmp.hmp('info usb')
             self.assertEqual(len(re.findall('Device ', usb)), 6, usb)
-            self.assertEqual(vm.stderr(), '')
+            told = [line for line in vm.stderr().splitlines() if 'has no peer' not in line]
+        self.assertEqual(told, [])
 
     def test_tern_loads_stock_7_2(self):
         """Tern takes a stream of stock 7.2, or says by name which section it has not."""
@@ -268,7 +296,7 @@ def values(stream):
 def dump_devices():
     """The devices of tests/tools/capture-golden, with their nodes."""
     tool = common.tool('capture-golden')
-    for number in range(2):
+    for number in range(tool.NODES):
         yield from ('-blockdev', tool.NODE % number)
     yield from tool.DEVICES
 
