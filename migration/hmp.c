@@ -190,6 +190,54 @@ static void hmp_info_migrate(Hmp *hmp, const HmpArgs *args)
     qapi_free_MigrationInfo(info);
 }
 
+static void hmp_calc_dirty_rate(Hmp *hmp, const HmpArgs *args)
+{
+    GError *error = NULL;
+    bool rings = hmp_arg_has(args, "dirty-ring"), log = hmp_arg_has(args, "dirty-bitmap");
+    bool samples = hmp_arg_has(args, "sample-pages");
+    int64_t seconds = hmp_arg_int(args, "second", 0);
+    if (seconds <= 0) {
+        hmp_puts(hmp, "Incorrect period length specified!\n");
+        return;
+    }
+    if (rings && log) {
+        hmp_puts(hmp, "Either dirty ring or dirty bitmap can be specified!\n");
+        return;
+    }
+    if (qmp_calc_dirty_rate(seconds, false, 0, samples, hmp_arg_int(args, "sample-pages", 0), rings || log,
+                            rings ? DIRTY_RATE_MEASURE_MODE_DIRTY_RING : DIRTY_RATE_MEASURE_MODE_DIRTY_BITMAP,
+                            &error)) {
+        hmp_printf(hmp,
+                   "Starting dirty rate measurement with period %" PRId64 " seconds\n"
+                   "[Please use 'info dirty_rate' to check results]\n",
+                   seconds);
+    }
+    hmp_report_error(hmp, &error);
+}
+
+static void hmp_info_dirty_rate(Hmp *hmp, const HmpArgs *args)
+{
+    DirtyRateInfo *info;
+    qmp_query_dirty_rate(false, 0, &info, NULL);
+    hmp_printf(hmp, "Status: %s\n", qapi_name_DirtyRateStatus(info->status));
+    hmp_printf(hmp, "Start Time: %" PRId64 " (sec)\n", info->start_time);
+    if (info->mode == DIRTY_RATE_MEASURE_MODE_PAGE_SAMPLING) {
+        hmp_printf(hmp, "Sample Pages: %" PRIu64 " (per GB)\n", info->sample_pages);
+    }
+    hmp_printf(hmp, "Period: %" PRId64 " (sec)\n", info->calc_time);
+    hmp_printf(hmp, "Mode: %s\n", qapi_name_DirtyRateMeasureMode(info->mode));
+    if (info->has_dirty_rate) {
+        hmp_printf(hmp, "Dirty rate: %" PRId64 " (MB/s)\n", info->dirty_rate);
+    } else {
+        hmp_puts(hmp, "Dirty rate: (not ready)\n");
+    }
+    for (size_t i = 0; info->vcpu_dirty_rate && i < info->vcpu_dirty_rate->len; i++) {
+        const DirtyRateVcpu *v = info->vcpu_dirty_rate->items[i];
+        hmp_printf(hmp, "vcpu[%" PRId64 "], Dirty rate: %" PRId64 " (MB/s)\n", v->id, v->dirty_rate);
+    }
+    qapi_free_DirtyRateInfo(info);
+}
+
 static const HmpCommand commands[] = {
     { .name = "migrate", .args = "detach:-d,resume:-r,uri:s", .params = "[-d] [-r] uri",
       .help = "migrate to URI (using -d to not wait for completion)\n\t\t\t -r to resume a paused postcopy migration",
@@ -207,6 +255,13 @@ static const HmpCommand commands[] = {
       .help = "Continue an incoming migration from an -incoming defer", .run = hmp_migrate_incoming },
     { .name = "migrate_set_capability", .args = "capability:s,state:b", .params = "capability state",
       .help = "Enable/Disable the usage of a capability for migration", .run = hmp_set_capability },
+    { .name = "calc_dirty_rate", .args = "dirty-ring:-r,dirty-bitmap:-b,second:i,sample-pages:i?",
+      .params = "[-r] [-b] second [sample_pages_per_GB]",
+      .help = "start a round of guest dirty rate measurement (using -r to\n\t\t\t specify dirty ring as the method of calculation and"
+              "\n\t\t\t -b to specify dirty bitmap as method of calculation)",
+      .run = hmp_calc_dirty_rate },
+    { .name = "info dirty_rate", .args = "", .params = "", .help = "show dirty rate information",
+      .run = hmp_info_dirty_rate },
     { .name = "info migrate", .args = "", .params = "", .help = "show migration status",
       .run = hmp_info_migrate },
     { .name = "info migrate_capabilities", .args = "", .params = "",

@@ -5,6 +5,7 @@
 
 #include "address.h"
 #include "block/backend.h"
+#include "dirty-rate.h"
 #include "options.h"
 #include "qapi/commands-migration.h"
 #include "qapi/dispatch.h"
@@ -44,6 +45,7 @@ void migration_shutdown(void)
 {
     outgoing_shutdown();
     incoming_shutdown();
+    dirty_rate_shutdown();
 }
 
 /* ---- incoming ---- */

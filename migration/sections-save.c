@@ -4,6 +4,7 @@
 #include "sections.h"
 
 #include "configuration.h"
+#include "dirty-rate.h"
 #include "hw/core/machine.h"
 #include "options.h"
 #include "out.h"
@@ -94,6 +95,7 @@ static bool prepare_one(VmSection *s, void *opaque)
 
 bool sections_prepare(GError **error)
 {
+    dirty_rate_give_way(); /* the dirty log is wanted */
     g_assert(!active);
     active = g_ptr_array_new();
     configuration_desc = g_string_new(NULL);
