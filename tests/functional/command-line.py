@@ -22,7 +22,7 @@ QTEST = ['-nodefaults', '-accel', 'qtest']
 UHCI = ['-device', 'piix3-usb-uhci,id=uhci']
 
 
-def run(*args, timeout=20):
+def run(*args, timeout=60):
     """Runs to the end; status, stdout, stderr."""
     done = subprocess.run([EMULATOR, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=timeout, check=False)
@@ -77,7 +77,7 @@ class Machine:
             except BrokenPipeError:
                 pass
         out = self.process.stdout.read() # with its input open: a session that ends hears no events
-        _, err = self.process.communicate(timeout=20)
+        _, err = self.process.communicate(timeout=60)
         self.events += [json.loads(line) for line in out.splitlines() if '"event"' in line]
         return self.process.returncode, err
 
@@ -145,6 +145,30 @@ class Errors(unittest.TestCase):
         self.check(['-M', 'none,memory-backend=m', '-m', '2M', '-object', 'memory-backend-ram,id=m,size=1M'],
                    'Machine memory size does not match the size of the memory backend')
 
+    def test_pflash(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, size in (('odd', 4608), ('empty', 0), ('big', 9 << 20), ('good', 4096)):
+                with open(os.path.join(folder, name), 'wb') as file:
+                    file.truncate(size)
+
+            def unit(number, name):
+                return ['-drive', f'if=pflash,format=raw,unit={number},file={folder}/{name}']
+            need = ': its size must be a non-zero multiple of 0x1000'
+            self.check(unit(0, 'odd'), 'system firmware block device pflash0 has invalid size 4608' + need)
+            self.check(unit(0, 'empty'), 'system firmware block device pflash0 has invalid size 0' + need)
+            self.check(unit(0, 'good') + unit(1, 'odd'), 'system firmware block device pflash1 has invalid size 4608' + need)
+            self.check(unit(0, 'big'), 'combined size of system firmware exceeds 8388608 bytes')
+            self.check(unit(0, 'good') + unit(1, 'good') + ['-M', 'pc,max-fw-size=4096'],
+                       'combined size of system firmware exceeds 4096 bytes')
+            self.check(unit(1, 'good'), 'pflash1 requires pflash0')
+            self.check(unit(0, 'good') + unit(2, 'good'), 'machine type does not support if=pflash,bus=0,unit=2')
+            self.check(['-M', 'q35,pflash0=nope'], "Property 'cfi.pflash01.drive' can't find value 'nope'")
+            self.check(['-M', 'pc,pflash0=n', '-blockdev', f'file,node-name=n,filename={folder}/good'] + unit(0, 'good'),
+                       '-drive if=pflash,unit=0 clashes with -machine pflash0=n')
+            self.check(['-drive', 'if=pflash,unit=0'], "can't get size of block device pflash0: No medium found")
+            self.check(['-global', 'driver=cfi.pflash01,property=secure,value=on'] + unit(0, 'good'),
+                       "cfi.pflash01: property 'secure' needs system management mode, which there is not")
+
     def test_accel(self):
         self.check(['-M', 'none,accel=qtest', '-accel', 'qtest'],
                    'The -accel and "-machine accel=" options are incompatible', ['-nodefaults'])
@@ -158,6 +182,9 @@ class Errors(unittest.TestCase):
                    '-accel kvm,device=/dev/null: failed to initialize kvm: the device is not KVM', [])
         self.check(['-accel', 'kvm,kernel-irqchip=maybe', '-M', 'none'],
                    "-accel kvm,kernel-irqchip=maybe: Parameter 'kernel-irqchip' does not accept value 'maybe'", [])
+        # the machine's property is not forgotten when -accel is there, too
+        self.check(['-accel', 'kvm', '-M', 'none,kernel-irqchip=maybe'],
+                   "-accel kvm: Parameter 'kernel-irqchip' does not accept value 'maybe'", [])
         self.check(['-accel', 'kvm,dirty-ring-size=1000', '-M', 'none'],
                    '-accel kvm,dirty-ring-size=1000: dirty-ring-size must be 0, or a power of two from 1024 to 65536', [])
         self.check(['-enable-kvm', '-accel', 'qtest', '-M', 'none'],
@@ -364,7 +391,7 @@ class Life(unittest.TestCase):
                 self.assertEqual(int(file.read()), machine.process.pid)
             os.kill(machine.process.pid, sig)
             out = machine.process.stdout.read()
-            _, err = machine.process.communicate(timeout=20)
+            _, err = machine.process.communicate(timeout=60)
             self.assertEqual(machine.process.returncode, 0)
             self.assertRegex(err, rf'^{PROGRAM}: terminating on signal {int(sig)} from pid {os.getpid()} \(')
             self.assertEqual(json.loads(out)['data'], {'guest': False, 'reason': 'host-signal'})
@@ -431,7 +458,7 @@ class Life(unittest.TestCase):
                                        'm,mode=control', '-serial', 'null', *options],
                                       input='{"execute": "qmp_capabilities"}\n{"execute": "human-monitor-command", '
                                       '"arguments": {"command-line": "info qtree"}}\n{"execute": "quit"}\n',
-                                      capture_output=True, text=True, timeout=20, check=False)
+                                      capture_output=True, text=True, timeout=60, check=False)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual((done.stdout.count('dev: isa-serial'), done.stdout.count('dev: isa-parallel')),
                                  (serial, parallel))
@@ -461,7 +488,7 @@ class Life(unittest.TestCase):
         process = subprocess.run(
             [EMULATOR, *QTEST, '-M', 'none', '-add-fd', f'fd={fd},set=3,opaque=x', '-blockdev',
              'driver=file,filename=/dev/fdset/3,node-name=n', '-monitor', 'stdio'],
-            input='quit\n', capture_output=True, text=True, timeout=20, pass_fds=[fd], check=False)
+            input='quit\n', capture_output=True, text=True, timeout=60, pass_fds=[fd], check=False)
         os.close(fd)
         self.assertEqual((process.returncode, process.stderr), (0, ''))
 
@@ -472,9 +499,8 @@ class Life(unittest.TestCase):
 
     def test_small_and_fast(self):
         """Far from a benchmark: what would show that somebody made it ten times worse."""
-        begin = time.monotonic()
         with Machine('-M', 'pc', *UHCI, '-m', '4G') as machine:
-            self.assertLess(time.monotonic() - begin, 5)
+            self.assertLess(time.clock_gettime((~machine.process.pid << 3) | 2), 3)  # of processor time
             with open(f'/proc/{machine.process.pid}/status', encoding='ascii') as file:
                 anonymous = int(re.search(r'RssAnon:\s+(\d+) kB', file.read()).group(1))
             if 'sanitize' not in EMULATOR:

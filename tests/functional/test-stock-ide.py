@@ -32,7 +32,7 @@ class Guest:
         self.qtest.port_out(port, width, value)
 
     def wait(self, base):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.get(base + 0x206) & 0x80 and time.monotonic() < deadline:
             time.sleep(0.0005)
         return self.get(base + 0x206)

@@ -16,7 +16,12 @@
 .set SAVED, 0xb000
 .set AGAIN, 0xb400
 .set AREA, 0x100000
+.ifdef FLOOD
+.set PATTERNS, 1
+.set AREA_PAGES, 2560            /* more than a small ring holds, in one go */
+.else
 .set AREA_PAGES, 512
+.endif
 .set APIC, 0xfee00000
 
 .macro fail number
@@ -170,6 +175,117 @@ wrong:
     fail 1
 .endif
 
+/* ---- every clock that a guest can read ----
+ * Sums at 0x7100: time stamp counter, kvmclock (ns), PM timer and HPET ticks since the start, 8 bytes each; then the seconds of the RTC.
+ * Faults: 1 to 4, that clock has gone back. */
+.ifdef CLOCKS
+.set SUMS, 0x7100
+.set SECONDS, 0x7120
+.set LAST_PM, 0x7130
+.set LAST_HPET, 0x7134
+.set PVCLOCK, 0x7200
+.set PM_TIMER, 0x608
+.set HPET, 0xfed00000
+
+.macro config address width value
+    movl $0x80000b00 + \address, %eax
+    movw $0xcf8, %dx
+    outl %eax, %dx
+    movl $\value, %eax
+    movw $0xcfc, %dx
+    \width, %dx
+.endm
+
+/* edx:eax is the clock now; never less than its sum. */
+.macro not_before n
+    cmpl SUMS + 8 * (\n - 1) + 4, %edx
+    ja 4f
+    jb 3f
+    cmpl SUMS + 8 * (\n - 1), %eax
+    jae 4f
+3:  movl %eax, 0x7140
+    movl %edx, 0x7144
+    fail \n
+4:  movl %eax, SUMS + 8 * (\n - 1)
+    movl %edx, SUMS + 8 * (\n - 1) + 4
+.endm
+
+/* eax is a counter's increment of so many bits; half of them is going back. */
+.macro add_to n bits
+    testl $1 << (\bits - 1), %eax
+    jz 4f
+    movl %eax, 0x7140
+    fail \n
+4:  addl %eax, SUMS + 8 * (\n - 1)
+    adcl $0, SUMS + 8 * (\n - 1) + 4
+.endm
+
+guest:
+    config 0x40 "outl %eax" 0x601
+    config 0x80 "outb %al" 1
+    movl $1, HPET + 0x10
+    movl $0x4b564d01, %ecx       /* MSR_KVM_SYSTEM_TIME_NEW */
+    movl $PVCLOCK + 1, %eax
+    xorl %edx, %edx
+    wrmsr
+    movl HPET + 0xf0, %eax
+    movl %eax, LAST_HPET
+    movw $PM_TIMER, %dx
+    inl %dx, %eax
+    movl %eax, LAST_PM
+clocks:
+    rdtsc
+    not_before 1
+pvclock:                         /* Documentation/virt/kvm/x86/msr.rst: while the version is even, and did not change */
+    movl PVCLOCK, %ebp
+    testl $1, %ebp
+    jnz pvclock
+    rdtsc
+    subl PVCLOCK + 8, %eax
+    sbbl PVCLOCK + 12, %edx
+    movb PVCLOCK + 28, %cl
+    testb %cl, %cl
+    js shift_right
+    shldl %cl, %eax, %edx
+    shll %cl, %eax
+    jmp scale
+shift_right:
+    negb %cl
+    shrdl %cl, %edx, %eax
+    shrl %cl, %edx
+scale:
+    movl %edx, %esi
+    mull PVCLOCK + 24
+    movl %edx, %edi              /* low part, its 32 bits behind the point dropped */
+    movl %esi, %eax
+    mull PVCLOCK + 24
+    addl %edi, %eax
+    adcl $0, %edx
+    addl PVCLOCK + 16, %eax
+    adcl PVCLOCK + 20, %edx
+    cmpl PVCLOCK, %ebp
+    jne pvclock
+    not_before 2
+    movw $PM_TIMER, %dx
+    inl %dx, %eax
+    movl %eax, %ebx
+    subl LAST_PM, %eax
+    andl $0xffffff, %eax
+    movl %ebx, LAST_PM
+    add_to 3 24
+    movl HPET + 0xf0, %eax
+    movl %eax, %ebx
+    subl LAST_HPET, %eax
+    movl %ebx, LAST_HPET
+    add_to 4 32
+    xorl %eax, %eax
+    outb %al, $0x70
+    inb $0x71, %al
+    movl %eax, SECONDS
+    incl HEARTBEAT
+    jmp clocks
+.endif
+
 /* ---- registers that nobody touches ---- */
 .ifdef REGISTERS
 guest:
@@ -257,8 +373,30 @@ guest:
 .endif
 
 /* ---- the local APIC's timer, periodic, 1 ms with the bus clock of 1 GHz ---- */
+/* With everything that KVM writes by itself (Documentation/virt/kvm/x86/msr.rst), as far as CPUID says that it is there: WRITERS. */
+.ifdef WRITERS
+.set APIC_TIMER, 1
+.set ACTIVE, 0x7148              /* 40000001h EAX: bit 3 the clock, 5 stolen time, 6 the end of interrupts */
+.macro write_to bit msr address
+    testl $1 << \bit, ACTIVE
+    jz 1f
+    movl $\msr, %ecx
+    movl $\address + 1, %eax
+    xorl %edx, %edx
+    wrmsr
+1:
+.endm
+.endif
 .ifdef APIC_TIMER
 guest:
+.ifdef WRITERS
+    movl $0x40000001, %eax
+    cpuid
+    movl %eax, ACTIVE
+    write_to 3 0x4b564d01 0x7200
+    write_to 5 0x4b564d03 0x7300
+    write_to 6 0x4b564d04 0x7380
+.endif
     movb $0xff, %al              /* nothing from the 8259, whose vectors nobody has set */
     outb %al, $0x21
     call apic_on
@@ -268,9 +406,85 @@ guest:
     jmp wait_in_real_mode
 .endif
 
+/*
+ * ---- reads all of AREA, and survives machine checks: what the last one said stands in RAM, its page is left alone ----
+ * Without CR4.MCE: NO_MCE.
+ */
+.ifdef NO_MCE
+.set POISON, 1
+.endif
+.ifdef POISON
+.set CHECKS, 0x7014
+.set CHECK_MCG, 0x7018
+.set CHECK_STATUS, 0x701c        /* and 0x7020 */
+.set CHECK_ADDRESS, 0x7024
+.set SKIP, 0x7028
+.set IDT, 0xc000
+.set BANK_9, 0x424
+guest:
+    movl $0, CHECKS
+    movl $0, SKIP
+    movl $check, %eax
+    movl %eax, %edx
+    andl $0xffff, %eax
+    orl $0x80000, %eax
+    movl %eax, IDT + 18 * 8
+    andl $0xffff0000, %edx
+    orl $0x8e00, %edx
+    movl %edx, IDT + 18 * 8 + 4
+    lidtl idt_pointer
+.ifndef NO_MCE
+    movl $0x40, %eax
+    movl %eax, %cr4
+.endif
+walk:
+    movl $AREA, %edi
+    movl $AREA_PAGES, %ecx
+1:  cmpl SKIP, %edi
+    je 2f
+    movl (%edi), %eax
+2:  addl $0x1000, %edi
+    loop 1b
+    incl HEARTBEAT
+    jmp walk
+check:
+    movl $0x17a, %ecx
+    rdmsr
+    movl %eax, CHECK_MCG
+    movl $(BANK_9 + 1), %ecx
+    rdmsr
+    movl %eax, CHECK_STATUS
+    movl %edx, CHECK_STATUS + 4
+    movl $(BANK_9 + 2), %ecx
+    rdmsr
+    movl %eax, CHECK_ADDRESS
+    andl $0xfffff000, %eax
+    movl %eax, SKIP
+    xorl %eax, %eax
+    xorl %edx, %edx
+    movl $(BANK_9 + 1), %ecx
+    wrmsr
+    movl $0x17a, %ecx
+    wrmsr
+    incl CHECKS
+    movl $STACK, %esp
+    jmp walk
+idt_pointer:
+    .word 19 * 8 - 1
+    .long IDT
+.endif
+
 /* ---- a second processor that counts on its own ---- */
+.ifdef LATE
+.set SECOND, 1
+.endif
 .ifdef SECOND
 guest:
+.ifdef LATE
+1:  incl HEARTBEAT               /* until somebody says so */
+    cmpl $0, 0x7050
+    je 1b
+.endif
     movl $ap_begin, %esi
     movl $AP_PAGE, %edi
     movl $(ap_end - ap_begin), %ecx
@@ -292,6 +506,111 @@ ap_begin:
     movw %ax, %ds
 1:  incl AP_HEARTBEAT
     jmp 1b
+ap_end:
+.code32
+.endif
+
+/*
+ * ---- a timer on the I/O APIC, whose interrupts are the first processor's; both are in x2APIC mode ----
+ * The second is started when somebody says so (0x7050); it counts interrupts that come to it at 0x7054, and says its id at 0x7058.
+ */
+.ifdef EXTENDED_APIC
+.set START, 0x7050
+.set STRAYS, 0x7054
+.set AP_ID, 0x7058
+.set AP_VECTORS, 0xd000
+.set VECTOR, 0x30
+
+.macro x2apic_on
+    movl $0x1b, %ecx
+    rdmsr
+    orl $0xc00, %eax
+    wrmsr
+    xorl %edx, %edx
+    movl $0x1ff, %eax
+    movl $0x80f, %ecx
+    wrmsr
+.endm
+
+.macro x2apic_eoi
+    xorl %eax, %eax
+    xorl %edx, %edx
+    movl $0x80b, %ecx
+    wrmsr
+.endm
+
+.macro x2apic_command value
+    xorl %edx, %edx
+    movl $\value, %eax
+    movl $0x830, %ecx
+    wrmsr
+    movl $100000, %ecx
+1:  addr32 loop 1b
+.endm
+
+guest:
+    movl $ap_begin, %esi
+    movl $AP_PAGE, %edi
+    movl $(ap_end - ap_begin), %ecx
+    rep movsb
+    x2apic_on
+    call timer_100_hz
+    movb $0xff, %al              /* by the I/O APIC alone */
+    outb %al, $0x21
+    movl $0x15, 0xfec00000       /* pin 2 to the processor with the id 0, fixed */
+    movl $0, 0xfec00010
+    movl $0x14, 0xfec00000
+    movl $VECTOR, 0xfec00010
+    ljmp $24, $(x2apic_protected - _start)
+.code16
+x2apic_protected:
+    movl %cr0, %eax
+    andl $~1, %eax
+    movl %eax, %cr0
+    ljmp $0xf000, $(x2apic_real - _start)
+x2apic_real:
+    xorw %ax, %ax
+    movw %ax, %ds
+    movw %ax, %ss
+    movw $STACK, %sp
+    movl $(0xf0000000 | (on_device - _start)), 4 * VECTOR
+    movl $(0xf0000000 | (on_stray - _start)), AP_VECTORS + 4 * VECTOR
+1:  sti
+    hlt
+    incl HEARTBEAT
+    cmpl $0, START
+    je 1b
+    movl $0, START
+    x2apic_command 0xc4500       /* INIT to all but self */
+    x2apic_command (0xc4600 | AP_PAGE >> 12)
+    x2apic_command (0xc4600 | AP_PAGE >> 12)
+    jmp 1b
+on_device:
+    incl TICKS
+    x2apic_eoi
+    iret
+on_stray:
+    pushal
+    incl STRAYS
+    x2apic_eoi
+    popal
+    iret
+ap_begin:
+    xorw %ax, %ax
+    movw %ax, %ds
+    movw %ax, %ss
+    movw $(STACK - 0x400), %sp
+    x2apic_on
+    lidtl AP_PAGE + ap_vectors - ap_begin
+    sti
+1:  movl $0x802, %ecx
+    rdmsr
+    movl %eax, AP_ID
+    incl AP_HEARTBEAT
+    jmp 1b
+ap_vectors:
+    .word 0x3ff
+    .long AP_VECTORS
 ap_end:
 .code32
 .endif
