@@ -9,6 +9,7 @@
 #include "util/osdep.h"
 
 #include "fuzz-device.h"
+#include "fuzz-input.h"
 #include "fuzz.h"
 #include "hw/acpi/piix4.h"
 #include "hw/nvram/fw_cfg.h"
@@ -43,23 +44,6 @@ static Piix4Pm *pm;
 static FwCfg *fw;
 static uint8_t writable[64];
 static bool cpus[CPUS];
-
-typedef struct Input {
-    const uint8_t *data;
-    size_t left;
-} Input;
-
-static unsigned take(Input *in, unsigned bytes)
-{
-    unsigned value = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (in->left ? *in->data : 0u) << i * 8;
-        in->data += in->left > 0;
-        in->left -= in->left > 0;
-    }
-    return value;
-}
 
 /* ---- the machine ------------------------------------------------------------------------------------------------ */
 

@@ -10,6 +10,7 @@
 
 #include "block/backend.h"
 #include "fuzz-device.h"
+#include "fuzz-input.h"
 #include "fuzz.h"
 #include "hw/ide/ide.h"
 #include "hw/pci/pci.h"
@@ -32,23 +33,6 @@ DEVICE_REGISTER(bridge_type)
 static PciBus *pci_bus;
 static PciDevice *ide;
 static MemoryRegion *ram;
-
-typedef struct Input {
-    const uint8_t *data;
-    size_t left;
-} Input;
-
-static unsigned take(Input *in, unsigned bytes)
-{
-    unsigned value = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (in->left ? *in->data : 0u) << i * 8;
-        in->data += in->left > 0;
-        in->left -= in->left > 0;
-    }
-    return value;
-}
 
 /* ---- the machine ------------------------------------------------------------------------------------------ */
 

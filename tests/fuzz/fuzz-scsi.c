@@ -9,6 +9,7 @@
  */
 #include "util/osdep.h"
 
+#include "fuzz-input.h"
 #include "fuzz.h"
 #include "block/backend.h"
 #include "hw/scsi/scsi.h"
@@ -28,23 +29,6 @@ typedef struct Host {
     UsbDevice *bot;
     Device *cd, *hd;
 } Host;
-
-typedef struct Input {
-    const uint8_t *data;
-    size_t left;
-} Input;
-
-static unsigned take(Input *in, unsigned bytes)
-{
-    unsigned value = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (in->left ? *in->data : 0u) << i * 8;
-        in->data += in->left > 0;
-        in->left -= in->left > 0;
-    }
-    return value;
-}
 
 /* ---- the machine ----------------------------------------------------------------------------- */
 
