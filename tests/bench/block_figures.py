@@ -57,7 +57,7 @@ def sources(program, options):
 
 WAYS = [(kind, source, target) for kind in ('random', 'sparse')
         for source, target in (('raw', 'raw'), ('raw', 'vdi'), ('vdi', 'raw'), ('raw', 'qcow2'),
-                               ('qcow2', 'raw'), ('qcow2', 'vdi'))]
+                               ('qcow2', 'raw'), ('qcow2', 'vdi'), ('vdi', 'qcow2'))]
 
 
 def convert(program, options):
@@ -82,33 +82,57 @@ def convert(program, options):
 
 def info(program, options):
     img = tool(program, options)
-    path = os.path.join(options.folder, 'info.qcow2')
-    timed(img, 'create', '-q', '-f', 'qcow2', path, '1G')
-    samples = [timed(img, 'info', path) for _ in range(10)]
-    os.unlink(path)
-    return {'info-ms': [wall for wall, _ in samples], 'info-cpu': [cpu for _, cpu in samples]}
+    result = {}
+    for fmt in ('raw', 'vdi', 'qcow2'):
+        path = os.path.join(options.folder, 'info.' + fmt)
+        timed(img, 'create', '-q', '-f', fmt, path, '1G')
+        samples = [timed(img, 'info', path) for _ in range(10)]
+        os.unlink(path)
+        result['info-' + fmt] = [wall for wall, _ in samples]
+        result['info-%s-cpu' % fmt] = [cpu for _, cpu in samples]
+    return result
 
 
-# key, arguments of bench, requests
-REQUESTS = (
-    ('vdi-alloc-4k', ['-w', '-s', '4k', '-S', '1M'], 1000),
-    ('vdi-alloc-64k', ['-w', '-s', '64k', '-S', '1M'], 1000),
-    ('vdi-alloc-64k-flush', ['-w', '-s', '64k', '-S', '1M', '-d', '8', '--flush-interval', '8'], 1000),
-    ('vdi-write', ['-w', '-s', '1M', '-d', '8'], 256),
-    ('vdi-read', ['-s', '1M', '-d', '8'], 256),
-)
+# key, format, arguments of bench, requests, whether the image is a new one. The places of the first ones are 37 MiB from each other,
+# modulo the disk: each in a block of its own, in no order.
+ALLOC = ['-w', '-S', '37M']
+REQUESTS = [('alloc-%s%s' % (size, name), 'vdi', ALLOC + ['-s', size] + more, count, True)
+            for size in ('4k', '64k')
+            for name, more, count in (('', [], 1000), ('-d16', ['-d', '16'], 1000),
+                                      ('-flush', ['-d', '8', '--flush-interval', '8'], 400))]
+for _fmt in ('vdi', 'raw'):
+    REQUESTS += [('%s-write-new-64k' % _fmt, _fmt, ['-w', '-s', '64k', '-d', '16'], 8192, True),
+                 ('%s-read-64k' % _fmt, _fmt, ['-s', '64k', '-d', '16'], 8192, False),
+                 ('%s-write-again-64k' % _fmt, _fmt, ['-w', '-s', '64k', '-d', '16'], 8192, False),
+                 ('%s-write-new-1m' % _fmt, _fmt, ['-w', '-s', '1M', '-d', '8'], 512, True),
+                 ('%s-read-1m' % _fmt, _fmt, ['-s', '1M', '-d', '8'], 512, False),
+                 ('%s-write-again-1m' % _fmt, _fmt, ['-w', '-s', '1M', '-d', '8'], 512, False)]
+REQUESTS.append(('vdi-read-4k', 'vdi', ['-s', '4k', '-d', '16'], 50000, False))
 
 
 def requests(program, options):
     img = tool(program, options)
-    path = os.path.join(options.folder, 'bench.vdi')
+    path = os.path.join(options.folder, 'bench.image')
     result = {}
-    for key, args, count in REQUESTS:
-        if not key.endswith('read'):
-            timed(img, 'create', '-q', '-f', 'vdi', path, '2G')
-        wall, cpu = timed(img, 'bench', '-f', 'vdi', '-c', str(count), *args, path)
-        result[key] = [wall * 1e3 / count]
-        result[key + '-cpu'] = [cpu * 1e3 / count]
+    for key, fmt, args, count, new in REQUESTS:
+        if new:
+            if os.path.exists(path):
+                os.unlink(path)
+            timed(img, 'create', '-q', '-f', fmt, path, '4G')
+        elif key == 'vdi-read-4k':
+            timed(img, 'create', '-q', '-f', fmt, path, '4G')
+            timed(img, 'bench', '-w', '-f', fmt, '-s', '1M', '-c', '512', '-t', 'writeback', path)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([img, 'bench', '-f', fmt, '-t', 'writeback', '-c', str(count), *args, path],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode:
+            raise OSError('%s: %s' % (key, done.stderr.strip()))
+        seconds = float(done.stdout.split('completed in ')[1].split()[0])
+        cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        result[key] = [seconds * 1e6 / count]
+        result[key + '-cpu'] = [cpu * 1e6 / count]
     os.unlink(path)
     return result
 
@@ -116,7 +140,7 @@ def requests(program, options):
 GROUPS = [
     ('convert', convert, 'qemu-img convert'),
     ('info', info, 'qemu-img info'),
-    ('vdi', requests, 'requests to VDI'),
+    ('vdi', requests, 'requests to VDI, and to raw beside it'),
 ]
 
 FIGURES = []
@@ -124,8 +148,9 @@ for _kind, _source, _target in WAYS:
     _key = 'convert-%s-%s-%s' % (_kind, _source, _target)
     FIGURES += [(_key, 'convert %s %s to %s' % (_kind, _source, _target), 'ms', True, 0, None),
                 (_key + '-cpu', '  processor', 'ms', True, 0, None)]
-FIGURES += [('info-ms', 'qemu-img info', 'ms', True, 1, None),
-            ('info-cpu', '  processor', 'ms', True, 1, None)]
-for _key, _args, _count in REQUESTS:
-    FIGURES += [(_key, 'VDI, bench ' + ' '.join(_args), 'us', True, 1, None),
+for _fmt in ('raw', 'vdi', 'qcow2'):
+    FIGURES += [('info-' + _fmt, 'qemu-img info, ' + _fmt, 'ms', True, 1, None),
+                ('info-%s-cpu' % _fmt, '  processor', 'ms', True, 1, None)]
+for _key, _fmt, _args, _count, _new in REQUESTS:
+    FIGURES += [(_key, '%s, bench %s%s' % (_fmt, ' '.join(_args), ', new image' if _new else ''), 'us', True, 1, None),
                 (_key + '-cpu', '  processor', 'us', True, 1, None)]

@@ -20,9 +20,11 @@ USB = ['-device', 'piix3-usb-uhci,id=uhci,addr=1.2', '-device', 'usb-storage,dri
 IDE = ['-device', 'ide-hd,drive=d,bus=ide.0']
 
 
-def available():
-    """Whether this host can run them."""
-    return os.access('/dev/kvm', os.R_OK | os.W_OK) and shutil.which('xorriso') is not None
+def missing():
+    """Why this host cannot run them, or None."""
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        return 'no /dev/kvm'
+    return None if shutil.which('xorriso') else 'no xorriso'
 
 
 def medium(folder, kind):
@@ -66,7 +68,7 @@ def boot(program, folder, kind, devices):
     """(ms to the first byte of the firmware's log, ms to the boot sector, MB/s by INT 13h, MB/s by the own driver or None)"""
     path, size = medium(folder, kind)
     watch = Watch(folder)
-    drive = ['-drive', f'if=none,id=d,format=raw,readonly=on,file={path}']
+    drive = ['-drive', f'if=none,id=d,format=raw,file={path}']
     with Machine(program.command, ['-m', '32', '-M', 'pc'] + watch.args() + drive + devices, accel='kvm', qtest=False) as vm:
         first = watch.wait('debug', b'S')
         sector = watch.wait('serial', PROGRAM)
