@@ -595,11 +595,11 @@ static void test_refused(void)
     qtest_end(q);
 }
 
-/* A destination with other settings says which, and the source runs on. */
+/* A destination with other settings says which, and the source runs on: it hears so, however much of the stream fits into the socket. */
 static void mismatch(const char *here, const char *there, const char *parameters, const char *text)
 {
-    g_autofree char *uri = migration_unix_uri("x.sock");
-    const Way source = { "", "10.0", here, "", false },
+    g_autofree char *uri = migration_unix_uri("x.sock"), *capabilities = g_strconcat(here, " return-path", NULL);
+    const Way source = { "", "10.0", capabilities, "", false },
               target = { "", "10.0", there, parameters, false };
     QTest *a = start("10.0", ""), *b = start("10.0", "-incoming defer");
     configure(a, &source);
