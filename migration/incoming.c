@@ -843,6 +843,7 @@ void incoming_shutdown(void)
             return;
         }
         io_channel_shutdown(in.ioc, IO_SHUTDOWN_BOTH, NULL);
+        multifd_recv_shutdown();
         if (in.co) {
             more_data(in.ioc, G_IO_IN, NULL);
         }

@@ -360,7 +360,7 @@ bool multifd_recv_start(GError **error)
     return true;
 }
 
-void multifd_recv_stop(void)
+void multifd_recv_shutdown(void)
 {
     if (!mr) {
         return;
@@ -370,10 +370,20 @@ void multifd_recv_stop(void)
     pthread_cond_broadcast(&mr->changed);
     pthread_mutex_unlock(&mr->lock);
     for (unsigned i = 0; i < mr->n; i++) {
-        Channel *c = &mr->channels[i];
-        if (c->ioc) {
-            io_channel_shutdown(c->ioc, IO_SHUTDOWN_BOTH, NULL);
+        if (mr->channels[i].ioc) {
+            io_channel_shutdown(mr->channels[i].ioc, IO_SHUTDOWN_BOTH, NULL);
         }
+    }
+}
+
+void multifd_recv_stop(void)
+{
+    if (!mr) {
+        return;
+    }
+    multifd_recv_shutdown();
+    for (unsigned i = 0; i < mr->n; i++) {
+        Channel *c = &mr->channels[i];
         if (c->started) {
             pthread_join(c->thread, NULL);
         }

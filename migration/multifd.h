@@ -88,6 +88,8 @@ bool multifd_recv_active(void);
 /* F2, the loader's thread. False with an error. */
 bool multifd_recv_sync(GError **error);
 GError *multifd_recv_error(void);
+/* Ends what channels, and who waits for them, wait for: a sync fails. Main thread; harmless without channels. */
+void multifd_recv_shutdown(void);
 void multifd_recv_stop(void);
 
 #endif

@@ -120,7 +120,7 @@ static bool drop(const RamBlock *block, uint64_t start, uint64_t len, GError **e
 static bool prepare_block(RamLoadBlock *lb, void *opaque)
 {
     RamBlock *block = lb->block;
-    uint64_t pages = block->size / GUEST_PAGE_SIZE;
+    uint64_t pages = block->max_size / GUEST_PAGE_SIZE; /* the list of blocks, which comes later, may make it larger */
     if (!takes_part(lb)) {
         return true;
     }
@@ -135,7 +135,7 @@ static bool prepare_block(RamLoadBlock *lb, void *opaque)
     pc.stage_size = MAX(pc.stage_size, block->page_size);
     /* A huge page of the kernel's making would fill holes. */
     madvise(block->host, block->size, MADV_NOHUGEPAGE);
-    return drop(block, 0, block->size, opaque);
+    return drop(block, 0, block->max_size, opaque);
 }
 
 static bool add_page_size(RamLoadBlock *lb, void *opaque)

@@ -284,9 +284,16 @@ static bool command_listen(SectionsLoad *load, unsigned len, GError **error)
                             : error_set(error, "command listen outside of a package");
 }
 
+/* The last thing in a package: nothing of it can fail after the guest has run. */
 static bool command_run(SectionsLoad *load, unsigned len, GError **error)
 {
-    return load->in_package ? load->ops->run(load->opaque, error) : error_set(error, "command run outside of a package");
+    if (!load->in_package) {
+        return error_set(error, "command run outside of a package");
+    }
+    if (vm_reader_tell(load->r) < g_bytes_get_size(load->package)) {
+        return error_set(error, "command run before the end of the package");
+    }
+    return load->ops->run(load->opaque, error);
 }
 
 static bool command_bitmap(SectionsLoad *load, unsigned len, GError **error)

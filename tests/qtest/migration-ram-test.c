@@ -696,6 +696,27 @@ static void test_lost_before_hello(void)
     lost_before_hello(0, "multifd");
 }
 
+/* One of the source's connections says nothing more, and the destination, which waits for it, is told to quit: it does. */
+static void test_quit_while_channel_stalls(void)
+{
+    const Way way = { "", "10.0", "multifd", "", false };
+    const RelayFault fault = { RELAY_STALL, 1, false, 64 }; /* behind its hello */
+    g_autofree char *path = migration_path("stall.sock"), *target = migration_unix_uri("target.sock");
+    QTest *a = start("10.0", ""), *b = start("10.0", "-incoming defer");
+    configure(a, &way);
+    configure(b, &way);
+    migration_incoming(b, target);
+    Relay *relay = relay_new(path, target, &fault);
+    migration_outgoing(a, relay_uri(relay));
+    migration_expect(b, "active");
+    while (!relay_faulted(relay)) {
+        g_usleep(1000);
+    }
+    qtest_end(b);
+    qtest_end(a);
+    relay_free(relay);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -728,5 +749,6 @@ int main(int argc, char **argv)
     g_test_add_func("/migration-ram/mismatch", test_mismatch);
     g_test_add_func("/migration-ram/rubbish-hello", test_rubbish_hello);
     g_test_add_func("/migration-ram/connection-lost-before-hello", test_lost_before_hello);
+    g_test_add_func("/migration-ram/quit-while-channel-stalls", test_quit_while_channel_stalls);
     return g_test_run();
 }
