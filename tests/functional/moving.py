@@ -16,6 +16,24 @@ import common
 import qtest_client
 
 
+class SaysNothing(Exception):
+    """A boot in which a time-out in the guest has passed, because the host did not let it run; or in which stock has lost a request."""
+
+
+def patiently(what, boot, pauses, enough=float('inf')):
+    """What boot(pause) returns, the first time that it says something; all reasons if none does, or time.monotonic() is `enough`."""
+    reasons = []
+    for pause in pauses:
+        try:
+            return boot(pause)
+        except SaysNothing as error:
+            reasons.append(str(error))
+            print(f'# {what}, boot {len(reasons)}: {error}', flush=True)
+        if time.monotonic() > enough:
+            break
+    raise SaysNothing('; '.join(reasons))
+
+
 class Journey:
     """args: the machine. programs: the emulators that take turns, Tern alone if not given.
 

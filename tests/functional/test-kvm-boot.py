@@ -20,7 +20,7 @@ import unittest
 
 import common
 from common import tap
-from moving import Journey
+from moving import Journey, SaysNothing, patiently
 
 PROGRAM = os.path.join(os.environ.get('TERN_BUILD_DIR', os.path.join(common.SOURCE, 'build')),
                        'tests/guest/test-medium.bin')
@@ -82,10 +82,6 @@ def kvm_works():
     return None
 
 
-class SaysNothing(Exception):
-    """A time-out in the guest has passed, or stock has lost a request."""
-
-
 def at_end(journey):
     log, serial = journey.debug(), journey.serial()
     if GAVE_UP in log:
@@ -98,20 +94,6 @@ def at_end(journey):
 def trouble(log):
     """The firmware's lines about errors, without the numbers in them."""
     return {re.sub(rb'[0-9a-f]{4,}|\d+', b'N', line) for line in log.splitlines() if TROUBLE.search(line)}
-
-
-def patiently(what, boot):
-    """What boot(pause) returns, the first time that it says something; all reasons if none does."""
-    reasons = []
-    for pause in PAUSES:
-        try:
-            return boot(pause)
-        except SaysNothing as error:
-            reasons.append(str(error))
-            print(f'# {what}, boot {len(reasons)}: {error}', flush=True)
-        if time.monotonic() > ENOUGH:
-            break
-    raise SaysNothing('; '.join(reasons))
 
 
 @unittest.skipIf(kvm_works(), kvm_works())
@@ -138,7 +120,7 @@ class Boot(unittest.TestCase):
     def boot_unmoved(self, args):
         """The firmware's log. Skips where the guest is too slow under stock as well."""
         try:
-            return patiently('unmoved', lambda _: self.boot(args, False)[1])
+            return patiently('unmoved', lambda _: self.boot(args, False)[1], PAUSES, ENOUGH)
         except SaysNothing:
             if common.stock():
                 try:
@@ -163,7 +145,7 @@ class Boot(unittest.TestCase):
         args = devices(path)
         still, moves, boots = trouble(self.boot_unmoved(args)), 0, 0
         while moves < MOVES and boots < BOOTS:
-            serial, more = patiently(name, lambda pause: self.boot_moved(args, pause, still))
+            serial, more = patiently(name, lambda pause: self.boot_moved(args, pause, still), PAUSES, ENOUGH)
             moves, boots = moves + more, boots + 1
             self.assertIn(b'INT13 sum %s bytes %08x\r\n' % (total, size), serial)
             self.assertEqual(b'UHCI sum %s bytes %08x\r\n' % (total, size) in serial, own_driver, serial)
@@ -187,7 +169,8 @@ class Boot(unittest.TestCase):
         args = devices(path)
         args = (['-m', '32'] if '-M' in args else ['-M', 'pc-i440fx-7.2', '-m', '32']) + args
         try:
-            serial, moves, refused, turns = patiently(f'{name} with stock', lambda pause: self.take_turns(args, pause))
+            serial, moves, refused, turns = patiently(
+                f'{name} with stock', lambda pause: self.take_turns(args, pause), PAUSES, ENOUGH)
         except SaysNothing:
             self.boot_unmoved(args)  # skips where that is no wonder
             raise
