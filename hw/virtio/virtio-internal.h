@@ -32,7 +32,8 @@ struct VirtQueue {
     bool notification;     /* kicks are wanted */
     bool in_handler, kicked_again;
     bool polled; /* by the busy wait of its thread: no kicks, whatever `notification` says */
-    unsigned inflight;     /* elements popped and not given back */
+    unsigned inflight;     /* elements popped and not given back, */
+    unsigned taken_slots;  /* and the slots of the ring that they have: never more than it has */
     unsigned filled_slots; /* of a batch that is not flushed yet */
     bool first_written;    /* packed: the first of the batch has the flag WRITE */
     MemoryCache desc_cache, avail_cache, used_cache;

@@ -6,6 +6,7 @@
  * Q1  Whatever a ring says is checked before it is used: indexes, lengths, directions, the number of descriptors. What
  *     does not fit breaks the device (W1).
  * Q2  All of a chain is mapped, or nothing of it.
+ * Q3  Elements in flight have at most as many slots as the ring: used ones find room.
  */
 #include "util/osdep.h"
 #include "util/bytes.h"
@@ -238,10 +239,18 @@ static VirtQueueElement *element_new(VirtQueue *vq, size_t size, unsigned out_nu
     return elem;
 }
 
-static void count_inflight(VirtQueue *vq, int change)
+/* elements: more of them (or less), which have that many slots of the ring. */
+static void count_inflight(VirtQueue *vq, int elements, int slots)
 {
-    vq->inflight += change;
-    __atomic_add_fetch(&vq->vdev->priv->inflight, change, __ATOMIC_SEQ_CST);
+    vq->inflight += elements;
+    vq->taken_slots += slots;
+    __atomic_add_fetch(&vq->vdev->priv->inflight, elements, __ATOMIC_SEQ_CST);
+}
+
+/* Q3: without it a batch of chains that wind round a packed ring would end beyond it. */
+static bool too_many_slots(const VirtQueue *vq, unsigned more)
+{
+    return vq->taken_slots + more > vq->size;
 }
 
 void *virtqueue_pop(VirtQueue *vq, size_t size)
@@ -255,11 +264,11 @@ void *virtqueue_pop(VirtQueue *vq, size_t size)
         return NULL;
     }
     chain_begin(&chain, vq, true);
-    if (vq->inflight >= vq->size && !ring_ops(vq)->empty(vq)) {
-        virtio_error(vq->vdev, "queue %u: more requests than the ring has entries", vq->n);
-        return NULL;
-    }
     result = ring_ops(vq)->peek(vq, 0, &chain, &taken);
+    if (result == RING_CHAIN && too_many_slots(vq, taken.slots)) {
+        virtio_error(vq->vdev, "queue %u: more descriptors in flight than the ring has", vq->n);
+        result = RING_BROKEN;
+    }
     if (result != RING_CHAIN) {
         chain_unmap(&chain);
         return NULL;
@@ -275,7 +284,7 @@ void *virtqueue_pop(VirtQueue *vq, size_t size)
     memcpy(elem->in_addr, chain.addr + chain.out_num, chain.in_num * sizeof(hwaddr));
     memcpy(elem->out_sg, chain.iov, chain.out_num * sizeof(struct iovec));
     memcpy(elem->in_sg, chain.iov + chain.out_num, chain.in_num * sizeof(struct iovec));
-    count_inflight(vq, 1);
+    count_inflight(vq, 1, taken.slots);
     trace(virtqueue_pop, "vq %p elem %p in_num %u out_num %u", (void *)vq, (void *)elem,
           elem->in_num, elem->out_num);
     return elem;
@@ -335,7 +344,7 @@ bool virtqueue_element_map(VirtQueueElement *elem, GError **error)
 void virtqueue_detach_element(VirtQueue *vq, VirtQueueElement *elem, uint32_t len)
 {
     element_unmap(elem, len);
-    count_inflight(vq, -1);
+    count_inflight(vq, -1, -(int)elem->ndescs);
 }
 
 void virtqueue_unpop(VirtQueue *vq, VirtQueueElement *elem, uint32_t len)
@@ -361,8 +370,8 @@ void virtqueue_flush(VirtQueue *vq, unsigned count)
     if (count && virtqueue_usable(vq)) {
         ring_ops(vq)->flush(vq, count, vq->filled_slots);
     }
+    count_inflight(vq, -(int)count, -(int)vq->filled_slots);
     vq->filled_slots = 0;
-    count_inflight(vq, -(int)count);
 }
 
 void virtqueue_push(VirtQueue *vq, VirtQueueElement *elem, uint32_t len)
@@ -518,7 +527,7 @@ void *virtqueue_element_load(VirtioDevice *vdev, VirtQueue *vq, VmReader *r, siz
     in_num = load_le32(b + 8);
     if (in_num > VIRTQUEUE_MAX_SIZE || out_num > VIRTQUEUE_MAX_SIZE || index > UINT16_MAX ||
         (!has_count(vq) && index >= vq->size) || ndescs > vq->size ||
-        vq->inflight >= vq->size) {
+        too_many_slots(vq, MAX(ndescs, 1))) {
         error_set(error,
                   "a request in flight on queue %u cannot be: index %" PRIu32 ", %" PRIu32
                   " + %" PRIu32 " vectors, %" PRIu32 " descriptors",
@@ -541,6 +550,6 @@ void *virtqueue_element_load(VirtioDevice *vdev, VirtQueue *vq, VmReader *r, siz
         g_free(elem);
         return NULL;
     }
-    count_inflight(vq, 1);
+    count_inflight(vq, 1, elem->ndescs);
     return elem;
 }
