@@ -219,7 +219,6 @@ static bool put_packed(VmWriter *w, const void *elem, size_t size, const VmField
 static bool get_packed(VmReader *r, void *elem, size_t size, const VmField *field, GError **error)
 {
     VirtioDevice *vdev = elem;
-    bool packed = virtio_has(vdev, VIRTIO_F_RING_PACKED);
 
     for (unsigned n = 0; n < VIRTIO_MAX_QUEUES; n++) {
         uint16_t avail = vm_get_be16(r);
@@ -232,11 +231,11 @@ static bool get_packed(VmReader *r, void *elem, size_t size, const VmField *fiel
         if (!vq) {
             continue;
         }
-        if (packed && (avail_wrap > 1 || used_wrap > 1 || avail >= vq->size || used >= vq->size)) {
-            return error_set(error, "queue %u cannot be at %u and %u of %u", n, avail, used,
-                             vq->size);
+        if (avail_wrap > 1 || used_wrap > 1) {
+            return error_set(error, "queue %u has the wrap counters %u and %u", n, avail_wrap,
+                             used_wrap);
         }
-        vq->last_avail = avail;
+        vq->last_avail = avail; /* looked at in restore_queue(), when everything has come */
         vq->last_avail_wrap = avail_wrap;
         vq->used_idx = used;
         vq->used_wrap = used_wrap;
@@ -376,8 +375,11 @@ static bool load_queues(VirtioDevice *vdev, VmReader *r, GError **error)
     return vm_reader_check(r, error);
 }
 
-/* What was a legacy driver's ring has its other parts behind the table. Checked as if a driver had set it up. */
-static void restore_queue(VirtioDevice *vdev, VirtQueue *vq)
+/*
+ * What was a legacy driver's ring has its other parts behind the table. Checked as if a driver had set it up; where a packed
+ * ring is has to be within it, whether or not the subsection with it came.
+ */
+static bool restore_queue(VirtioDevice *vdev, VirtQueue *vq, GError **error)
 {
     bool broken = virtio_is_broken(vdev);
 
@@ -387,15 +389,21 @@ static void restore_queue(VirtioDevice *vdev, VirtQueue *vq)
     vq->enabled = vq->desc != 0;
     vq->packed = virtio_has(vdev, VIRTIO_F_RING_PACKED);
     if (!vq->enabled) {
-        return;
+        vq->last_avail = vq->shadow_avail = vq->used_idx = 0;
+        vq->last_avail_wrap = vq->used_wrap = true;
+        return true;
     }
     if (!vq->avail) {
         vq->avail = vq->desc + virtio_queue_desc_bytes(vq);
         vq->used = (vq->avail + virtio_queue_avail_bytes(vq) + 4095) & ~(hwaddr)4095;
     }
-    if (!virtqueue_set_up(vq) && !broken) {
-        vq->enabled = false;
+    if (!virtqueue_set_up(vq)) {
+        vq->enabled = broken; /* nobody looks at it before a reset */
+        return true;
     }
+    return !vq->packed || (vq->last_avail < vq->size && vq->used_idx < vq->size) ||
+           error_set(error, "queue %u cannot be at %u and %u of %u", vq->n, vq->last_avail,
+                     vq->used_idx, vq->size);
 }
 
 static void forget(VirtioDevice *vdev)
@@ -445,7 +453,9 @@ static bool load_rest(VirtioDevice *vdev, VmReader *r, GError **error)
                           (vdev->status & VIRTIO_STATUS_DRIVER_OK || vdev->priv->kicked_early ||
                            !(vdev->offered >> VIRTIO_F_VERSION_1 & 1));
     for (unsigned n = 0; n < vdev->nqueues; n++) {
-        restore_queue(vdev, &vdev->queues[n]);
+        if (!restore_queue(vdev, &vdev->queues[n], error)) {
+            return false;
+        }
     }
     if (bus->ops->loaded && !bus->ops->loaded(bus->opaque, error)) {
         return false;

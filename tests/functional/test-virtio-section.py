@@ -8,6 +8,8 @@ sections are compared with the same files. TERN_UPDATE_GOLDEN=1 writes them anew
 """
 
 import os
+import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -136,6 +138,51 @@ class VirtioSection(unittest.TestCase):
                 vm.qmp.command('migrate', {'uri': 'exec:cat>' + path})
                 self.assertEqual(vm.wait_migration()['status'], 'completed', vm.stderr())
             return virtio_section.text(section(path, device.section))
+
+    def load(self, data, args):
+        """How a destination that gets these bytes ends, and what it says; None if it runs on for a while."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            process = subprocess.Popen([*common.TERN, '-accel', 'qtest', '-display', 'none', '-nodefaults', *args,
+                                        '-incoming', 'exec:cat ' + file.name], stderr=subprocess.PIPE, text=True)
+            try:
+                text = process.communicate(timeout=10)[1]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                return None, ''
+        return process.returncode, text
+
+    def packed_stream(self, folder, args):
+        """A stream with a card whose driver uses packed rings; where the position of queue 0 is, and the subsection that has it."""
+        path = os.path.join(folder, 'stream')
+        with Machine(common.TERN, args) as vm:
+            bring(vm, DEVICES['virtio-rng'], 'packed')
+            vm.qmp.command('migrate', {'uri': 'exec:cat>' + path})
+            self.assertEqual(vm.wait_migration()['status'], 'completed', vm.stderr())
+        with open(path, 'rb') as file:
+            data = file.read()
+        body, position = section(path, 'virtio-rng'), 0
+        for field, value in virtio_section.rows(body):
+            if field == 'queue[0].last_avail':
+                break
+            position += len(value)
+        name = b'virtio/packed_virtqueues'
+        begin = data.index(bytes([5, len(name)]) + name)
+        return data, data.index(body) + position, begin, begin + 2 + len(name) + 4
+
+    def test_packed_ring_beyond_its_end(self):
+        """A position that no packed ring has: the stream is refused, also if it has no subsection to say so."""
+        args = ('-M', 'pc', '-m', '16M', '-vga', 'none', '-device', 'virtio-rng-pci,id=d0,addr=%x,packed=on' % SLOT)
+        with tempfile.TemporaryDirectory() as folder:
+            data, position, begin, body = self.packed_stream(folder, args)
+        beyond = struct.pack('>H', 0x7000)
+        for bad in (data[:body] + beyond + data[body + 2:],
+                    data[:position] + beyond + data[position + 2:begin] + data[body + 1024 * 10:]):
+            status, text = self.load(bad, args)
+            self.assertEqual(status, 1, text)
+            self.assertIn('queue 0 cannot be at 28672', text)
 
     def golden(self, machine, device):
         """state -> lines."""
