@@ -67,8 +67,6 @@ void virtio_pci_legacy_realize(VirtioPci *card);
 uint8_t virtio_pci_read_isr(VirtioPci *card);
 /* Bits of the device that only legacy drivers see. */
 uint64_t virtio_pci_legacy_features(const VirtioPci *card);
-/* The driver wrote 0 to status: registers of the card as after realize. */
-void virtio_pci_soft_reset(VirtioPci *card);
 /* Takes a vector into use for a queue or the configuration; what the card has not becomes VIRTIO_NO_VECTOR. */
 uint16_t virtio_pci_change_vector(VirtioPci *card, uint16_t old, uint16_t vector);
 /* irqfd.c */

@@ -78,9 +78,6 @@ static void write_status(VirtioPci *card, uint8_t status)
         help_old_driver(card);
     }
     virtio_set_status(card->vdev, status);
-    if (!status) {
-        virtio_pci_soft_reset(card);
-    }
 }
 
 static void write_register(VirtioPci *card, unsigned offset, uint32_t value)
@@ -96,9 +93,6 @@ static void write_register(VirtioPci *card, unsigned offset, uint32_t value)
     case LEGACY_QUEUE_PFN:
         vdev->legacy_access = true;
         virtio_queue_set_pfn_address(vdev, sel, (hwaddr)value << 12);
-        if (!value) {
-            virtio_pci_soft_reset(card);
-        }
         break;
     case LEGACY_QUEUE_SELECT:
         if ((uint16_t)value < VIRTIO_MAX_QUEUES) {

@@ -195,9 +195,6 @@ static void common_write(void *opaque, hwaddr offset, uint64_t value, unsigned s
     case COMMON_STATUS:
         vdev->legacy_access = false;
         virtio_set_status(vdev, value);
-        if (!(uint8_t)value) {
-            virtio_pci_soft_reset(card);
-        }
         break;
     case COMMON_Q_SELECT:
         if (value < VIRTIO_MAX_QUEUES) {

@@ -127,6 +127,24 @@ static bool card_ioeventfd(void *opaque)
     return ((VirtioPci *)opaque)->ioeventfd;
 }
 
+/* ---- reset ---------------------------------------------------------------------------------------------------- */
+
+static void card_reset(void *opaque)
+{
+    VirtioPci *card = opaque;
+    VirtioPciPrivate *s = card->priv;
+    VirtioDevice *vdev = card->vdev;
+
+    vdev->config_vector = virtio_pci_change_vector(card, vdev->config_vector, VIRTIO_NO_VECTOR);
+    for (unsigned n = 0; n < vdev->nqueues; n++) {
+        virtio_queue_set_vector(
+            vdev, n,
+            virtio_pci_change_vector(card, virtio_queue_vector(vdev, n), VIRTIO_NO_VECTOR));
+    }
+    memset(s->vqs, 0, sizeof(s->vqs));
+    update_line(card);
+}
+
 /* ---- features ------------------------------------------------------------------------------------------------- */
 
 static bool card_features(void *opaque, uint64_t *features, GError **error)
@@ -189,7 +207,6 @@ static bool card_load(void *opaque, VmReader *r, GError **error)
     VirtioPci *card = opaque;
     uint16_t vector = VIRTIO_NO_VECTOR;
 
-    virtio_pci_soft_reset(card);
     card->priv->dfselect = card->priv->gfselect = 0;
     memset(card->priv->guest_features, 0, sizeof(card->priv->guest_features));
     if (!vmstate_load(r, &vmstate_pci_device, &card->pci, vmstate_pci_device.version, error) ||
@@ -302,6 +319,7 @@ static const VirtioTransportOps transport_ops = {
     .del_irqfd = card_del_irqfd,
     .features = card_features,
     .ioeventfd = card_ioeventfd,
+    .reset = card_reset,
     .save = card_save,
     .load = card_load,
     .save_queue = card_save_queue,
@@ -360,26 +378,11 @@ static void set_identity(VirtioPci *card)
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-void virtio_pci_soft_reset(VirtioPci *card)
-{
-    VirtioPciPrivate *s = card->priv;
-    VirtioDevice *vdev = card->vdev;
-
-    vdev->config_vector = virtio_pci_change_vector(card, vdev->config_vector, VIRTIO_NO_VECTOR);
-    for (unsigned n = 0; n < vdev->nqueues; n++) {
-        virtio_queue_set_vector(
-            vdev, n,
-            virtio_pci_change_vector(card, virtio_queue_vector(vdev, n), VIRTIO_NO_VECTOR));
-    }
-    memset(s->vqs, 0, sizeof(s->vqs));
-    update_line(card);
-}
-
 void virtio_pci_reset(PciDevice *pci)
 {
     VirtioPci *card = VIRTIO_PCI(pci);
 
-    virtio_pci_soft_reset(card);
+    card_reset(card);
     virtio_set_bus_disabled(card->vdev, true);
 }
 

@@ -5,9 +5,9 @@
  *
  * V1  A device is started exactly while DRIVER_OK is set (a legacy driver: or it has kicked), the machine runs, the card
  *     may access memory and the device is not broken. virtio_update_running() is the only place that starts and stops.
+ * V2  A hook may give the big lock away. Whoever calls one looks at the state again afterwards.
  * V3  Hooks that start, stop, enable or reset run in the main thread, where they can wait for block I/O. A processor that
  *     wrote the register is held until it is done (W6); if the machine stops first, it is done then.
- * V2  A hook may give the big lock away. Whoever calls one looks at the state again afterwards.
  */
 #include "util/osdep.h"
 
@@ -253,6 +253,7 @@ void virtio_set_bus_disabled(VirtioDevice *vdev, bool disabled)
 void virtio_reset(VirtioDevice *vdev)
 {
     const VirtioDeviceOps *ops = ops_of(vdev);
+    const VirtioBus *bus = bus_of(vdev);
     uint8_t old = vdev->status;
 
     vdev->status = 0;
@@ -267,15 +268,15 @@ void virtio_reset(VirtioDevice *vdev)
     }
     for (unsigned n = 0; n < vdev->nqueues; n++) {
         virtqueue_reset(&vdev->queues[n]);
-        vdev->queues[n].vector = VIRTIO_NO_VECTOR;
     }
+    vdev->status = 0; /* an error while it stopped is over as well, and nobody's */
     vdev->guest_features = 0;
     vdev->priv->requested = 0;
     vdev->queue_sel = 0;
-    vdev->config_vector = VIRTIO_NO_VECTOR;
     vdev->generation = 0;
     __atomic_store_n(&vdev->isr, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&vdev->broken, false, __ATOMIC_SEQ_CST);
+    bus->ops->reset(bus->opaque);
 }
 
 /* FEATURES_OK: what the driver has asked for can be, together (2.2, 6.1). */
@@ -311,8 +312,9 @@ bool virtio_set_features(VirtioDevice *vdev, uint64_t features)
 {
     g_autoptr(GError) error = NULL;
 
-    if (vdev->status & VIRTIO_STATUS_FEATURES_OK || changes_layout(vdev, features)) {
-        return false; /* 3.1.1: not any more */
+    if (vdev->status & VIRTIO_STATUS_FEATURES_OK || vdev->started ||
+        changes_layout(vdev, features)) {
+        return false; /* 3.1.1: not any more; a legacy driver's queues are in use */
     }
     vdev->priv->requested = features;
     if (!vdev->legacy_access) {
@@ -870,6 +872,7 @@ static void virtio_device_unrealize(Device *dev)
     if (ops->unrealize) {
         ops->unrealize(vdev);
     }
+    run_deferred(vdev); /* what another processor wrote meanwhile (V2): it is not to be held for ever */
     ((VirtioBus *)dev->bus)->vdev = NULL;
     free_queues(vdev);
 }

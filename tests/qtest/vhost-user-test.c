@@ -199,6 +199,49 @@ static void test_interrupt(void)
     end(&t);
 }
 
+/* A legacy driver may write its features at any time. Queues that the back end serves are not taken away by that. */
+static void test_features_written_while_a_card_runs(void)
+{
+    enum { MQ = 22, CTRL_VQ = 17, QUEUES = 5, SELECT = 14, PFN = 8, GF = 4 };
+    g_autofree char *path = g_strdup_printf("%s/vu", g_get_tmp_dir());
+    BackendOptions o = {
+        .path = path,
+        .personality = BACKEND_NET,
+        .queues = 4,
+        .protocol = BACKEND_ALL_PROTOCOL,
+        .features = BIT(MQ) | BIT(VIRTIO_INDIRECT) | BIT(VIRTIO_VERSION_1),
+    };
+    GError *error = NULL;
+    Backend *backend = backend_new(&o, &error);
+    VirtioQueue vq[QUEUES];
+    VirtioDriver d;
+    QTest *q;
+
+    g_assert_no_error(error);
+    q = qtest_start(
+        "-machine %s,memory-backend=m0 -m 16 -object memory-backend-memfd,id=m0,size=16M,share=on "
+        "-chardev socket,id=c0,path=%s -netdev vhost-user,id=n0,chardev=c0,queues=2 "
+        "-device virtio-net-pci-transitional,mq=on,netdev=n0,addr=4,romfile=",
+        qtest_machine("pc"), path);
+    qtest_set_moving(q, false);
+    virtio_driver_init(&d, q, DEVFN, VIRTIO_DRIVER_LEGACY, 0xc000, 0xe0000000, HEAP);
+    virtio_driver_negotiate(&d, UINT64_MAX);
+    g_assert_cmphex(d.features & BIT(MQ), !=, 0);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        virtio_queue_init(&vq[i], &d, i, 0);
+    }
+    virtio_driver_ok(&d);
+    qtest_outl(q, d.io + GF, BIT(CTRL_VQ));
+    qtest_outl(q, d.io + GF, (uint32_t)d.features);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        qtest_outw(q, d.io + SELECT, i);
+        g_assert_cmphex(qtest_inl(q, d.io + PFN), ==, vq[i].desc >> 12);
+    }
+    virtio_driver_reset(&d);
+    qtest_end(q);
+    backend_free(backend);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -209,5 +252,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/vhost-user/without_reply_ack", test_without_reply_ack);
     g_test_add_func("/vhost-user/interrupt", test_interrupt);
+    g_test_add_func("/vhost-user/features-written-while-a-card-runs",
+                    test_features_written_while_a_card_runs);
     return g_test_run();
 }

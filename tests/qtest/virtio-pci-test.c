@@ -313,6 +313,28 @@ static void test_msix_masking(void)
     qtest_end(d.q);
 }
 
+/* A vector that is pending when the driver resets the card is nobody's afterwards: it is not sent when it is unmasked. */
+static void test_interrupt_from_before_a_reset(void)
+{
+    VirtioDriver d;
+    VirtioQueue vq;
+
+    init(&d, "virtio-rng-pci", VIRTIO_DRIVER_MSIX);
+    ready(&d, &vq);
+    qtest_writel(d.q, d.msix_table + 16 + 12, 1);
+    request(&d, &vq);
+    while (!(qtest_readl(d.q, d.msix_table + 0x800) & 2)) {
+    }
+    virtio_driver_reset(&d);
+    g_assert_cmphex(qtest_readl(d.q, d.msix_table + 0x800), ==, 0);
+    qtest_writel(d.q, d.msix_table + 16 + 12, 0);
+    g_assert_false(virtio_interrupted(&d, 1));
+    ready(&d, &vq);
+    request(&d, &vq);
+    virtio_wait_interrupt(&d, 1);
+    qtest_end(d.q);
+}
+
 /* The line goes up with the ISR and down when that is read; with INTx disabled it stays down. */
 static void test_intx(void)
 {
@@ -438,6 +460,8 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-pci/legacy-registers", test_legacy_registers);
     g_test_add_func("/virtio-pci/bus-master", test_bus_master);
     g_test_add_func("/virtio-pci/msix-masking", test_msix_masking);
+    g_test_add_func("/virtio-pci/interrupt-from-before-a-reset",
+                    test_interrupt_from_before_a_reset);
     g_test_add_func("/virtio-pci/intx", test_intx);
     g_test_add_func("/virtio-pci/anything", test_anything);
     g_test_add_func("/virtio-pci/unplug", test_unplug);

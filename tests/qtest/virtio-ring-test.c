@@ -335,6 +335,61 @@ static void test_packed(void)
     qtest_end(r.q);
 }
 
+/*
+ * Two chains of a packed ring that are in flight together and, by winding round it, have more descriptors than it has. The
+ * statistics queue of a balloon keeps its chain until the next one comes.
+ */
+static void test_more_descriptors_than_the_ring_has(void)
+{
+    enum { STATS = 2, SIZE = 128, FIRST = 100 };
+    Ring r;
+
+    r.q = qtest_start("-machine %s -m 16 -device virtio-balloon-pci,packed=on,addr=4",
+                      qtest_machine("pc"));
+    qtest_set_moving(r.q, false);
+    virtio_driver_init(&r.d, r.q, DEVFN, VIRTIO_DRIVER_MSIX, 0xc000, 0xe0000000, HEAP);
+    virtio_driver_negotiate(&r.d, VIRTIO_DRIVER_ALL);
+    virtio_queue_init(&r.vq, &r.d, STATS, SIZE);
+    virtio_driver_ok(&r.d);
+    for (unsigned i = SIZE; i-- > 0;) { /* both end behind the same descriptor */
+        put_packed(&r, i, BUFFER, 16, i == FIRST - 1 ? 0 : NEXT);
+    }
+    virtio_queue_notify(&r.vq);
+    while (!(virtio_driver_status(&r.d) & VIRTIO_ST_NEEDS_RESET)) {
+        g_assert_cmphex(qtest_readl(r.q, r.vq.desc + 8), ==, 16); /* the first has not come back */
+    }
+    g_assert_nonnull(strstr(qtest_stderr(r.q), "more descriptors in flight than the ring has"));
+    virtio_driver_reset(&r.d);
+    qtest_end(r.q);
+}
+
+/* The ring goes away under a request, and the driver resets the card: status 0 is what it waits for. */
+static void test_reset_without_a_ring(void)
+{
+    enum { PAM_D = 0x5c, SEGMENT = 0xd0000 };
+    VirtioBuf bufs[3] = { { BUFFER, 16, false },
+                          { BUFFER + 0x1000, 512, true },
+                          { BUFFER + 0x2000, 1, true } };
+    uint32_t pam;
+    Ring r;
+
+    r.q = qtest_start("-machine pc -m 16 "
+                      "-blockdev driver=null-co,node-name=n0,size=1048576,latency-ns=300000000 "
+                      "-device virtio-blk-pci,drive=n0,addr=4");
+    qtest_set_moving(r.q, false);
+    virtio_driver_init(&r.d, r.q, DEVFN, 0, 0xc000, 0xe0000000, SEGMENT);
+    pam = virtio_config_space_read(&(VirtioDriver){ .q = r.q }, PAM_D);
+    virtio_config_space_write(&(VirtioDriver){ .q = r.q }, PAM_D, pam | 0x33); /* RAM */
+    set_up(&r);
+    qtest_memset(r.q, BUFFER, 0, 16);
+    virtio_queue_add(&r.vq, bufs, 3);
+    virtio_queue_notify(&r.vq);
+    virtio_config_space_write(&(VirtioDriver){ .q = r.q }, PAM_D, pam & ~0x33u); /* PCI's again */
+    virtio_driver_reset(&r.d);
+    g_assert_nonnull(strstr(qtest_stderr(r.q), "cannot be written"));
+    qtest_end(r.q);
+}
+
 /* ---- well-behaved --------------------------------------------------------------------------------------------------------- */
 
 /* A ring of another size; going round it more than 65536 / size times is the index's business. */
@@ -424,6 +479,9 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-ring/indirect", test_indirect);
     g_test_add_func("/virtio-ring/places", test_places);
     g_test_add_func("/virtio-ring/packed", test_packed);
+    g_test_add_func("/virtio-ring/more-descriptors-than-the-ring-has",
+                    test_more_descriptors_than_the_ring_has);
+    g_test_add_func("/virtio-ring/reset-without-a-ring", test_reset_without_a_ring);
     g_test_add_func("/virtio-ring/small-ring", test_small_ring);
     g_test_add_func("/virtio-ring/queue-reset", test_queue_reset);
     g_test_add_func("/virtio-ring/event-index", test_event_index);

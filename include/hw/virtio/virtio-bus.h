@@ -23,6 +23,8 @@ typedef struct VirtioTransportOps {
     bool (*features)(void *opaque, uint64_t *features, GError **error);
     /* Eventfds are wanted for queues that nobody has taken. */
     bool (*ioeventfd)(void *opaque);
+    /* The device has been reset: vectors, and what a driver wrote about queues, as after realize; vdev->isr is 0. */
+    void (*reset)(void *opaque);
 
     /* Saved state: the card (before the device), per queue, and the subsection's description. */
     bool (*save)(void *opaque, VmWriter *w, GError **error);
