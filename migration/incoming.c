@@ -435,19 +435,22 @@ static void recover_accepted(IoListener *listener, IoChannel *ioc, void *opaque)
     pthread_mutex_unlock(&in.lock);
 }
 
-/* The listener thread, until migrate-recover has brought a connection; NULL: the program ends. */
-static IoChannel *wait_for_connection(void)
+/* The listener thread, until migrate-recover has brought a connection, which takes the old one's place. False: the program ends. */
+static bool wait_for_connection(void)
 {
     for (;;) {
         pthread_mutex_lock(&in.lock);
-        IoChannel *ioc = in.quit ? NULL : g_steal_pointer(&in.recovered);
-        bool over = in.quit || ioc;
-        if (ioc) {
+        bool quit = in.quit, there = !quit && in.recovered;
+        if (there) {
             io_listener_free(g_steal_pointer(&in.recover));
+            io_channel_unref(in.ioc);
+            in.ioc = g_steal_pointer(&in.recovered);
+            io_channel_set_name(in.ioc, "migration-destination");
+            io_channel_set_blocking(in.ioc, false, NULL);
         }
         pthread_mutex_unlock(&in.lock);
-        if (over) {
-            return ioc;
+        if (quit || there) {
+            return there;
         }
         g_main_context_iteration(in.context, TRUE);
     }
@@ -456,20 +459,12 @@ static IoChannel *wait_for_connection(void)
 /* K4. False: never. */
 static bool pause_and_recover(void)
 {
+    io_channel_shutdown(in.ioc, IO_SHUTDOWN_BOTH, NULL); /* first: who asks for pages may be waiting for room there */
     postcopy_set_channel(NULL);
-    io_channel_shutdown(in.ioc, IO_SHUTDOWN_BOTH, NULL);
     set_status(MIGRATION_STATUS_POSTCOPY_PAUSED);
-    IoChannel *ioc = wait_for_connection(), *old;
-    if (!ioc) {
+    if (!wait_for_connection()) {
         return false;
     }
-    io_channel_set_name(ioc, "migration-destination");
-    io_channel_set_blocking(ioc, false, NULL);
-    pthread_mutex_lock(&in.lock);
-    old = in.ioc;
-    in.ioc = ioc;
-    pthread_mutex_unlock(&in.lock);
-    io_channel_unref(old);
     vm_reader_free(in.reader);
     in.reader = new_reader();
     in.pings = 0;

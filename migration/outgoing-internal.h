@@ -19,7 +19,7 @@ typedef struct Outgoing {
     GError *error;                /* under lock; the first one */
 
     MigrationStatus status; /* atomic */
-    bool committed;         /* atomic; O2 */
+    bool committed;         /* set under lock, atomic for others; O2 */
     ChannelsConnect *connect;
     IoChannel *ioc;
     MigrationOut *out;
@@ -81,6 +81,8 @@ typedef struct DevicesCall {
 int64_t outgoing_now_ns(void);
 void outgoing_set_status(MigrationStatus status); /* any thread */
 bool outgoing_advance(MigrationStatus status);
+/* O2. postcopy: a cancellation or an error of before is forgotten, and the status is postcopy-active. */
+void outgoing_commit(bool postcopy);
 void outgoing_in_main(void (*func)(void *opaque), void *opaque);
 void outgoing_pause_ns(int64_t ns);
 void outgoing_look_anew(bool last);

@@ -84,9 +84,7 @@ bool postcopy_hand_over(GError **error)
     if (ok) {
         SET(postcopy_bytes, outgoing_bytes_sent());
         SET(handover_ns, outgoing_now_ns());
-        SET(postcopy, true);
-        SET(committed, true);
-        outgoing_set_status(MIGRATION_STATUS_POSTCOPY_ACTIVE);
+        outgoing_commit(true);
         sections_write_ping(outgoing.out, PING_POSTCOPY);
     }
     return ok;
@@ -368,14 +366,15 @@ bool outgoing_resume(const MigrationAddress *addr, GError **error)
     if (!migration_address_two_way(addr)) {
         return error_set(error, "a recovery needs a channel that can answer: a socket");
     }
-    if (socket) {
-        outgoing_set_status(MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP);
-        outgoing.connect = channels_connect(socket, 1, resume_connected, NULL);
-        return true;
+    IoChannel *ioc = socket ? NULL : migration_address_open(addr, true, error);
+    if (!socket && !ioc) {
+        return false;
     }
-    IoChannel *ioc = migration_address_open(addr, true, error);
-    if (ioc) {
+    outgoing_set_status(MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP);
+    if (socket) {
+        outgoing.connect = channels_connect(socket, 1, resume_connected, NULL);
+    } else {
         give_connection(ioc);
     }
-    return ioc != NULL;
+    return true;
 }

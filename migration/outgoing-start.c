@@ -178,21 +178,21 @@ void outgoing_cancel(void)
     if (!outgoing_active()) {
         return;
     }
-    if (GET(committed)) {
-        if (!outgoing.exiting) { /* the end of the program is nobody's word that the destination has failed */
-            postcopy_take_back();
-        }
-        return;
-    }
     pthread_mutex_lock(&outgoing.lock);
-    bool first = !outgoing.cancelled;
-    outgoing.cancelled = true;
-    pthread_cond_broadcast(&outgoing.changed);
+    bool too_late = outgoing.committed, first = !too_late && !outgoing.cancelled; /* O2 */
+    if (first) {
+        outgoing.cancelled = true;
+        SET(status, MIGRATION_STATUS_CANCELLING);
+        pthread_cond_broadcast(&outgoing.changed);
+    }
     pthread_mutex_unlock(&outgoing.lock);
+    if (too_late && !outgoing.exiting) { /* the end of the program is nobody's word that the destination has failed */
+        postcopy_take_back();
+    }
     if (!first) {
         return;
     }
-    outgoing_set_status(MIGRATION_STATUS_CANCELLING);
+    migration_announce(MIGRATION_STATUS_CANCELLING);
     if (outgoing.connect) {
         channels_connect_cancel(g_steal_pointer(&outgoing.connect));
         outgoing_finish(NULL);

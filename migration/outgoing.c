@@ -6,8 +6,9 @@
  * it has done by the main thread (outgoing_in_main()). The main thread stays free meanwhile: commands are answered, and
  * migrate_cancel works, at every point.
  *
- * O1  The status is changed by outgoing_set_status() only, along the arrows of docs/devel/migration.md.
- * O2  After `committed` the destination may have all of it: a cancellation comes too late then.
+ * O1  The status goes along the arrows of docs/devel/migration.md. Where a cancellation may come first it is changed under `lock`.
+ * O2  After `committed` the destination may have all of it: a cancellation comes too late then. Which of them is first is
+ *     decided under `lock`.
  * O3  Every way out goes through outgoing_finish(), in the main thread, exactly once.
  */
 #include "util/osdep.h"
@@ -118,6 +119,22 @@ bool outgoing_advance(MigrationStatus status)
         migration_announce(status);
     }
     return ok;
+}
+
+void outgoing_commit(bool postcopy)
+{
+    pthread_mutex_lock(&outgoing.lock);
+    SET(committed, true);
+    if (postcopy) { /* what came too late by a moment is no reason to hurry any more */
+        SET(postcopy, true);
+        SET(status, MIGRATION_STATUS_POSTCOPY_ACTIVE);
+        outgoing.cancelled = false;
+        g_clear_error(&outgoing.error);
+    }
+    pthread_mutex_unlock(&outgoing.lock);
+    if (postcopy) {
+        migration_announce(MIGRATION_STATUS_POSTCOPY_ACTIVE);
+    }
 }
 
 /* ---- the thread's helpers ---- */
@@ -532,7 +549,7 @@ static bool send_last(GError **error)
     sections_write_switchover_start(outgoing.out);
     bool ok = sections_write_ends(outgoing.out, error) && send_devices(error) && confirm(error);
     if (ok) {
-        SET(committed, true);
+        outgoing_commit(false);
     }
     return ok;
 }
@@ -811,6 +828,11 @@ static bool page_request(const char *block, uint64_t start, uint32_t len, void *
     return ok;
 }
 
+static bool bitmap_begins(const char *block, uint64_t len, void *opaque, GError **error)
+{
+    return ram_save_expects_bitmap(block, len, error);
+}
+
 static bool arrived(const char *block, const uint8_t *bits, uint64_t len, void *opaque,
                     GError **error)
 {
@@ -826,5 +848,5 @@ static void resumed(void *opaque)
 }
 
 const ReturnPathOps outgoing_return_path_ops = {
-    return_path_ended, pong, switchover_ack, page_request, arrived, resumed,
+    return_path_ended, pong, switchover_ack, page_request, bitmap_begins, arrived, resumed,
 };

@@ -320,15 +320,27 @@ bool ram_save_recovering(void)
     return __atomic_load_n(&ram_save->recover_left, __ATOMIC_ACQUIRE) > 0;
 }
 
-bool ram_save_arrived(const char *name, const uint8_t *bits, uint64_t len, GError **error)
+/* The block that lacks an answer of so many bytes. */
+static SaveBlock *find_unanswered(const char *name, uint64_t len, GError **error)
 {
     SaveBlock *sb = find_block(name, error);
+    if (sb && (!ram_save_recovering() || sb->arrived || len != (sb->pages + 63) / 64 * 8)) {
+        error_set(error, "0x%" PRIx64 " bytes for RAM block '%s', which was not asked for", len, name);
+        return NULL;
+    }
+    return sb;
+}
+
+bool ram_save_expects_bitmap(const char *name, uint64_t len, GError **error)
+{
+    return find_unanswered(name, len, error) != NULL;
+}
+
+bool ram_save_arrived(const char *name, const uint8_t *bits, uint64_t len, GError **error)
+{
+    SaveBlock *sb = find_unanswered(name, len, error);
     if (!sb) {
         return false;
-    }
-    if (!ram_save_recovering() || sb->arrived || len != (sb->pages + 63) / 64 * 8) {
-        return error_set(error, "0x%" PRIx64 " bytes for RAM block '%s', which was not asked for",
-                         len, name);
     }
     int64_t before = bitmap_count(sb->todo_bitmap, sb->pages);
     for (uint64_t page = 0; page < sb->pages; page += 64) {

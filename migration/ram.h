@@ -45,7 +45,9 @@ bool ram_save_lost_unanswered(void);
 bool ram_save_released(void);
 /* A new connection: asks for what has arrived. */
 void ram_save_recover(MigrationOut *out);
-/* An answer: the rest is to be sent again. Main thread. */
+/* Whether an answer of so many bytes of bitmap is what the block lacks; false with an error. Main thread. */
+bool ram_save_expects_bitmap(const char *name, uint64_t len, GError **error);
+/* It is here: the rest is to be sent again. Main thread. */
 bool ram_save_arrived(const char *name, const uint8_t *bits, uint64_t len, GError **error);
 /* Whether answers are missing. Any thread. */
 bool ram_save_recovering(void);

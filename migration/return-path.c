@@ -131,35 +131,36 @@ static bool handle(ReturnPath *rp, unsigned type, const uint8_t *data, size_t le
     }
 }
 
-/* Takes bytes of the bitmap that is coming in out of the buffer. False: stop. */
+/* Always false. */
+static bool bitmap_failed(ReturnPath *rp, GError *error)
+{
+    error_prefix(&error, "the destination's bitmap of a RAM block: ");
+    settle(rp, error);
+    return false;
+}
+
+/* Takes bytes of the bitmap that is coming in out of the buffer: its length, then the rest. False: stop. */
 static bool handle_bits(ReturnPath *rp)
 {
     GError *error = NULL;
-    uint64_t want = 8, len = 0;
-    if (rp->bits->len >= 8) {
-        len = load_be64(rp->bits->data);
-        want = len + 16;
-    }
-    if (len > UINT32_MAX / 2 || len % 8) {
-        return not_understood(rp);
-    }
+    bool begins = rp->bits->len < 8;
+    uint64_t len = begins ? 0 : load_be64(rp->bits->data), want = begins ? 8 : len + 16;
     size_t n = MIN(rp->have, want - rp->bits->len);
     g_byte_array_append(rp->bits, rp->buf, n);
     rp->have -= n;
     memmove(rp->buf, rp->buf + n, rp->have);
-    if (rp->bits->len < want || want == 8) {
+    if (rp->bits->len < want) {
         return true;
+    }
+    if (begins) {
+        return rp->ops->bitmap_begins(rp->block, load_be64(rp->bits->data), rp->opaque, &error) ||
+               bitmap_failed(rp, error);
     }
     g_autoptr(GByteArray) bits = g_steal_pointer(&rp->bits);
     if (load_be64(bits->data + 8 + len) != RETURN_BITMAP_END) {
         return not_understood(rp);
     }
-    if (!rp->ops->bitmap(rp->block, bits->data + 8, len, rp->opaque, &error)) {
-        error_prefix(&error, "the destination's bitmap of a RAM block: ");
-        settle(rp, error);
-        return false;
-    }
-    return true;
+    return rp->ops->bitmap(rp->block, bits->data + 8, len, rp->opaque, &error) || bitmap_failed(rp, error);
 }
 
 /* What is in the buffer. False: stop. */

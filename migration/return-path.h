@@ -15,7 +15,10 @@ typedef struct ReturnPathOps {
     void (*switchover_ack)(void *opaque);
     /* Postcopy: the guest waits for these bytes of a block. False with an error if there are none. */
     bool (*request)(const char *block, uint64_t start, uint32_t len, void *opaque, GError **error);
-    /* Recovery: what the destination has of a block, as many bytes of bitmap as the block needs. */
+    /* Recovery: so many bytes of bitmap follow, of what the destination has of a block. False with an error if they were not
+     * asked for, or are not as many as the block needs: nothing is kept that is of no use. */
+    bool (*bitmap_begins)(const char *block, uint64_t len, void *opaque, GError **error);
+    /* They are here. */
     bool (*bitmap)(const char *block, const uint8_t *bits, uint64_t len, void *opaque,
                    GError **error);
     void (*resumed)(void *opaque);

@@ -465,7 +465,6 @@ static void test_recover(gconstpointer opaque)
     postcopy(opaque, g_getenv("TERN_TEST_LONG") ? 20 : 3);
 }
 
-/* Before the package is there whole the guest is the source's, as in precopy: the connection ends at any byte. */
 /*
  * Up to the package, of which the destination gets nothing yet: it is stopped, or what the source says is held back. The source
  * does not know more than that all of it has gone out.
@@ -533,6 +532,7 @@ static void test_ends_in_package(void)
     held_end(&h);
 }
 
+/* Before the package is there whole the guest is the source's, as in precopy: the connection ends at any byte. */
 static void test_postcopy_cut(void)
 {
     cut(&postcopy_ways[0], g_getenv("TERN_TEST_LONG") ? 60 : 4, 0);

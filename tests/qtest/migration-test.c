@@ -608,11 +608,16 @@ static void test_peer_stalls(void)
 
 static void test_peer_answers_rubbish(void)
 {
-    static const uint8_t answers[][8] = {
-        { 0, 1, 0, 4, 0, 0, 0, 1 }, /* could not load */
-        { 0, 9, 0, 0 },             /* unknown */
-        { 0, 1, 0xff, 0xff },       /* endless */
-        { 0, 1, 0, 2, 0, 0 },       /* of the wrong length */
+    static const struct {
+        uint8_t data[19];
+        const char *text;
+    } answers[] = {
+        { { 0, 1, 0, 4, 0, 0, 0, 1 }, "the destination could not load" },
+        { { 0, 9, 0, 0 }, "a message that is not understood" },
+        { { 0, 1, 0xff, 0xff }, "a message that is too long" },
+        { { 0, 1, 0, 2, 0, 0 }, "a message that is not understood" },
+        /* 2 GiB of bitmap */
+        { { 0, 5, 0, 7, 6, 'p', 'c', '.', 'r', 'a', 'm', 0, 0, 0, 0, 0x7f, 0, 0, 0 }, "which was not asked for" },
     };
     g_autofree char *path = migration_path("b.sock");
     g_autofree char *uri = g_strconcat("unix:", path, NULL);
@@ -625,8 +630,8 @@ static void test_peer_answers_rubbish(void)
         while (__atomic_load_n(&peer.taken, __ATOMIC_RELAXED) < 1000) {
             g_usleep(1000);
         }
-        g_assert_cmpint(send(peer.fd, answers[i], 8, MSG_NOSIGNAL), ==, 8);
-        expect_failure(q, "destination");
+        g_assert_cmpint(send(peer.fd, answers[i].data, sizeof(answers[i].data), MSG_NOSIGNAL), ==, sizeof(answers[i].data));
+        expect_failure(q, answers[i].text);
         peer_end(&peer);
     }
     qtest_end(q);
