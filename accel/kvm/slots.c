@@ -31,7 +31,9 @@ typedef struct KvmSlot {
     unsigned long *bitmap; /* what KVM_GET_DIRTY_LOG fills; NULL until the first */
 } KvmSlot;
 
-static GPtrArray *slots; /* KvmSlot *, NULL where the id is free */
+/* KvmSlot *, NULL where the id is free. Changed with the big lock and kvm_ring_lock: a processor's thread that empties its ring has
+ * the latter only. */
+static GPtrArray *slots;
 static bool logging;
 pthread_mutex_t kvm_ring_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool out_of_slots;
@@ -76,7 +78,9 @@ static bool slot_new_id(uint32_t *id)
         return false;
     }
     *id = slots->len;
+    pthread_mutex_lock(&kvm_ring_lock);
     g_ptr_array_add(slots, NULL);
+    pthread_mutex_unlock(&kvm_ring_lock);
     return true;
 }
 

@@ -531,17 +531,37 @@ static uint64_t frontend_number(XenDisk *s, const char *name, uint64_t fallback)
     return xen_store_read_number(xen_host_store(xen_host_of(&s->device)), path, fallback);
 }
 
+static XenRequest *next_running(const XenDisk *s)
+{
+    for (guint i = 0; i < s->requests->len; i++) {
+        XenRequest *r = s->requests->pdata[i];
+
+        if (r->aio) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+/* Each is cancelled, and parked then, or finishes. */
+static void end_running(XenDisk *s)
+{
+    XenRequest *r;
+
+    while ((r = next_running(s))) {
+        front_aio_cancel(r->aio);
+        MAIN_LOOP_WHILE(next_running(s) == r);
+    }
+}
+
 /* Whatever runs ends without a response: the ring is not ours any more. */
 static void drop_requests(XenDisk *s)
 {
     front_drain(s->conf.front);
+    end_running(s);
     while (s->requests->len) {
         XenRequest *r = s->requests->pdata[0];
 
-        if (r->aio) {
-            front_aio_cancel(r->aio);
-            MAIN_LOOP_WHILE(r->aio);
-        }
         free_bounce(r);
         free_request(r);
     }
@@ -685,28 +705,12 @@ static bool any_late(const XenDisk *s)
     return false;
 }
 
-static XenRequest *next_running(const XenDisk *s)
-{
-    for (guint i = 0; i < s->requests->len; i++) {
-        XenRequest *r = s->requests->pdata[i];
-
-        if (r->aio) {
-            return r;
-        }
-    }
-    return NULL;
-}
-
 static QuiesceResult quiesce(void *opaque, GError **error)
 {
     XenDisk *s = opaque;
-    XenRequest *r;
 
     s->stopped = true;
-    while ((r = next_running(s))) {
-        front_aio_cancel(r->aio);
-        MAIN_LOOP_WHILE(next_running(s) == r);
-    }
+    end_running(s);
     if (any_late(s)) {
         s->stopped = false;
         error_set(error, "xen-disk %s: a completion is on its way", s->vdev);

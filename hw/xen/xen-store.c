@@ -43,6 +43,7 @@ enum {
 #define NODES_MAX 4096
 #define WATCHES_MAX 128
 #define TRANSACTIONS_MAX 8
+#define CHANGES_MAX 1024       /* of a transaction */
 #define WAITING_MAX (1u << 20) /* of answers that the guest does not fetch */
 #define GUEST_HOME "/local/domain/1"
 
@@ -312,13 +313,21 @@ static void do_directory(XenStore *s, Request *r)
     reply(s, r, names->data, names->len);
 }
 
+/* Why the guest may not change this path; NULL if it may. */
+static const char *refusal(const Request *r)
+{
+    if (!is_own(r->path)) {
+        return "EACCES";
+    }
+    return r->transaction && r->transaction->changed->len >= CHANGES_MAX ? "ENOSPC" : NULL;
+}
+
 static void do_write(XenStore *s, Request *r)
 {
     size_t skip = strlen(r->payload) + 1;
-    if (!is_own(r->path)) {
-        reply_error(s, r, "EACCES");
-    } else if (g_tree_nnodes(r->tree) >= NODES_MAX) {
-        reply_error(s, r, "ENOSPC");
+    const char *refused = refusal(r);
+    if (refused || g_tree_nnodes(r->tree) >= NODES_MAX) {
+        reply_error(s, r, refused ? refused : "ENOSPC");
     } else {
         g_autofree char *value =
             r->type == XS_MKDIR ? g_strdup("") : g_strndup(r->payload + skip, r->len - skip);
@@ -332,8 +341,9 @@ static void do_write(XenStore *s, Request *r)
 
 static void do_rm(XenStore *s, Request *r)
 {
-    if (!is_own(r->path)) {
-        reply_error(s, r, "EACCES");
+    const char *refused = refusal(r);
+    if (refused) {
+        reply_error(s, r, refused);
     } else {
         remove_node(r->tree, r->path);
         reply_ok(s, r);

@@ -118,6 +118,29 @@ static void test_store(void)
     finish(f);
 }
 
+/* A transaction that is never ended and goes on and on costs no more than it may. */
+static void test_endless_transaction(void)
+{
+    XenFront *f = start(false, "", "");
+    uint32_t type = XS_TRANSACTION_START;
+    g_autofree char *id = xen_store_request(f->q, &type, 0, "", 1), *said = NULL;
+    unsigned changes = 0;
+    for (type = XS_WRITE; type == XS_WRITE && changes < 2000; changes++) {
+        g_free(said);
+        said = xen_store_request(f->q, &type, atoi(id), "data/a\0001", 8);
+    }
+    g_assert_cmpstr(said, ==, "ENOSPC");
+    g_assert_cmpuint(changes, ==, 1025);
+    qtest_move(f->q);
+    type = XS_TRANSACTION_END;
+    g_free(said);
+    said = xen_store_request(f->q, &type, atoi(id), "T", 2);
+    g_assert_cmpstr(said, ==, "OK");
+    g_autofree char *value = xen_store_read(f->q, "data/a");
+    g_assert_cmpstr(value, ==, "1");
+    finish(f);
+}
+
 /* ---- moves with requests under way ---- */
 
 static void move_with_requests(const Way *way, const char *late, bool reconnect)
@@ -345,6 +368,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(replay, &ways[i], test_replay_after_resume);
     }
     g_test_add_func("/xen-disk/store", test_store);
+    g_test_add_func("/xen-disk/store/endless-transaction", test_endless_transaction);
     g_test_add_func("/xen-disk/persistent-grants-are-logged", test_persistent_grants_are_logged);
     g_test_add_func("/xen-disk/late-completion", test_late_completion);
     return g_test_run();
