@@ -339,6 +339,7 @@ bool vhost_device_get_features(VhostDevice *d, uint64_t *features, uint64_t own,
 {
     uint64_t theirs = d->ops->features(d->session) & ~VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 
+    d->offered = theirs;
     /* A queue is reset by disabling it and asking for its base, which every back end can. */
     *features &= theirs | own | VIRTIO_BIT(VIRTIO_F_RING_RESET);
     return true;
@@ -417,10 +418,15 @@ bool vhost_device_start(VhostDevice *d, GError **error)
 {
     g_autofree VhostUserRing *rings = g_new(VhostUserRing, d->vdev->nqueues);
     uint64_t theirs = d->ops->features(d->session);
+    uint64_t lost = d->vdev->guest_features & d->offered & ~theirs;
     unsigned n = 0;
 
     if (!d->memory) {
         return vhost_user_memory_refuse("", error);
+    }
+    if (lost) { /* it came in the place of the one whose features were offered */
+        return error_set(error,
+                         "the back end lacks features that the driver uses: 0x%" PRIx64, lost);
     }
     g_clear_error(&d->stop_error);
     g_clear_error(&d->start_error);
@@ -546,7 +552,8 @@ static bool inflight_needed(const void *opaque)
 {
     const VhostDevice *d = opaque;
 
-    return d->vu && d->uses_inflight && vhost_user_inflight_pending(d->vu);
+    return d->vu && d->uses_inflight &&
+           vhost_user_inflight_pending(d->vu, virtio_has(d->vdev, VIRTIO_F_RING_PACKED));
 }
 
 /* A stream without the subsection is one without such requests, whatever this device had before. */
@@ -594,6 +601,17 @@ const VmState vmstate_vhost_inflight = {
 void vhost_virtio_unrealize(VirtioDevice *vdev)
 {
     vhost_device_unrealize(&((VhostVirtio *)vdev)->vhost);
+}
+
+void vhost_virtio_reset(VirtioDevice *vdev)
+{
+    const VhostDevice *d = &((VhostVirtio *)vdev)->vhost;
+    uint64_t theirs = d->ops->features(d->session) & ~VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+    g_autoptr(GError) error = NULL;
+
+    if (theirs != d->offered && !vdev->loading && !virtio_features_changed(vdev, &error)) {
+        warn_report("%s: %s", virtio_name(vdev), error->message);
+    }
 }
 
 bool vhost_virtio_start(VirtioDevice *vdev, GError **error)

@@ -202,8 +202,22 @@ static void blk_init(Object *obj)
 /*
  * Migration notes. Rings are stopped when the state is saved (VD3); their places are in the queues' part. Requests in
  * flight: the back end finishes them before it answers GET_VRING_BASE, or they are in the region of the subsection. The
- * contents of the disk are the back end's affair.
+ * contents of the disk are the back end's affair. The write cache is as the driver has set it: it is in the configuration
+ * space, and the back end here is told before it serves anything. One that refuses ends the migration: a driver that has
+ * switched the cache off does not flush.
  */
+static bool blk_post_load(VirtioDevice *vdev, GError **error)
+{
+    VhostUserBlk *s = VHOST_USER_BLK(vdev);
+
+    /* stock sends zeros as long as nobody has looked at the configuration */
+    if (!virtio_has(vdev, BLK_F_CONFIG_WCE) || !load_le64(vdev->config)) {
+        return true;
+    }
+    return vhost_user_set_config_and_wait(s->vhost.vu, CONFIG_WCE, &vdev->config[CONFIG_WCE], 1,
+                                          error);
+}
+
 static bool inflight_needed(const void *opaque)
 {
     return vmstate_vhost_inflight.needed(&VHOST_USER_BLK(opaque)->vhost);
@@ -244,11 +258,13 @@ static const VirtioDeviceOps blk_ops = {
     .device_id = VIRTIO_ID_BLOCK,
     .realize = blk_realize,
     .unrealize = vhost_virtio_unrealize,
+    .reset = vhost_virtio_reset,
     .get_features = blk_get_features,
     .get_config = blk_get_config,
     .set_config = blk_set_config,
     .start = vhost_virtio_start,
     .stop = vhost_virtio_stop,
+    .post_load = blk_post_load,
     .queue_enable = vhost_virtio_queue_enable,
     .queue_reset = vhost_virtio_queue_reset,
     .quiesce = vhost_virtio_quiesce,

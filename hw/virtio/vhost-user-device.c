@@ -156,6 +156,7 @@ static bool generic_realize(VirtioDevice *vdev, GError **error)
 static const VirtioDeviceOps generic_ops = {
     .realize = generic_realize,
     .unrealize = vhost_virtio_unrealize,
+    .reset = vhost_virtio_reset,
     .get_features = generic_get_features,
     .get_config = generic_get_config,
     .set_config = generic_set_config,

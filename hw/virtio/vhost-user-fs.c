@@ -175,6 +175,7 @@ static const VirtioDeviceOps fs_ops = {
     .device_id = VIRTIO_ID_FS,
     .realize = fs_realize,
     .unrealize = vhost_virtio_unrealize,
+    .reset = vhost_virtio_reset,
     .get_features = fs_get_features,
     .get_config = fs_get_config,
     .start = vhost_virtio_start,

@@ -32,6 +32,7 @@ typedef struct VuRing {
     VhostUserRing ring; /* descriptors are ours */
     bool planned;       /* part of the plan */
     bool set_up;        /* the back end has it */
+    bool served;        /* one has had it since it was planned: ring.base is where it began */
     bool stopped_base;  /* ring.base is what the back end answered; lock */
 } VuRing;
 
@@ -68,13 +69,13 @@ struct VhostUser {
     void *opaque;
     GThread *thread;
     GMainContext *context;
-    Bh *bh;           /* main thread: delivers notices */
-    bool in_delivery; /* main thread */
+    Bh *bh; /* main thread: delivers notices */
 
     GMutex lock;
     GCond changed;
     GQueue jobs;                 /* lock: waiting */
     GQueue notices;              /* lock: over, not delivered */
+    bool config_told;            /* lock: one of them says that the configuration has changed */
     unsigned unfinished;         /* lock: jobs waiting or running */
     bool quit;                   /* lock */
     bool agreed_once, connected; /* lock */
@@ -112,6 +113,9 @@ struct VhostUser {
     bool use_inflight;
     int inflight_fd; /* -1: none */
     VhostUserInflight inflight;
+    /* what the driver wrote into the configuration space since its reset, and where */
+    uint8_t written[VHOST_USER_MAX_CONFIG];
+    bool is_written[VHOST_USER_MAX_CONFIG];
 
     VhostUserMemory *sent_memory; /* what the back end has */
     unsigned max_slots;
@@ -175,7 +179,12 @@ static inline VhostUserMessage vu_message(VhostUserRequest request, uint32_t siz
 bool vu_negotiate(VhostUser *vu);
 /* Brings the back end from idle to the plan. again: it lost what it knew, the rings' bases come from guest memory. */
 bool vu_run_plan(VhostUser *vu, bool again);
+/* Stops every ring that can be stopped, and resets, whatever the back end refuses. */
 bool vu_stop_plan(VhostUser *vu, bool reset);
+/* SET_CONFIG of len bytes of vu->written. */
+bool vu_send_config(VhostUser *vu, unsigned offset, unsigned len);
+/* All that is written, to a back end that has not heard of it. */
+bool vu_restore_config(VhostUser *vu);
 bool vu_ring_run(VhostUser *vu, VuRing *ring);
 bool vu_ring_halt(VhostUser *vu, VuRing *ring);
 bool vu_ring_enable(VhostUser *vu, VuRing *ring, bool enable);

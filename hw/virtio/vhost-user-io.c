@@ -352,8 +352,28 @@ bool vu_tell(VhostUser *vu, VhostUserMessage *message, const int *fds, unsigned 
 
 static void config_changed(VhostUser *vu, VuJob *job)
 {
+    g_mutex_lock(&vu->lock);
+    vu->config_told = false;
+    g_mutex_unlock(&vu->lock);
     if (vu->ops.config_changed) {
         vu->ops.config_changed(vu->opaque);
+    }
+}
+
+/* One notice at a time: a back end that says it again and again does not fill our memory. */
+static void tell_config_changed(VhostUser *vu)
+{
+    bool told;
+
+    g_mutex_lock(&vu->lock);
+    told = vu->config_told;
+    vu->config_told = true;
+    g_mutex_unlock(&vu->lock);
+    if (!told) {
+        VuJob *notice = g_new0(VuJob, 1);
+
+        notice->event = config_changed;
+        vu_notice(vu, notice);
     }
 }
 
@@ -375,10 +395,7 @@ static void take_backend_request(VhostUser *vu)
     bool known = vu->channel_in.header.request == VHOST_USER_BACKEND_CONFIG_CHANGE;
 
     if (known) {
-        VuJob *notice = g_new0(VuJob, 1);
-
-        notice->event = config_changed;
-        vu_notice(vu, notice);
+        tell_config_changed(vu);
     }
     if (vu->channel_in.header.flags & VHOST_USER_NEED_REPLY) {
         answer_backend(vu, known ? 0 : 1);

@@ -113,6 +113,33 @@ bool vu_negotiate(VhostUser *vu)
     return vu_state_event(vu, VU_AGREED) || vu_fail(vu, VHOST_USER_AWAY, "the back end has gone");
 }
 
+/* ---- configuration space ------------------------------------------------------------------------------- */
+
+bool vu_send_config(VhostUser *vu, unsigned offset, unsigned len)
+{
+    VhostUserMessage message =
+        vu_message(VHOST_USER_SET_CONFIG, VHOST_USER_CONFIG_HEADER + len);
+
+    message.payload.config.offset = offset;
+    message.payload.config.size = len;
+    memcpy(message.payload.config.data, vu->written + offset, len);
+    return vu_tell(vu, &message, NULL, 0);
+}
+
+bool vu_restore_config(VhostUser *vu)
+{
+    unsigned end;
+
+    for (unsigned at = 0; at < VHOST_USER_MAX_CONFIG; at = end + 1) {
+        for (end = at; end < VHOST_USER_MAX_CONFIG && vu->is_written[end]; end++) {
+        }
+        if (end > at && !vu_send_config(vu, at, end - at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- features, memory ---------------------------------------------------------------------------------- */
 
 /* VU5: whoever calls it enables rings behind it. */
@@ -266,6 +293,7 @@ static bool set_up_ring(VhostUser *vu, VuRing *ring, bool loose)
     const VhostUserRing *r = &ring->ring;
 
     drain_kick(ring);
+    ring->served = true;
     ring->set_up = send_state(vu, VHOST_USER_SET_VRING_NUM, r->index, r->num) &&
                    send_state(vu, VHOST_USER_SET_VRING_BASE, r->index, r->base) &&
                    send_address(vu, ring) && send_fd(vu, VHOST_USER_SET_VRING_ERR, r->index, -1) &&
@@ -332,6 +360,9 @@ static bool resume_base(VhostUser *vu, VuRing *ring)
 {
     uint64_t used = vhost_user_memory_translate(vu->memory, ring->ring.used, ring->ring.used_bytes);
 
+    if (!ring->served) {
+        return true; /* it begins where the device said */
+    }
     if (ring->ring.packed) {
         return vu->inflight_fd >= 0 || vu_fail(vu, VHOST_USER_REFUSED,
                                                "ring %u is packed: without the protocol feature "
@@ -355,6 +386,7 @@ void vu_ring_clear(VuRing *ring)
         }
         ring->planned = false;
     }
+    ring->served = false;
 }
 
 /* ---- in-flight region ---------------------------------------------------------------------------------- */
@@ -609,21 +641,22 @@ bool vu_run_plan(VhostUser *vu, bool again)
     return vu_state_event(vu, VU_STARTED) || vu_fail(vu, VHOST_USER_AWAY, "the back end has gone");
 }
 
+/* A back end that refuses something about one ring is not left with the others in memory that the guest uses anew. */
 bool vu_stop_plan(VhostUser *vu, bool reset)
 {
     VhostUserMessage message = vu_message(VHOST_USER_RESET_DEVICE, 0);
+    bool ok = true;
 
     for (unsigned i = 0; i < vu->nrings; i++) {
-        if (vu->rings[i].planned && !vu_ring_halt(vu, &vu->rings[i])) {
-            return false;
-        }
+        ok &= !vu->rings[i].planned || vu_ring_halt(vu, &vu->rings[i]);
     }
-    if (reset && vu_has(vu, VHOST_USER_PROTOCOL_F_STATUS) &&
-        !tell_u64(vu, VHOST_USER_SET_STATUS, 0, true)) {
-        return false;
+    if (reset && vu_has(vu, VHOST_USER_PROTOCOL_F_STATUS)) {
+        ok &= tell_u64(vu, VHOST_USER_SET_STATUS, 0, true);
     }
-    if (reset && vu_has(vu, VHOST_USER_PROTOCOL_F_RESET_DEVICE) &&
-        !vu_tell(vu, &message, NULL, 0)) {
+    if (reset && vu_has(vu, VHOST_USER_PROTOCOL_F_RESET_DEVICE)) {
+        ok &= vu_tell(vu, &message, NULL, 0);
+    }
+    if (!ok) {
         return false;
     }
     return vu_state_event(vu, VU_STOPPED) || vu_fail(vu, VHOST_USER_AWAY, "the back end has gone");

@@ -169,6 +169,7 @@ static const VirtioDeviceOps scsi_ops = {
     .device_id = VIRTIO_ID_SCSI,
     .realize = scsi_realize,
     .unrealize = vhost_virtio_unrealize,
+    .reset = vhost_virtio_reset,
     .get_features = scsi_get_features,
     .get_config = scsi_get_config,
     .set_config = scsi_set_config,

@@ -74,26 +74,26 @@ void vhost_user_inflight_forget(VhostUser *vu)
 }
 
 /*
- * "Inflight I/O tracking" of the specification, split rings: per queue u64 features, u16 version, desc_num,
- * last_batch_head, used_idx, then desc_num entries of 16 bytes that begin with u8 inflight; each queue's part is a
- * multiple of 64 bytes.
+ * "Inflight I/O tracking" of the specification: per queue a head that begins with u64 features, u16 version, u16 desc_num,
+ * then desc_num entries that begin with u8 inflight; each queue's part is a multiple of 64 bytes. Head and entries have 16
+ * bytes each for split rings, 32 for packed ones.
  */
-bool vhost_user_inflight_pending(VhostUser *vu)
+bool vhost_user_inflight_pending(VhostUser *vu, bool packed)
 {
-    size_t len, part;
+    size_t len, part, unit = packed ? 32 : 16;
     uint16_t queues, size;
     g_autofree uint8_t *data = vhost_user_inflight_save(vu, &len, &queues, &size);
 
     if (!data) {
         return false;
     }
-    part = (16 + (size_t)size * 16 + 63) & ~(size_t)63;
+    part = (unit + size * unit + 63) & ~(size_t)63;
     for (size_t q = 0; q < queues && (q + 1) * part <= len; q++) {
         const uint8_t *queue = data + q * part;
         unsigned n = load_le16(queue + 10);
 
         for (unsigned i = 0; i < MIN(n, size); i++) {
-            if (queue[16 + i * 16] == 1) {
+            if (queue[unit + i * unit] == 1) {
                 return true;
             }
         }

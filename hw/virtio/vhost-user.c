@@ -118,7 +118,8 @@ static bool handle_opened(VhostUser *vu)
         return false;
     }
     vu_input_reset(vu);
-    if (!vu_negotiate(vu) || (vu->planned && !vu_run_plan(vu, true))) {
+    if (!vu_negotiate(vu) || !vu_restore_config(vu) ||
+        (vu->planned && !vu_run_plan(vu, true))) {
         if (vu->state != VU_ABSENT) {
             vu_state_event(vu, VU_BROKEN);
             chardev_disconnect(vu->fe);
@@ -599,6 +600,7 @@ static bool run_stop(VhostUser *vu, VuJob *job)
     vu->planned = false;
     if (job->flag) {
         vu_inflight_forget(vu);
+        memset(vu->is_written, 0, sizeof(vu->is_written));
     }
     return ok;
 }
@@ -723,27 +725,47 @@ void vhost_user_set_features(VhostUser *vu, uint64_t features, VhostUserDone *do
     vu_submit(vu, job);
 }
 
+/* A back end that comes while this waits gets it with all else that is written. What is refused is not written. */
 static bool run_set_config(VhostUser *vu, VuJob *job)
 {
-    VhostUserMessage message =
-        vu_message(VHOST_USER_SET_CONFIG, VHOST_USER_CONFIG_HEADER + (uint32_t)job->len);
+    bool there = vu->state == VU_IDLE || vu->state == VU_RUNNING, ok;
 
-    message.payload.config.offset = job->index;
-    message.payload.config.size = (uint32_t)job->len;
-    memcpy(message.payload.config.data, job->data, job->len);
-    return vu_present(vu) && vu_tell(vu, &message, NULL, 0);
+    memcpy(vu->written + job->index, job->data, job->len);
+    memset(vu->is_written + job->index, true, job->len);
+    ok = there ? vu_send_config(vu, job->index, (unsigned)job->len) : vu_present(vu);
+    if (vu->failure == VHOST_USER_REFUSED) {
+        memset(vu->is_written + job->index, false, job->len);
+    }
+    if (ok) { /* the driver reads what it wrote, also before the next fetch */
+        g_mutex_lock(&vu->lock);
+        memcpy(vu->config + job->index, job->data, job->len);
+        g_mutex_unlock(&vu->lock);
+    }
+    return ok;
+}
+
+static VuJob *set_config_job(unsigned offset, const void *data, unsigned len, VhostUserDone *done,
+                             void *opaque)
+{
+    VuJob *job = vu_job_new(run_set_config, done, opaque);
+
+    g_assert(len <= VHOST_USER_MAX_CONFIG && offset <= VHOST_USER_MAX_CONFIG - len);
+    job->index = offset;
+    job->data = g_memdup2(data, len);
+    job->len = len;
+    return job;
 }
 
 void vhost_user_set_config(VhostUser *vu, unsigned offset, const void *data, unsigned len,
                            VhostUserDone *done, void *opaque)
 {
-    VuJob *job = vu_job_new(run_set_config, done, opaque);
+    vu_submit(vu, set_config_job(offset, data, len, done, opaque));
+}
 
-    g_assert(len <= VHOST_USER_MAX_CONFIG);
-    job->index = offset;
-    job->data = g_memdup2(data, len);
-    job->len = len;
-    vu_submit(vu, job);
+bool vhost_user_set_config_and_wait(VhostUser *vu, unsigned offset, const void *data, unsigned len,
+                                    GError **error)
+{
+    return vu_submit_and_wait(vu, set_config_job(offset, data, len, NULL, NULL), error);
 }
 
 static bool run_fetch_config(VhostUser *vu, VuJob *job)
@@ -771,9 +793,25 @@ static VuJob *fetch_job(unsigned len, VhostUserDone *done, void *opaque)
     return job;
 }
 
+/* Whether the job that is to be run last is a fetch for the same caller: it reads what there is when its turn comes. */
+static bool fetch_waits(VhostUser *vu, unsigned len, VhostUserDone *done, void *opaque)
+{
+    const VuJob *last;
+    bool waits;
+
+    g_mutex_lock(&vu->lock);
+    last = g_queue_peek_tail(&vu->jobs);
+    waits = last && last->run == run_fetch_config && last->n == len && last->done == done &&
+            last->opaque == opaque;
+    g_mutex_unlock(&vu->lock);
+    return waits;
+}
+
 void vhost_user_fetch_config(VhostUser *vu, unsigned len, VhostUserDone *done, void *opaque)
 {
-    vu_submit(vu, fetch_job(len, done, opaque));
+    if (!fetch_waits(vu, len, done, opaque)) {
+        vu_submit(vu, fetch_job(len, done, opaque));
+    }
 }
 
 bool vhost_user_fetch_config_and_wait(VhostUser *vu, unsigned len, GError **error)

@@ -401,8 +401,51 @@ class Return(Case):
         self.assertTrue(wait_for(lambda: card.status & NEEDS_RESET))
         self.log(vm, 'lacks features that are in use: 0x10000000')
 
+    def test_back_end_in_between_lacks_features(self):
+        """Another one comes between the driver's choice and DRIVER_OK: it is not started with less than was chosen, and a
+        driver that begins anew is offered what this one has."""
+        for device, number in (FS, FS_ID), (BLK, BLK_ID):
+            kind = 'fs' if number == FS_ID else 'blk'
+            backend = self.backend(device=kind)
+            vm = self.machine(device, chardev=',reconnect=1')
+            card = Card(vm, number)
+            card.reset()
+            self.assertTrue(card.negotiate(VERSION_1 | 1 << 28) & 1 << 28)
+            backend.kill()
+            backend = self.backend(device=kind, options=['--features', hex(VERSION_1 | 1 << 26)])
+            self.log(vm, 'the back end has come back')
+            card.enable_queue(0)
+            card.driver_ok()
+            self.assertTrue(card.status & NEEDS_RESET)
+            self.log(vm, 'cannot start: the back end lacks features that the driver uses: 0x10000000')
+            queues, _ = card.start(2 if number == FS_ID else 1, VERSION_1 | 1 << 28)
+            self.assertEqual(card.chosen & 1 << 28, 0)
+            if number == FS_ID:
+                self.fs_serves(queues)
+            else:
+                self.blk_write_read(queues[0], 3, b'contents' * 64)
+            backend.kill()
+            vm.close()
+
 
 class Migration(Case):
+    def test_write_cache_is_on_again_after_a_move(self):
+        """A driver that has switched it off does not flush: what it was told is written has to be."""
+        options = ['--features', hex(VERSION_1 | 1 << 26 | 1 << 9 | 1 << 11)]
+        _, vm, second, target, uri = self.pair(BLK, device='blk', queues=1, options=options)
+        card = Card(vm, BLK_ID)
+        queue = card.start(1, VERSION_1 | 1 << 9 | 1 << 11)[0][0]
+        self.assertEqual(card.get(virtio_pci.DEVICE, 32, 1), 1)
+        card.set(virtio_pci.DEVICE, 32, 1, 0)
+        self.assertEqual(card.get(virtio_pci.DEVICE, 32, 1), 0)
+        vm.qmp.command('migrate', {'uri': uri})
+        self.assertEqual(vm.wait_migration()['status'], 'completed')
+        target.qmp.wait_event('RESUME')
+        card.moved(target)
+        self.assertEqual(card.get(virtio_pci.DEVICE, 32, 1), 0)
+        self.blk_write_read(queue, 9, b'contents' * 64)
+        self.nothing_lost(second)
+
     def test_postcopy_lets_a_back_end_read_pages_that_have_not_arrived(self):
         """Both sides refuse it by name; without the capability the machine moves."""
         self.backend()

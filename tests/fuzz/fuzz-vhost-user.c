@@ -164,7 +164,8 @@ static void use(VhostUser *vu)
     }
     vhost_user_stop_and_wait(vu, false, NULL);
     vhost_user_ring_base(vu, 1, &base);
-    vhost_user_inflight_pending(vu);
+    vhost_user_inflight_pending(vu, false);
+    vhost_user_inflight_pending(vu, true);
     state = vhost_user_state_save(vu, NULL);
     vhost_user_log_stop(vu, NULL, NULL);
     vhost_user_drain(vu);

@@ -107,7 +107,7 @@ static bool answered(Fixture *f, unsigned q)
     return used(q) == f->posted[q] && ram[ring_at(q) + 0x4000 + slot * 16 + 8] == 0xa5;
 }
 
-/* Runs the main loop until the condition holds, at most 20 s. */
+/* Runs the main loop until the condition holds, at most a minute. */
 #define RUN_UNTIL(cond)                                                \
     do {                                                               \
         gint64 end_ = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND; \
@@ -599,6 +599,25 @@ static void what_nobody_asked_for_is_taken_for_a_reply(void)
     teardown(f);
 }
 
+/* The guest has reset the device: its memory is something else by now. */
+static void other_rings_go_on_behind_a_refused_stop(void)
+{
+    BackendOptions o = { .personality = BACKEND_ECHO,
+                         .queues = 3,
+                         .protocol =
+                             BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_RESET_DEVICE };
+    Fixture *f = setup(&o, false);
+    g_autoptr(GError) error = NULL;
+
+    start(f);
+    backend_add_rule(f->backend, VHOST_USER_SET_VRING_ENABLE, 0, BACKEND_REFUSE, 0);
+    g_assert_false(vhost_user_stop_and_wait(f->vu, true, &error));
+    g_assert_nonnull(strstr(error->message, "refused SET_VRING_ENABLE"));
+    g_assert_cmpuint(backend_count(f->backend, VHOST_USER_GET_VRING_BASE), ==, 3);
+    g_assert_cmpuint(backend_count(f->backend, VHOST_USER_RESET_DEVICE), ==, 1);
+    teardown(f);
+}
+
 /* ---- coming back --------------------------------------------------------------------------------------- */
 
 static void request_posted_while_the_back_end_was_away_is_lost(void)
@@ -668,6 +687,71 @@ static void back_end_that_is_not_there_yet_is_an_error(void)
     post(f, 0);
     kick(f, 0);
     all_answered(f);
+    teardown(f);
+}
+
+/* Nobody had this ring before: where it begins is known, for a packed one, too. */
+static void packed_ring_needs_a_back_end_that_is_there_at_the_start(void)
+{
+    BackendOptions o = { .personality = BACKEND_ECHO,
+                         .features = UINT64_C(1) << 32 | UINT64_C(1) << 34,
+                         .protocol = BACKEND_ALL_PROTOCOL &
+                                     ~(1u << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) };
+    Fixture *f = setup(&o, true);
+    VhostUserRing r = ring(f, 0);
+    g_autofree char *trace = NULL;
+    GError *error = NULL;
+
+    r.packed = true;
+    r.base = 7 | 1u << 15 | 7u << 16 | 1u << 31;
+    backend_disconnect(f->backend, true);
+    RUN_UNTIL(f->lost == 1);
+    f->over = false;
+    vhost_user_start(f->vu, UINT64_C(1) << 32 | UINT64_C(1) << 34, f->memory, &r, 1, true, on_done,
+                     f);
+    backend_clear_trace(f->backend);
+    g_assert_true(backend_listen(f->backend, &error));
+    RUN_UNTIL(f->over);
+    g_assert_cmpstr(f->text, ==, NULL);
+    trace = backend_trace(f->backend);
+    g_assert_nonnull(strstr(trace, ": ring 0 num 2147975175\n")); /* the base */
+    /* Now one has had it, and nobody knows where it stopped. */
+    backend_disconnect(f->backend, false);
+    RUN_UNTIL(f->lost > 1 && f->last_failure == VHOST_USER_REFUSED);
+    g_assert_nonnull(strstr(f->lost_text, "nobody knows where it goes on"));
+    teardown(f);
+}
+
+/* What a driver wrote into the configuration (a write cache that is off) holds for the next back end as well. */
+static void written_configuration_is_lost_with_its_back_end(void)
+{
+    BackendOptions o = { .personality = BACKEND_BLK,
+                         .image_size = 1 << 20,
+                         .protocol = BACKEND_ALL_PROTOCOL };
+    Fixture *f = setup(&o, true);
+    g_autofree char *trace = NULL;
+    const uint8_t off = 0;
+    GError *error = NULL;
+    const char *set;
+
+    start(f);
+    f->over = false;
+    vhost_user_set_config(f->vu, 32, &off, 1, on_done, f);
+    RUN_UNTIL(f->over);
+    g_assert_cmpstr(f->text, ==, NULL);
+    backend_disconnect(f->backend, true);
+    RUN_UNTIL(f->lost == 1);
+    backend_clear_trace(f->backend);
+    g_assert_true(backend_listen(f->backend, &error));
+    RUN_UNTIL(f->again == 1);
+    trace = backend_trace(f->backend);
+    set = strstr(trace, "> SET_CONFIG");
+    g_assert_nonnull(set);
+    g_assert_nonnull(strstr(set, "SET_VRING_ENABLE")); /* before it serves anything */
+    stop(f, true);
+    backend_disconnect(f->backend, false); /* a driver that begins anew has written nothing */
+    RUN_UNTIL(f->again == 2);
+    g_assert_cmpuint(backend_count(f->backend, VHOST_USER_SET_CONFIG), ==, 2);
     teardown(f);
 }
 
@@ -798,19 +882,89 @@ static void in_flight_region_does_not_arrive(void)
     GError *error = NULL;
 
     start(f);
-    g_assert_false(vhost_user_inflight_pending(f->vu));
+    g_assert_false(vhost_user_inflight_pending(f->vu, false));
     post(f, 0);
     post(f, 0);
     kick(f, 0);
     do {
         backend_get_counts(f->backend, &c);
     } while (c.held < 2);
-    g_assert_true(vhost_user_inflight_pending(f->vu));
+    g_assert_true(vhost_user_inflight_pending(f->vu, false));
     region = vhost_user_inflight_save(f->vu, &len, &queues, &size);
     g_assert_cmpuint(queues, ==, 1);
     g_assert_cmpuint(size, ==, RING_SIZE);
     g_assert_true(vhost_user_inflight_load(f->vu, region, len, queues, size, &error));
-    g_assert_true(vhost_user_inflight_pending(f->vu));
+    g_assert_true(vhost_user_inflight_pending(f->vu, false));
+    teardown(f);
+}
+
+/* "Inflight I/O tracking" for packed rings: 32 bytes a queue, and 32 for each descriptor. */
+static void in_flight_request_of_a_packed_ring_is_not_sent(void)
+{
+    enum { QUEUES = 2, PART = 32 + RING_SIZE * 32 };
+    BackendOptions o = { .personality = BACKEND_ECHO,
+                         .queues = QUEUES,
+                         .protocol = BACKEND_ALL_PROTOCOL };
+    Fixture *f = setup(&o, false);
+    uint8_t region[QUEUES * ((PART + 63) & ~63)] = { 0 }, *second = region + sizeof(region) / 2;
+    VhostUserRing rings[QUEUES];
+    GError *error = NULL;
+
+    for (unsigned q = 0; q < QUEUES; q++) {
+        rings[q] = ring(f, q);
+        rings[q].packed = true;
+        rings[q].base = 1u << 15 | 1u << 31;
+    }
+    f->over = false;
+    vhost_user_start(f->vu, UINT64_C(1) << 32 | UINT64_C(1) << 34, f->memory, rings, QUEUES, true,
+                     on_done, f);
+    RUN_UNTIL(f->over);
+    g_assert_cmpstr(f->text, ==, NULL);
+    stop(f, false);
+    store_le16(region + 10, RING_SIZE);
+    store_le16(second + 10, RING_SIZE);
+    for (unsigned i = 0; i < RING_SIZE; i++) {
+        second[32 + i * 32] = 1;
+        g_assert_true(vhost_user_inflight_load(f->vu, region, sizeof(region), QUEUES, RING_SIZE,
+                                               &error));
+        g_assert_true(vhost_user_inflight_pending(f->vu, true));
+        second[32 + i * 32] = 0;
+        second[48 + i * 32] = 1; /* another member of the entry, which means nothing */
+        g_assert_true(vhost_user_inflight_load(f->vu, region, sizeof(region), QUEUES, RING_SIZE,
+                                               &error));
+        g_assert_false(vhost_user_inflight_pending(f->vu, true));
+        second[48 + i * 32] = 0;
+    }
+    teardown(f);
+}
+
+/* A back end that says so all the time does not fill our memory: what has been said and not heard is said once. */
+static void flood_of_config_changes_piles_up(void)
+{
+    enum { FLOOD = 2000 };
+    BackendOptions o = { .personality = BACKEND_BLK,
+                         .image_size = 1 << 20,
+                         .protocol =
+                             BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_BACKEND_REQ };
+    Fixture *f = setup(&o, false);
+    unsigned seen;
+
+    for (unsigned i = 0; i < FLOOD; i++) {
+        backend_config_changed(f->backend);
+    }
+    g_usleep(200 * 1000);
+    RUN_UNTIL(f->config_changes > 0);
+    g_assert_cmpuint(f->config_changes, <, FLOOD / 10);
+    seen = f->config_changes;
+    backend_config_changed(f->backend);
+    RUN_UNTIL(f->config_changes > seen);
+
+    backend_add_rule(f->backend, VHOST_USER_GET_CONFIG, 0, BACKEND_DELAY, 20);
+    for (unsigned i = 0; i < FLOOD; i++) {
+        vhost_user_fetch_config(f->vu, 60, on_done, f);
+    }
+    vhost_user_drain(f->vu);
+    g_assert_cmpuint(backend_count(f->backend, VHOST_USER_GET_CONFIG), <=, 2);
     teardown(f);
 }
 
@@ -885,6 +1039,9 @@ int main(int argc, char **argv)
     T(negative_reply_goes_unnoticed);
     T(lying_back_end_is_believed);
     T(what_nobody_asked_for_is_taken_for_a_reply);
+    T(other_rings_go_on_behind_a_refused_stop);
+    T(packed_ring_needs_a_back_end_that_is_there_at_the_start);
+    T(written_configuration_is_lost_with_its_back_end);
     T(request_posted_while_the_back_end_was_away_is_lost);
     T(request_in_flight_is_lost_with_its_back_end);
     T(back_end_that_is_not_there_yet_is_an_error);
@@ -893,6 +1050,8 @@ int main(int argc, char **argv)
     T(back_end_that_writes_after_the_stop_is_not_noticed);
     T(state_of_the_back_end_does_not_arrive);
     T(in_flight_region_does_not_arrive);
+    T(in_flight_request_of_a_packed_ring_is_not_sent);
+    T(flood_of_config_changes_piles_up);
     T(config_change_of_the_back_end_is_not_seen);
     T(private_memory_gives_no_reason);
     r = g_test_run();

@@ -70,6 +70,7 @@ struct Backend {
     FILE *trace_file;
     uint8_t *image;
     uint8_t state[64]; /* of DEVICE_STATE */
+    uint8_t writeback; /* blk: the cache, as SET_CONFIG has it */
 };
 
 /* ring.c */
@@ -102,6 +103,8 @@ size_t chain_put(Ring *r, Chain *chain, size_t offset, const void *buf, size_t l
 uint32_t scsi_serve(Ring *r, Chain *chain);
 uint64_t device_features(const BackendOptions *o);
 unsigned device_config(Backend *b, uint8_t *config, unsigned max);
+/* SET_CONFIG. Whether the driver may write there. */
+bool device_set_config(Backend *b, unsigned offset, const uint8_t *data, unsigned len);
 /* Memory. c->lock need not be held. */
 uint8_t *conn_gpa(Conn *c, uint64_t gpa, uint64_t len);
 uint8_t *conn_uva(Conn *c, uint64_t uva);

@@ -557,6 +557,9 @@ static bool act(Conn *c, VhostUserMessage *m, int *fds, unsigned nfds, bool *rep
     case VHOST_USER_GET_CONFIG:
         device_config(b, p->config.data, MIN(p->config.size, VHOST_USER_MAX_CONFIG));
         break;
+    case VHOST_USER_SET_CONFIG:
+        ok = device_set_config(b, p->config.offset, p->config.data, p->config.size);
+        break;
     case VHOST_USER_GET_INFLIGHT_FD:
         get_inflight(c, m, reply_fd);
         break;
@@ -815,6 +818,7 @@ Backend *backend_new(const BackendOptions *options, GError **error)
     b->o = *options;
     b->path = g_strdup(options->path);
     b->o.queues = MAX(1, b->o.queues);
+    b->writeback = 1;
     g_mutex_init(&b->lock);
     g_cond_init(&b->changed);
     b->conns = g_ptr_array_new_with_free_func(conn_free);

@@ -5,6 +5,7 @@
 #include "backend-internal.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
+#define BLK_WRITEBACK 32 /* of the configuration space (VIRTIO 1.2, 5.2.4) */
 #define COMMON_FEATURES (BIT(24) | BIT(28) | BIT(32) | BIT(VHOST_F_LOG_ALL))
 
 uint64_t device_features(const BackendOptions *o)
@@ -28,6 +29,7 @@ unsigned device_config(Backend *b, uint8_t *config, unsigned max)
     if (b->o.personality == BACKEND_BLK && max >= 60) { /* struct virtio_blk_config */
         memcpy(config, &sectors, 8);
         memcpy(config + 20, &block, 4);
+        config[BLK_WRITEBACK] = device_features(&b->o) & BIT(11) ? b->writeback : 0;
         memcpy(config + 34, &queues, 2);
     } else {
         for (unsigned i = 0; i < max; i++) {
@@ -35,6 +37,15 @@ unsigned device_config(Backend *b, uint8_t *config, unsigned max)
         }
     }
     return max;
+}
+
+bool device_set_config(Backend *b, unsigned offset, const uint8_t *data, unsigned len)
+{
+    if (b->o.personality == BACKEND_BLK && (offset != BLK_WRITEBACK || len != 1)) {
+        return false;
+    }
+    b->writeback = data[0];
+    return true;
 }
 
 /* ---- vectors ------------------------------------------------------------------------------------------- */

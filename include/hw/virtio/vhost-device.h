@@ -69,6 +69,7 @@ typedef struct VhostDevice {
     unsigned strikes;    /* back ends in a row that failed */
     GError *stop_error;  /* why the last stop is not good enough for a migration */
     unsigned max_rings;  /* the back end has the rings below it; 0: all */
+    uint64_t offered;    /* features that the back end had when the driver was offered them */
     const bool *enable;  /* rings that are to be enabled, NULL: all */
     void (*link_changed)(struct VhostDevice *d, bool up); /* the back end went, or is back */
     void (*config_changed)(struct VhostDevice *d); /* the back end says so, or has come back */
@@ -125,6 +126,7 @@ typedef struct VhostVirtio {
     G_STATIC_ASSERT(offsetof(type, vdev) == offsetof(VhostVirtio, vdev) && \
                     offsetof(type, vhost) == offsetof(VhostVirtio, vhost))
 void vhost_virtio_unrealize(VirtioDevice *vdev);
+void vhost_virtio_reset(VirtioDevice *vdev); /* a driver that begins anew is offered what this back end has */
 bool vhost_virtio_start(VirtioDevice *vdev, GError **error);
 void vhost_virtio_stop(VirtioDevice *vdev);
 bool vhost_virtio_queue_enable(VirtioDevice *vdev, unsigned n, GError **error);

@@ -9,8 +9,8 @@
  *      where there is none for the answer to a GET_FEATURES behind it, which has to come in order.
  * VU3  Nothing that the back end says is believed before it is checked: number, flags, size, descriptors, ring, range.
  *      A lie ends the connection.
- * VU4  What the session has been told to run is its plan: features, memory, rings, log. A back end that comes back gets
- *      the whole plan again, and each kick eventfd is signalled behind the enables: what the guest posted meanwhile is
+ * VU4  What the session has been told to run is its plan: features, memory, rings, log, what the driver wrote into the
+ *      configuration space. A back end that comes back gets the whole plan again, and each kick eventfd is signalled behind the enables: what the guest posted meanwhile is
  *      seen.
  * VU5  Rings are enabled behind SET_FEATURES and the memory table, and again behind each later SET_FEATURES: back ends
  *      may disable their rings there.
@@ -141,10 +141,11 @@ void vhost_user_set_memory(VhostUser *vu, VhostUserMemory *memory, VhostUserDone
                            void *opaque);
 /* Another set of features while it runs (net: offloads are not among them). */
 void vhost_user_set_features(VhostUser *vu, uint64_t features, VhostUserDone *done, void *opaque);
-/* SET_CONFIG of len bytes at offset. */
+/* SET_CONFIG of len bytes at offset; what is written, until a stop with reset, is part of the plan (VU4). */
 void vhost_user_set_config(VhostUser *vu, unsigned offset, const void *data, unsigned len,
                            VhostUserDone *done, void *opaque);
-/* Fills the cache that vhost_user_config() reads with the first len bytes. */
+/* Fills the cache that vhost_user_config() reads with the first len bytes. If the last job that waits is such a one, with the
+ * same arguments, it stands for this one as well: `done` is called once. */
 void vhost_user_fetch_config(VhostUser *vu, unsigned len, VhostUserDone *done, void *opaque);
 /* SEND_RARP; without the protocol feature nothing is sent. */
 void vhost_user_send_rarp(VhostUser *vu, const uint8_t mac[6], VhostUserDone *done, void *opaque);
@@ -159,6 +160,8 @@ void vhost_user_drain(VhostUser *vu);
 /* As a job and vhost_user_drain() for the caller alone: true, or the error. */
 bool vhost_user_stop_and_wait(VhostUser *vu, bool reset, GError **error);
 bool vhost_user_fetch_config_and_wait(VhostUser *vu, unsigned len, GError **error);
+bool vhost_user_set_config_and_wait(VhostUser *vu, unsigned offset, const void *data, unsigned len,
+                                    GError **error);
 
 /* After stop or ring_stop: where the ring is. False: the back end did not say (it died). */
 bool vhost_user_ring_base(VhostUser *vu, unsigned index, uint32_t *base);
@@ -186,8 +189,8 @@ bool vhost_user_inflight_load(VhostUser *vu, const uint8_t *data, size_t len, ui
                               uint16_t queue_size, GError **error);
 /* The next start gets a new one. Stopped. */
 void vhost_user_inflight_forget(VhostUser *vu);
-/* Whether the region has entries of requests that are not finished (split rings as the specification lays them out). */
-bool vhost_user_inflight_pending(VhostUser *vu);
+/* Whether the region has entries of requests that are not finished, as the specification lays them out for split or packed rings. */
+bool vhost_user_inflight_pending(VhostUser *vu, bool packed);
 #define VHOST_USER_INFLIGHT_MAX (16 * 1024 * 1024)
 
 /* The back end's own state (DEVICE_STATE), stopped: all of its bytes, or the reason why not. g_byte_array_unref(). Waits:
