@@ -154,9 +154,38 @@ def ioctl(request, argument):
         return fcntl.ioctl(sock, request, argument)
 
 
+IFF_UP = 1
+RTM_NEWLINK, RTM_GETLINK, IFLA_OPERSTATE, IF_OPER_UP = 16, 18, 16, 6  # linux/rtnetlink.h, linux/if_link.h, linux/if.h
+
+
 def interface_up(name):
     flags, = struct.unpack('<H', ioctl(0x8913, struct.pack('16s24x', name.encode()))[16:18])
-    ioctl(0x8914, struct.pack('16sH22x', name.encode(), flags | 1))
+    ioctl(0x8914, struct.pack('16sH22x', name.encode(), flags | IFF_UP))
+
+
+def operating_state(name):
+    """RFC 2863's, as the kernel counts it; None if it does not say (rtnetlink(7))."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
+        sock.send(struct.pack('=IHHIIBxHiII', 32, RTM_GETLINK, 1, 1, 0, 0, 0, socket.if_nametoindex(name), 0, 0))
+        data = sock.recv(65536)
+    length, kind = struct.unpack('=IH', data[:6])
+    at = 32
+    while kind == RTM_NEWLINK and at + 4 <= length:
+        size, attribute = struct.unpack('=HH', data[at:at + 4])
+        if attribute == IFLA_OPERSTATE:
+            return data[at + 4]
+        at += max((size + 3) & ~3, 4)
+    return None
+
+
+def wait_operating(name):
+    """The carrier of a bridge comes with its first port, but until a worker of the kernel has seen that it drops what is sent."""
+    end = time.monotonic() + PATIENCE
+    while operating_state(name) != IF_OPER_UP:
+        if time.monotonic() > end:
+            raise TestError('%s does not come up' % name)
+        time.sleep(0.002)
+    interface_up(name)  # takes the lock under which the worker says so and goes on
 
 
 class Bridge:
@@ -180,6 +209,7 @@ class Bridge:
     def plug(self, name):
         ioctl(0x89a2, struct.pack('16si20x', self.name.encode(), socket.if_nametoindex(name)))
         interface_up(name)
+        wait_operating(self.name)
 
     def send(self, data):
         self.socket.send(data)
