@@ -43,6 +43,29 @@ static void tell_waiting(ScsiCommand *cmd)
     g_slist_free(list);
 }
 
+static size_t out_data(const ScsiCommand *cmd)
+{
+    return cmd->elem.out_len - cmd->request_header;
+}
+
+static size_t in_data(const ScsiCommand *cmd)
+{
+    return cmd->elem.in_len - cmd->response_header;
+}
+
+/* Bytes of the buffer for the way that the command's data goes; a buffer for the other way is none. */
+static size_t data_size(const ScsiCommand *cmd)
+{
+    switch (cmd->req ? cmd->req->direction : SCSI_NO_DATA) {
+    case SCSI_TO_DEVICE:
+        return out_data(cmd);
+    case SCSI_FROM_DEVICE:
+        return in_data(cmd);
+    default:
+        return MAX(out_data(cmd), in_data(cmd));
+    }
+}
+
 static void answer(ScsiCommand *cmd)
 {
     VirtQueueElement *elem = &cmd->elem;
@@ -55,7 +78,7 @@ static void answer(ScsiCommand *cmd)
           cmd->id);
     store_le32(response, sense);
     if (cmd->response == VIRTIO_SCSI_S_OK) {
-        store_le32(response + 4, cmd->data_size - cmd->position);
+        store_le32(response + 4, data_size(cmd) - cmd->position);
     }
     response[10] = cmd->status;
     response[11] = cmd->response;
@@ -84,7 +107,7 @@ static void copy_chunk(ScsiRequest *req)
 {
     ScsiCommand *cmd = req->hba_private;
     VirtQueueElement *elem = &cmd->elem;
-    size_t n = MIN(req->chunk_len, cmd->data_size - cmd->position);
+    size_t n = MIN(req->chunk_len, data_size(cmd) - cmd->position);
 
     if (req->direction == SCSI_FROM_DEVICE) {
         iov_from_buf(elem->in_sg, elem->in_num, cmd->response_header + cmd->position, req->chunk,
@@ -191,25 +214,10 @@ static bool parse(ScsiCommand *cmd)
     return true;
 }
 
-static size_t out_data(const ScsiCommand *cmd)
-{
-    return cmd->elem.out_len - cmd->request_header;
-}
-
-static size_t in_data(const ScsiCommand *cmd)
-{
-    return cmd->elem.in_len - cmd->response_header;
-}
-
 /* The CDB asks for more than there is memory for; the direction is known from the start, so is the buffer. */
 static bool fits(ScsiCommand *cmd, const ScsiRequest *req)
 {
-    return req->direction == SCSI_NO_DATA || req->xfer <= cmd->data_size;
-}
-
-static void set_data_size(ScsiCommand *cmd)
-{
-    cmd->data_size = MAX(out_data(cmd), in_data(cmd));
+    return req->direction == SCSI_NO_DATA || req->xfer <= data_size(cmd);
 }
 
 static void start_command(ScsiCommand *cmd)
@@ -222,7 +230,6 @@ static void start_command(ScsiCommand *cmd)
     iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, REQUEST_FIXED, cdb,
                MIN(sizeof(cdb), cmd->request_header - REQUEST_FIXED));
     trace(virtio_scsi_cmd_req, "lun %u id %" PRIu64 " cmd 0x%02x", lun, cmd->id, cdb[0]);
-    set_data_size(cmd);
     if (!dev) {
         finish(cmd, VIRTIO_SCSI_S_BAD_TARGET);
         return;
@@ -398,9 +405,7 @@ static void hba_restored(ScsiBus *bus)
             ScsiRequest *req = l->data;
             ScsiCommand *cmd = req->hba_private;
             next = l->next;
-            if (!cmd->parsed && parse(cmd)) {
-                set_data_size(cmd);
-            } else if (!cmd->parsed) {
+            if (!cmd->parsed && !parse(cmd)) {
                 scsi_request_cancel(req); /* the device is broken; nothing will be answered */
                 next = SCSI_DEVICE(d->data)->requests.head;
             }

@@ -80,7 +80,6 @@ typedef struct ScsiCommand {
     uint8_t lun[8];
     uint64_t id;
     size_t position;  /* bytes moved of the data phase */
-    size_t data_size; /* of the buffer for it */
     size_t request_header, response_header;
     ScsiResponse response;
     uint8_t status;

@@ -232,6 +232,26 @@ static void test_basic(gconstpointer way)
     qtest_end(r.q);
 }
 
+/* The driver gives a buffer, but not for the way that the command's data goes: that is no room, and nothing is done. */
+static void test_buffer_of_the_other_way(gconstpointer way)
+{
+    uint8_t buf[512] = { 0 };
+    Command c;
+    Rig r;
+
+    start(&r, way, "other-way");
+    attention(&r);
+    c = run(&r, 3, 2, CDB(0x2a, 0, 0, 0, 0, 100, 0, 0, 1, 0), NULL, 512, buf);
+    g_assert_cmpuint(c.result, ==, ANSWER_OVERRUN);
+    c = run(&r, 3, 2, CDB(0x28, 0, 0, 0, 0, 100, 0, 0, 1, 0), buf, 512, NULL);
+    g_assert_cmpuint(c.result, ==, ANSWER_OVERRUN);
+    c = run(&r, 3, 2, CDB(0x12, 0, 0, 0, 36, 0), buf, 36, NULL);
+    g_assert_cmpuint(c.result, ==, ANSWER_OVERRUN);
+    GOOD(run(&r, 3, 2, CDB(0x28, 0, 0, 0, 0, 100, 0, 0, 1, 0), NULL, 512, buf));
+    assert_pattern(buf, 512, 100 * 512, SEED);
+    qtest_end(r.q);
+}
+
 static void test_luns(gconstpointer way)
 {
     uint8_t buf[64];
@@ -782,7 +802,7 @@ int main(int argc, char **argv)
         { "basic", test_basic, 0x1f, 9 },    { "luns", test_luns, 9, 0 },
         { "many", test_many, 0x1b, 8 },      { "tmf", test_tmf, 9, 0 },
         { "events", test_events, 9, 0 },     { "broken", test_broken, 0x1b, 0 },
-        { "pending", test_pending, 0x19, 0 },
+        { "pending", test_pending, 0x19, 0 }, { "other-way", test_buffer_of_the_other_way, 9, 0 },
     };
     static const struct {
         const char *name;
