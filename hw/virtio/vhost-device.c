@@ -5,6 +5,7 @@
 #include "hw/core/cpu.h"
 #include "hw/core/machine.h"
 #include "hw/virtio/vhost-device.h"
+#include "system/memory-backend.h"
 #include "system/runstate.h"
 #include "util/error.h"
 
@@ -238,14 +239,29 @@ const PropertyKind property_reply_timeout = {
     .get = get_reply_timeout,
 };
 
-/* Before there is a memory map, the board's RAM says whether there will be one that can be shared. */
-static bool check_ram(GError **error)
+static bool check_block(MemoryRegion *region, GError **error)
 {
-    const Machine *machine = machine_current();
-    const RamBlock *block = machine && machine->ram ? memory_region_ram_block(machine->ram) : NULL;
+    const RamBlock *block = region ? memory_region_ram_block(region) : NULL;
 
     return !block || (block->fd >= 0 && block->shared) ||
            vhost_user_memory_refuse(block->idstr, error);
+}
+
+/* Before there is a memory map, the board's RAM, or that of each node, says whether there will be one that can be shared. */
+static bool check_ram(GError **error)
+{
+    const Machine *machine = machine_current();
+    const MachineNuma *numa = machine ? machine->numa : NULL;
+
+    for (unsigned n = 0; numa && n < numa->nodes; n++) {
+        const MemoryBackend *backend =
+            numa->memdev[n] ? memory_backend_find(numa->memdev[n], NULL) : NULL;
+
+        if (backend && !check_block(backend->region, error)) {
+            return false;
+        }
+    }
+    return !machine || check_block(machine->ram, error);
 }
 
 bool vhost_device_connect(VhostDevice *d, VirtioDevice *vdev, uint64_t protocol, GError **error)

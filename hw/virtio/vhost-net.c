@@ -24,6 +24,7 @@ struct VhostNet {
     const NetVhost **kernel_pairs; /* NULL: vhost-user */
     bool force;
     unsigned queues;
+    bool away, pulled; /* the back end is; the link was down before, which is the user's */
     bool enable[VHOST_USER_MAX_RINGS];
 };
 
@@ -159,9 +160,14 @@ NET_BACKEND_REGISTER(vhost_user_backend)
 static void link_changed(VhostDevice *d, bool up)
 {
     VhostNet *net = (VhostNet *)d;
+    NetClient *nc = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (!net_set_link(net->name, up, &error)) {
+    if (!up && !net->away && net_find(net->name, NET_CLIENT_DRIVER_VHOST_USER, &nc, 1)) {
+        net->pulled = nc->link_down;
+    }
+    net->away = !up;
+    if (!net->pulled && !net_set_link(net->name, up, &error)) {
         warn_report("%s: %s", net->name, error->message);
     }
 }

@@ -18,7 +18,7 @@
 typedef struct Collector {
     bool any;                /* it need not be shared */
     GArray *regions;         /* struct Found */
-    RamBlock *private_block; /* RAM at address 0 or above 1 MiB that nobody else can see */
+    RamBlock *private_block; /* RAM at address 0 that nobody else can see */
 } Collector;
 
 typedef struct Found {

@@ -857,6 +857,20 @@ class Net(Case):
         self.echo(queues[1], 9)
         self.assertEqual(card.status & NEEDS_RESET, 0)
 
+    def test_cable_that_was_pulled_is_plugged_in_by_a_new_back_end(self):
+        """set_link is the user's, and holds until the user says otherwise."""
+        backend, vm = self.start_net(chardev=',reconnect=1')
+        card = Card(vm, 1)
+        card.start(3, VERSION_1 | 1 << 16)
+        vm.qmp.command('set_link', {'name': 'n0', 'up': False})
+        self.assertEqual(card.get(virtio_pci.DEVICE, 6, 2) & 1, 0)
+        backend.kill()
+        self.backend(device='net', queues=1)
+        self.log(vm, 'the back end has come back')
+        self.assertEqual(card.get(virtio_pci.DEVICE, 6, 2) & 1, 0)
+        vm.qmp.command('set_link', {'name': 'n0', 'up': True})
+        self.assertEqual(card.get(virtio_pci.DEVICE, 6, 2) & 1, 1)
+
     def test_migration(self):
         _, vm = self.start_net()
         card = Card(vm, 1)
@@ -877,6 +891,15 @@ class Setup(Case):
         with self.assertRaisesRegex(TestError, r"guest RAM 'pc.ram' cannot be shared .*memory-backend-memfd.*share=on"):
             Machine(common.TERN, ['-M', 'pc', '-m', '64M', '-chardev', 'socket,id=c0,path=' + self.path,
                                   '-device', FS])
+
+    def test_private_memory_of_a_node(self):
+        """One of two is private: a back end would not see a half of the guest's memory."""
+        self.backend()
+        args = ['-M', 'pc', '-m', '64M', '-smp', '2', '-object', 'memory-backend-memfd,id=m0,size=32M,share=on',
+                '-object', 'memory-backend-ram,id=m1,size=32M', '-numa', 'node,nodeid=0,cpus=0,memdev=m0',
+                '-numa', 'node,nodeid=1,cpus=1,memdev=m1', '-chardev', 'socket,id=c0,path=' + self.path]
+        with self.assertRaisesRegex(TestError, r"guest RAM 'm1' cannot be shared .*memory-backend-memfd.*share=on"):
+            Machine(common.TERN, args + ['-device', FS])
 
     def test_memory_of_a_file(self):
         self.backend()
