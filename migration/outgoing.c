@@ -621,20 +621,23 @@ static bool try_switchover(int64_t *busy_since, int64_t *busy_pause, bool *done,
     }
 }
 
-static bool switchover_acked(void)
+/* switchover-ack: whether the destination has said so. */
+static bool may_stop(void)
 {
     pthread_mutex_lock(&outgoing.lock);
     bool acked = outgoing.switchover_acked;
     pthread_mutex_unlock(&outgoing.lock);
-    return acked;
+    return acked || !migration_capability(MIGRATION_CAPABILITY_SWITCHOVER_ACK);
 }
 
 /* Whether it is time: all is sent and little is new, or postcopy is asked for. */
 static bool time_for_switchover(void)
 {
-    if (migration_capability(MIGRATION_CAPABILITY_SWITCHOVER_ACK) && sections_pending() == 0 && !switchover_acked()) {
-        outgoing_pause_ns(BUSY_PAUSE_MAX_NS);
-        outgoing_look_anew(false);
+    if (!may_stop()) {
+        if (sections_pending() == 0) {
+            outgoing_pause_ns(BUSY_PAUSE_MAX_NS);
+            outgoing_look_anew(false);
+        }
         return false;
     }
     if (postcopy_wanted()) {

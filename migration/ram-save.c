@@ -65,6 +65,7 @@ static bool add_block(RamBlock *block, void *opaque)
             .block = block,
             .todo_bitmap = bitmap_new(block->size / GUEST_PAGE_SIZE),
             .pages = block->size / GUEST_PAGE_SIZE,
+            .address = block->region ? memory_region_address(block->region) : 0,
             .ask_page_map = save->page_map && page_map_covers(block),
         };
         COUNTER_ADD(total, block->size);
@@ -148,7 +149,7 @@ static bool ram_setup(MigrationOut *out, void *opaque, GError **error)
             out_put_be64(out, block->page_size);
         }
         if (migration_capability(MIGRATION_CAPABILITY_X_IGNORE_SHARED)) {
-            out_put_be64(out, block->region ? memory_region_address(block->region) : 0);
+            out_put_be64(out, save->blocks[i].address);
         }
         if (save->mapped && !mapped_ram_put_block(out, &save->blocks[i].mapped, block, error)) {
             return false;

@@ -13,6 +13,7 @@ typedef struct SaveBlock {
     RamBlock *block;
     unsigned long *todo_bitmap;
     uint64_t pages;
+    hwaddr address; /* where the guest sees it, at the beginning; 0: nowhere */
     bool ask_page_map; /* in the first pass: later, dirty pages have been written */
     MappedBlock mapped;
     unsigned long *held; /* release-ram: what is here still (ram-release.h); NULL: all */

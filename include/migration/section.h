@@ -14,7 +14,8 @@ typedef struct MigrationOut MigrationOut;
 typedef enum SectionProgress { SECTION_ERROR = -1, SECTION_MORE, SECTION_DONE } SectionProgress;
 
 typedef struct SectionHandlers {
-    /* ---- source. With the big lock: prepare, setup, sync, cleanup; the others in the migration thread. ---- */
+    /* ---- source. With the big lock: prepare and cleanup in the main thread, sync in any; the others without, in the migration
+     * thread. ---- */
 
     /* Allocates what the others need. */
     bool (*prepare)(void *opaque, GError **error);

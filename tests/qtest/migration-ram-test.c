@@ -538,6 +538,28 @@ static void test_postcopy_cut(void)
     cut(&postcopy_ways[0], g_getenv("TERN_TEST_LONG") ? 60 : 4, 0);
 }
 
+/* Nothing is stopped before the destination has said that it may be, for postcopy neither. */
+static void test_postcopy_waits_for_ack(void)
+{
+    /* without a list of lost pages there is nothing else that the source asks and waits for */
+    Held h = held_start("10.0,x-migrate-poison=off", "postcopy-ram", "");
+    set_bandwidth(h.a, 100000);
+    guest_run(h.guest, h.a, RATE);
+    migration_outgoing(h.a, relay_uri(h.relay));
+    migration_expect(h.a, "active");
+    qtest_qmp_ok(h.a, "{'execute': 'migrate-start-postcopy'}");
+    g_usleep(200000);
+    g_assert_cmpstr(migration_status(h.a), ==, "active");
+    relay_hold(h.relay, true, false);
+    guest_leave(h.guest);
+    set_bandwidth(h.a, 0);
+    migration_expect(h.a, "completed");
+    migration_expect(h.b, "completed");
+    qtest_wait_status(h.b, "running");
+    guest_check(h.guest, h.b);
+    held_end(&h);
+}
+
 /* Program ends while the other side is gone: neither hangs. */
 static void test_postcopy_quit(void)
 {
@@ -737,6 +759,7 @@ int main(int argc, char **argv)
     g_test_add_func("/migration-ram/postcopy/cut", test_postcopy_cut);
     g_test_add_func("/migration-ram/postcopy/connection-ends-behind-package", test_ends_behind_package);
     g_test_add_func("/migration-ram/postcopy/connection-ends-in-package", test_ends_in_package);
+    g_test_add_func("/migration-ram/postcopy/waits-for-switchover-ack", test_postcopy_waits_for_ack);
     g_test_add_func("/migration-ram/postcopy/quit", test_postcopy_quit);
     g_test_add_func("/migration-ram/mapped/file", test_mapped);
     g_test_add_func("/migration-ram/mapped/direct-io", test_mapped_direct);
