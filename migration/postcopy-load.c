@@ -449,6 +449,43 @@ static void note_received(void *opaque)
     bitmap_set_atomic(lb->received, pc.stage_page / GUEST_PAGE_SIZE, lb->block->page_size / GUEST_PAGE_SIZE);
 }
 
+/* L3: the page of the block may be there from now on; or its content is still to come, after all. */
+static void note_coming(RamLoadBlock *lb, uint64_t page, bool coming)
+{
+    uint64_t first = page / GUEST_PAGE_SIZE, n = lb->block->page_size / GUEST_PAGE_SIZE;
+    if (coming) {
+        bitmap_set_atomic(lb->arrived, first, n);
+    } else {
+        bitmap_test_and_clear_atomic(lb->arrived, first, n);
+    }
+}
+
+/* Into the hole. What is there instead is no page of the guest's: this host has lost it, and its content comes into a fresh one; or
+ * the guest has been reset, and zeros are what is wanted. */
+static bool fill(RamLoadBlock *lb, uint64_t page, bool zero, GError **error)
+{
+    RamBlock *block = lb->block;
+    bool lost = G_UNLIKELY(ram_page_poisoned(block, page)) && !ram_poison_arrived(block, page, GUEST_PAGE_SIZE);
+    for (bool again = false;; again = true) {
+        int r = EEXIST;
+        if (!lost || again) {
+            note_coming(lb, page, true); /* first (K3) */
+            r = fill_hole(block, page, zero);
+        }
+        if (r == 0 || (r == EEXIST && bitmap_test(lb->received, page / GUEST_PAGE_SIZE))) {
+            return true;
+        }
+        note_coming(lb, page, false);
+        if (r != EEXIST || again) { /* again: somebody has touched the fresh page; the content is not to be dropped */
+            return error_set(error, "page 0x%" PRIx64 " of RAM block %s cannot be placed: %s", page, block->idstr,
+                             g_strerror(r));
+        }
+        if (!ram_poison_refresh(block, page, error)) {
+            return false;
+        }
+    }
+}
+
 /* K2. */
 static bool place(RamLoadBlock *lb, uint64_t page, bool zero, GError **error)
 {
@@ -460,24 +497,7 @@ static bool place(RamLoadBlock *lb, uint64_t page, bool zero, GError **error)
     if (bitmap_test(lb->received, page / GUEST_PAGE_SIZE)) {
         return true; /* it came twice, a request and the background; or it was replaced and is not wanted */
     }
-    if (G_UNLIKELY(pc.stage_lost) && make_lost(block, page)) {
-        return true;
-    }
-    bool lost = G_UNLIKELY(ram_page_poisoned(block, page)) && !ram_poison_arrived(block, page, GUEST_PAGE_SIZE);
-    for (bool again = false;; again = true) {
-        int r = lost && !again ? EEXIST : fill_hole(block, page, zero);
-        if (r == 0) {
-            return true;
-        }
-        if (r != EEXIST || again) { /* again: somebody has touched the fresh page; the content is not to be dropped */
-            return error_set(error, "page 0x%" PRIx64 " of RAM block %s cannot be placed: %s", page, block->idstr,
-                             g_strerror(r));
-        }
-        /* What is there is no page of the guest's: this host has lost it. Its content comes into a fresh one. */
-        if (!ram_poison_refresh(block, page, error)) {
-            return false;
-        }
-    }
+    return (G_UNLIKELY(pc.stage_lost) && make_lost(block, page)) || fill(lb, page, zero, error);
 }
 
 /* K3. asked: whether it was asked for before it was placed. Who has given it back and touched it again since waits for what does

@@ -7,7 +7,8 @@
  * K1  From the advice on a page is either a hole or final for what has been sent so far: pages that arrive are mapped,
  *     zero ones too, and what the source discards becomes a hole again.
  * K2  From listen on pages come into being whole, by one ioctl per page of the block: nobody sees half of one.
- * K3  `received` is set after the page is there, and cleared before it goes. What it says is what a recovery goes by.
+ * K3  `received` is set after the page is there, and cleared before it goes. What it says is what a recovery goes by. `arrived` is
+ *     set before: who is to put a fresh page there in between knows that no content will come.
  * K4  A broken connection stops nothing but those who wait for pages: the next one goes on.
  */
 #ifndef MIGRATION_POSTCOPY_H

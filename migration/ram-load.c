@@ -94,9 +94,9 @@ static RamContent content_of(const RamBlock *block, uint64_t offset)
     if (!lb || block->not_migrated || ram_block_ignored(block)) {
         return RAM_CONTENT_KEPT;
     }
-    /* Postcopy: what is to come again is not set in `received`. */
-    return bitmap_test(lb->received ? lb->received : lb->arrived, offset / GUEST_PAGE_SIZE) ? RAM_CONTENT_HERE
-                                                                                            : RAM_CONTENT_COMES;
+    uint64_t page = offset / GUEST_PAGE_SIZE;
+    bool here = bitmap_test(lb->arrived, page) || (lb->received && bitmap_test(lb->received, page));
+    return here ? RAM_CONTENT_HERE : RAM_CONTENT_COMES;
 }
 
 static void content_unwanted(const RamBlock *block, uint64_t offset)
@@ -547,68 +547,78 @@ static bool load_staged(VmReader *r, uint64_t offset, unsigned flags, GError **e
     return vm_reader_check(r, error) && postcopy_staged(load->current, offset, zero, error);
 }
 
+/* Items that are about one page. */
+#define PAGE_ITEMS (RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_LOST)
+
+/* A page, before the guest runs here. */
+static void load_in_place(VmReader *r, uint64_t offset, unsigned flags)
+{
+    uint8_t *host = page_address(r, offset, flags);
+    if (!host) {
+        return;
+    }
+    switch (flags & ~RAM_CONTINUE) {
+    case RAM_ZERO:
+        load_fill(r, host, offset);
+        break;
+    case RAM_PAGE:
+        load_page(r, host, offset);
+        break;
+    case RAM_XBZRLE:
+        load_difference(r, host, offset);
+        break;
+    default:
+        vm_reader_fail(r, "RAM flags 0x%x are not supported", flags);
+    }
+}
+
+static bool load_flush(GError **error)
+{
+    if (!multifd_recv_active()) {
+        return error_set(error, "the source uses multifd, which is off here");
+    }
+    if (!load->listed) {
+        return error_set(error, "multifd before the list of RAM blocks");
+    }
+    return multifd_recv_sync(error);
+}
+
 bool ram_load(VmReader *r, void *opaque, int version, GError **error)
 {
     if (version != RAM_SECTION_VERSION) {
         return error_set(error, "version %d of the section is not supported", version);
     }
-    while (vm_reader_ok(r)) {
+    for (;;) {
         uint64_t item = vm_get_be64(r), offset = item & ~(uint64_t)RAM_FLAGS;
         unsigned flags = item & RAM_FLAGS;
-        if (!vm_reader_ok(r)) {
-            break;
+        if (!vm_reader_check(r, error)) {
+            return false;
         }
-        uint8_t *host;
-        if (postcopy_listening() && (flags & (RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_LOST))) {
-            if (!load_staged(r, offset, flags, error)) {
+        switch (flags & PAGE_ITEMS ? PAGE_ITEMS : flags & ~RAM_CONTINUE) {
+        case PAGE_ITEMS:
+            if (!postcopy_listening()) {
+                load_in_place(r, offset, flags);
+            } else if (!load_staged(r, offset, flags, error)) {
                 return false;
             }
-            continue;
-        }
-        switch (flags & ~RAM_CONTINUE) {
+            break;
         case RAM_MEM_SIZE:
             if (load->listed) {
-                vm_reader_fail(r, "the list of RAM blocks comes twice, or too late");
-            } else {
-                load_sizes(r, offset);
-                load->listed = true;
+                return error_set(error, "the list of RAM blocks comes twice, or too late");
             }
-            break;
-        case RAM_ZERO:
-            host = page_address(r, offset, flags);
-            if (host) {
-                load_fill(r, host, offset);
-            }
-            break;
-        case RAM_PAGE:
-            host = page_address(r, offset, flags);
-            if (host) {
-                load_page(r, host, offset);
-            }
-            break;
-        case RAM_XBZRLE:
-            host = page_address(r, offset, flags);
-            if (host) {
-                load_difference(r, host, offset);
-            }
+            load_sizes(r, offset);
+            load->listed = true;
             break;
         case RAM_MULTIFD_FLUSH:
-            if (!multifd_recv_active()) {
-                vm_reader_fail(r, "the source uses multifd, which is off here");
-            } else if (!load->listed) {
-                vm_reader_fail(r, "multifd before the list of RAM blocks");
-            } else if (!multifd_recv_sync(error)) {
+            if (!load_flush(error)) {
                 return false;
             }
             break;
         case RAM_EOS:
             load->listed = true;
-            return !multifd_recv_active() || !migration_flush_each_section() ||
-                   multifd_recv_sync(error);
+            return !multifd_recv_active() || !migration_flush_each_section() || multifd_recv_sync(error);
         default:
-            vm_reader_fail(r, "RAM flags 0x%x are not supported", flags);
-            break;
+            return error_set(error, "RAM flags 0x%x are not supported", flags);
         }
     }
-    return vm_reader_check(r, error);
 }
