@@ -28,7 +28,8 @@
 #define ALL_OF_ARRAY 300
 #define EVERY_OF_ARRAY 997
 #define SCRAMBLED_STREAMS 250 /* with several bytes changed */
-#define MOST_BYTES (24u << 20) /* loaded for each of these three */
+#define MOST_BYTES (6u << 20) /* loaded for each of these three */
+#define MOST_BYTES_LONG (24u << 20)
 #define MAKE_TRIES 60         /* of bytes for a subsection */
 #define MOST_COMPLAINTS 20    /* told about one section */
 
@@ -332,7 +333,9 @@ static const char *reason_to_drop(const Subject *s, const Leaf *leaf)
 /* How many of at most `most` changes a section of len bytes gets: each one moves all of it several times. */
 static size_t tries(size_t most, size_t len)
 {
-    return MIN(most, MAX(MOST_BYTES / MAX(len, 1u), 50u));
+    unsigned bytes = g_getenv("TERN_TEST_LONG") ? MOST_BYTES_LONG : MOST_BYTES;
+
+    return MIN(most, MAX(bytes / MAX(len, 1u), 50u));
 }
 
 /* Whether bit b of n is one of those that are tried. */
