@@ -3,6 +3,7 @@
 #include "util/osdep.h"
 #include "outgoing-internal.h"
 
+#include <sys/stat.h>
 #include "address.h"
 #include "block/block.h"
 #include "mapped-ram.h"
@@ -134,6 +135,13 @@ static bool start_mapped(const MigrationAddress *addr, IoChannel *ioc, GError **
            mapped_ram_start(channels, n, threads, error);
 }
 
+/* fd: may be one as well. */
+static bool is_socket(const IoChannel *ioc)
+{
+    struct stat st;
+    return fstat(io_channel_fd(ioc), &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 bool outgoing_start(const MigrationAddress *addr, GError **error)
 {
     IoChannel *ioc = NULL;
@@ -150,8 +158,7 @@ bool outgoing_start(const MigrationAddress *addr, GError **error)
         }
     }
     reset_state();
-    outgoing.check_close = addr->transport != MIGRATION_ADDRESS_TYPE_SOCKET ||
-                           migration_capability(MIGRATION_CAPABILITY_MAPPED_RAM);
+    outgoing.check_close = ioc && !is_socket(ioc);
     vmstate_freeze();
     outgoing_set_status(MIGRATION_STATUS_SETUP);
     if (ioc && migration_capability(MIGRATION_CAPABILITY_MAPPED_RAM)) {

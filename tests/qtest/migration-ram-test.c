@@ -309,6 +309,30 @@ static void test_mapped_late_write(void)
     unlink(path);
 }
 
+/* That there was no room for the file is said when it is closed (the library slow-io does): the guest runs on here, whoever has opened the
+ * file. */
+static void test_close_fails(void)
+{
+    g_autofree char *path = migration_path("file.full"), *uri = g_strconcat("file:", path, NULL);
+    if (!g_getenv("QTEST_SLOW_IO")) {
+        g_test_skip("QTEST_SLOW_IO does not name the library slow-io");
+        return;
+    }
+    g_setenv("LD_PRELOAD", g_getenv("QTEST_SLOW_IO"), true);
+    QTest *a = start("10.0", "");
+    g_unsetenv("LD_PRELOAD");
+    migration_outgoing(a, uri);
+    migration_expect_failed(a, "No space left on device");
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    qtest_getfd(a, "channel", fd);
+    close(fd);
+    migration_outgoing(a, "fd:channel");
+    migration_expect_failed(a, "No space left on device");
+    migration_expect_state(a, "running");
+    qtest_end(a);
+    unlink(path);
+}
+
 /* A file whose header lies, in each of its numbers. */
 static void test_mapped_rubbish(void)
 {
@@ -765,6 +789,7 @@ int main(int argc, char **argv)
     g_test_add_func("/migration-ram/mapped/direct-io", test_mapped_direct);
     g_test_add_func("/migration-ram/mapped/late-write", test_mapped_late_write);
     g_test_add_func("/migration-ram/mapped/rubbish", test_mapped_rubbish);
+    g_test_add_func("/migration-ram/file-without-room", test_close_fails);
     g_test_add_func("/migration-ram/xbzrle", test_xbzrle);
     g_test_add_func("/migration-ram/connection-ends-before-switchover-ack", test_ends_before_ack);
     g_test_add_func("/migration-ram/auto-converge", test_auto_converge);

@@ -6,6 +6,8 @@
  *
  * A write to a file whose name ends in ".late", of data that begin with "LATE", is as over a network: the data are taken at once,
  * and get into the file when that file is gone. While it waits there is a file of the gate's name with ".held" behind it.
+ *
+ * A file whose name ends in ".full" takes everything, and says when it is closed that there was no room: as over a network, too.
  */
 #include "util/osdep.h"
 
@@ -19,6 +21,7 @@
 
 #define SLOW_SUFFIX ".slow"
 #define LATE_SUFFIX ".late"
+#define FULL_SUFFIX ".full"
 #define POLL_US 1000
 
 static bool ends_in(int fd, const char *suffix)
@@ -130,4 +133,17 @@ int fdatasync(int fd)
 
     wait_at_gate(fd, ".sync");
     return next(fd);
+}
+
+int close(int fd)
+{
+    typedef int Func(int fd);
+    bool full = ends_in(fd, FULL_SUFFIX);
+    int r = ((Func *)dlsym(RTLD_NEXT, "close"))(fd);
+
+    if (full) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return r;
 }
