@@ -56,8 +56,6 @@ static const struct {
     { "kvm-ioapic", "it is in the kernel and needs KVM" },
     { "kvm-pit", "it is in the kernel and needs KVM" },
     { "kvmclock", "it is in the kernel and needs KVM" },
-    { "virtio-balloon-pci-non-transitional", "a machine has one balloon", NULL },
-    { "virtio-balloon-pci-transitional", "a machine has one balloon", NULL },
     {},
 };
 
