@@ -263,6 +263,9 @@ static bool resume_hooks_agree(GError **error)
 
 bool vm_resume(GError **error)
 {
+    if (vm_is_changing_state()) { /* another monitor, in a loop that a handler iterates */
+        return error_set(error, "the machine is being stopped or started: not before that is done");
+    }
     if (!resume_hooks_agree(error)) {
         return false;
     }

@@ -29,7 +29,8 @@ bool vm_state_may_change(VmRunState from, VmRunState to);
 void vm_set_state(VmRunState state);
 /* Starts: clocks, vCPUs, handlers, RESUME event. No-op when running. */
 void vm_start(void);
-/* 'cont': takes back what a finished or failed switchover left (hooks), then starts. */
+/* 'cont': takes back what a finished or failed switchover left (hooks), then starts. An error while handlers are being told of
+ * another start or stop: one of them may be in the middle of waiting for somebody. */
 bool vm_resume(GError **error);
 /* Whoever must agree before the machine runs again, or takes something back then (block activation, migration);
  * called in order of registration, an error keeps the machine stopped. */

@@ -10,7 +10,9 @@ goes on.  TERN_TEST_LONG=1: a thousand rounds with 200 ms of delay.
 
 import os
 import re
+import socket
 import tempfile
+import threading
 import time
 import unittest
 import zlib
@@ -242,6 +244,25 @@ class Silence(Case):
         self.assertLess(time.monotonic() - before, 15)
         self.log(vm, 'did not answer')
         backend.go_on()
+
+    def test_cont_while_another_monitor_stops_it(self):
+        """The device is in the middle of its stop, which waits for the back end: it is not started in there."""
+        self.backend(rules=['GET_VRING_BASE#1=delay:1500'])
+        vm = self.machine(FS, args=['-chardev', 'socket,id=h,server=on,wait=off,path=' + self.path + '-h', '-mon', 'chardev=h'])
+        queues, _ = Card(vm, FS_ID).start(2)
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(60)
+            monitor.connect(self.path + '-h')
+            later = threading.Timer(0.5, monitor.sendall, (b'cont\n',))
+            later.start()
+            vm.qmp.command('stop')
+            later.join()
+            told = b''
+            while b'being stopped' not in told:
+                told += monitor.recv(4096)
+        self.assertEqual(vm.qmp.command('query-status')['status'], 'paused')
+        vm.qmp.command('cont')
+        self.fs_serves(queues)
 
     def test_device_add_with_a_silent_back_end(self):
         backend = self.backend(rules=['*=silent'])
