@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <fcntl.h>
@@ -871,6 +872,24 @@ static void state_of_the_back_end_does_not_arrive(void)
     teardown(f);
 }
 
+/* Each byte in time, and all of them never: whoever waits has the big lock. */
+static void state_that_trickles_is_waited_for_for_ever(void)
+{
+    BackendOptions o = { .personality = BACKEND_FS,
+                         .state_delay_ms = TIMEOUT_MS / 4,
+                         .protocol =
+                             BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_DEVICE_STATE };
+    Fixture *f = setup(&o, false);
+    gint64 began = g_get_monotonic_time();
+    g_autoptr(GError) error = NULL;
+
+    vhost_user_set_timeout(f->vu, TIMEOUT_MS);
+    g_assert_null(vhost_user_state_save(f->vu, &error));
+    g_assert_nonnull(strstr(error->message, "of its state in 400 ms"));
+    g_assert_cmpint(g_get_monotonic_time() - began, <, 10 * TIMEOUT_MS * 1000);
+    teardown(f);
+}
+
 static void in_flight_region_does_not_arrive(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL, .hold = 2 };
@@ -1012,6 +1031,7 @@ int main(int argc, char **argv)
     int r;
 
     g_test_init(&argc, &argv, NULL);
+    signal(SIGPIPE, SIG_IGN);
     main_loop_init();
     memory_init();
     socket_path = g_strdup_printf("%s/s", dir);
@@ -1049,6 +1069,7 @@ int main(int argc, char **argv)
     T(pages_that_the_back_end_writes_are_not_sent);
     T(back_end_that_writes_after_the_stop_is_not_noticed);
     T(state_of_the_back_end_does_not_arrive);
+    T(state_that_trickles_is_waited_for_for_ever);
     T(in_flight_region_does_not_arrive);
     T(in_flight_request_of_a_packed_ring_is_not_sent);
     T(flood_of_config_changes_piles_up);

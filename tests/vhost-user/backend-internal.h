@@ -52,6 +52,7 @@ struct Conn {
     int inflight_fd;
     bool over;
     int state_fd;
+    GThread *trickle; /* writes to it */
 };
 
 struct Backend {

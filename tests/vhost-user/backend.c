@@ -418,16 +418,33 @@ static bool set_inflight(Conn *c, VhostUserMessage *m, int fd)
     return true;
 }
 
+/* One byte now and then, until nobody reads them any more. */
+static gpointer trickle_state(gpointer opaque)
+{
+    Conn *c = opaque;
+
+    for (unsigned i = 0; i < sizeof(c->b->state) && write(c->state_fd, c->b->state + i, 1) == 1;
+         i++) {
+        g_usleep(c->b->o.state_delay_ms * 1000);
+    }
+    close(c->state_fd);
+    c->state_fd = -1;
+    return NULL;
+}
+
 static bool device_state(Conn *c, VhostUserMessage *m, int fd)
 {
     Backend *b = c->b;
-    bool ok = true;
+    bool save = m->payload.device_state.direction == 0, ok = true;
 
-    if (m->payload.device_state.direction == 0) {
+    if (save && !b->o.state_delay_ms) {
         ok = write(fd, b->state, sizeof(b->state)) == sizeof(b->state);
         close(fd);
     } else {
         c->state_fd = fd;
+    }
+    if (save && b->o.state_delay_ms) {
+        c->trickle = g_thread_new("trickle", trickle_state, c);
     }
     m->payload.u64 = VHOST_USER_DEVICE_STATE_NO_FD | !ok;
     m->header.size = 8;
@@ -712,6 +729,9 @@ static void conn_end(Conn *c)
     }
     if (c->channel_fd >= 0) {
         close(c->channel_fd);
+    }
+    if (c->trickle) {
+        g_thread_join(c->trickle);
     }
     if (c->state_fd >= 0) {
         close(c->state_fd);

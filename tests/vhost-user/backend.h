@@ -64,6 +64,7 @@ typedef struct BackendOptions {
     bool late_writer, late_unlogged;
     uint64_t late_page;     /* a guest address: its page is written once after GET_VRING_BASE, and nobody is told */
     unsigned data_delay_ms; /* a ring's thread takes so long to look at a kick */
+    unsigned state_delay_ms; /* between two bytes of its state */
     bool keep_held;         /* what is held stays so at GET_VRING_BASE */
     unsigned hold;          /* requests that are taken and not answered, until backend_release() */
     const char *trace;      /* file for one line per message; NULL: none */
