@@ -13,35 +13,34 @@
 
 typedef struct Outgoing {
     pthread_mutex_t lock;
-    pthread_cond_t
-        changed; /* cancelled, go_on, parameters, an answer: whatever the thread may wait for */
+    pthread_cond_t changed;       /* cancelled, go_on, parameters, an answer: whatever the thread may wait for */
     bool cancelled, go_on, poked; /* under lock */
     GError *error;                /* under lock; the first one */
 
     MigrationStatus status; /* atomic */
     bool committed;         /* set under lock, atomic for others; O2 */
-    ChannelsConnect *connect;
+    bool thread_done;       /* atomic */
+    GThread *thread;
+
+    ChannelsConnect *connect; /* a connection is being made, the first one or a recovery's; main thread */
     IoChannel *ioc;
+    bool check_close;         /* closing it may fail (command, file) */
     MigrationOut *out;
     ReturnPath *return_path;
-    VmWriter *devices;     /* their state at the switchover; it and its description have room since the guest still ran */
+    bool switchover_acked;    /* under lock */
+    VmWriter *devices;        /* their state at the switchover; it and its description have room since the guest still ran */
     GString *description;
-    bool check_close; /* closing may fail (command, file) */
-    GThread *thread;
-    bool start_postcopy;   /* atomic: migrate-start-postcopy */
-    bool postcopy;         /* atomic: the package is out */
-    bool lost;             /* postcopy was given up: neither side has all of the guest's memory */
-    bool by_postcopy;      /* the thread's: this switchover begins postcopy */
-    bool take_back;        /* under lock: postcopy is paused, and the manager has said that the destination does not have the guest */
-    bool package_ran;      /* atomic: the destination has read up to the end of the package */
-    bool resumed;          /* atomic: and is ready to go on, in a recovery */
-    bool connecting;       /* a recovery's connection is being made; main thread */
-    IoChannel *resume_ioc; /* under lock: it has been made */
-    bool switchover_acked; /* under lock */
-    uint64_t look_bytes;        /* sent at the last look; the thread */
-    unsigned too_much;          /* looks at which the guest had written too much; the thread */
-    uint64_t bytes_before; /* of connections that broke; atomic */
-    bool thread_done;      /* atomic */
+
+    /* Postcopy. */
+    bool start_postcopy;    /* atomic: migrate-start-postcopy */
+    bool by_postcopy;       /* the thread's: this switchover begins postcopy */
+    bool postcopy;          /* atomic: the package is out */
+    bool package_ran;       /* atomic: the ping at the end of the package has been answered (W2) */
+    bool take_back;         /* under lock: it is paused, and the manager has said that the destination does not have the guest */
+    bool lost;              /* it was given up: neither side has all of the guest's memory */
+    IoChannel *resume_ioc;  /* under lock: a recovery's connection */
+    bool resumed;           /* atomic: the destination is ready to go on, in a recovery */
+    uint64_t bytes_before;  /* of connections that broke; atomic */
 
     /* What switchover has changed and finish() takes back. Main thread. */
     bool stopped, inactivated;
@@ -56,6 +55,8 @@ typedef struct Outgoing {
     uint64_t window_bytes, window_pages;
     double bandwidth;      /* bytes per second */
     uint64_t dirty_before; /* bytes that the last look found */
+    uint64_t look_bytes;   /* sent at the last look */
+    unsigned too_much;     /* looks at which the guest had written too much (auto-converge) */
 
     /* Numbers for query-migrate: written by the thread, atomic. Nanoseconds of CLOCK_REALTIME_NS. */
     int64_t start_ns, active_ns, stop_ns, end_ns, handover_ns;

@@ -107,7 +107,7 @@ static uint64_t wait_for_budget(void)
             return MIN(outgoing.allowance, POSTCOPY_STEP);
         }
         outgoing_pause_ns(10 * NS_PER_MS);
-        if (!out_ok(outgoing.out) || GET(lost) || return_path_over(outgoing.return_path)) {
+        if (!out_ok(outgoing.out) || return_path_over(outgoing.return_path)) {
             return 1; /* writing finds out */
         }
         limit = migration_max_postcopy_bandwidth();

@@ -61,15 +61,14 @@ typedef enum PoisonOrigin {
 
 typedef struct PoisonEntry {
     RamBlock *block;
-    uint64_t offset,
-        size;      /* a page of the block (N1); less, if it came from a host with smaller ones */
-    bool reported; /* N3 */
-    bool action_required; /* somebody touched it, or only the kernel noticed */
+    uint64_t offset;
+    uint64_t size;        /* a page of the block (N1); less, if it came from a host with smaller ones */
+    bool reported;        /* N3 */
+    bool action_required; /* somebody has touched it; otherwise only the kernel has noticed */
     PoisonOrigin origin;
-    uint64_t notices; /* how often it was seen */
-    bool announced;   /* the event for it was sent; private */
-    MemoryRegion *
-        guard; /* what makes accesses of the guest fail where the host's page is readable; private */
+    uint64_t notices;     /* how often it was seen */
+    bool announced;       /* the event for it was sent; private */
+    MemoryRegion *guard;  /* makes the guest's accesses fail where the host's page is readable; private */
 } PoisonEntry;
 
 /* Puts the pages of a range into the list, or adds to what is known of them; the guest is told later, if not reported.
