@@ -260,7 +260,7 @@ static bool enable_ring(VhostKernel *k, unsigned n, bool enable, GError **error)
     return true;
 }
 
-/* Whatever it answers, nothing of the ring is left with us. */
+/* Whatever it answers, nothing of the ring is left with us; where it is we know if the kernel said so. */
 static bool stop_ring(VhostKernel *k, unsigned n, GError **error)
 {
     KernelRing *r = &k->rings[n];
@@ -273,7 +273,10 @@ static bool stop_ring(VhostKernel *k, unsigned n, GError **error)
     ok = enable_ring(k, n, false, error);
     if (ok && r->has_base) {
         ok = ask(k, n / RINGS_OF_PAIR, VHOST_GET_VRING_BASE, &state, "ring", n, error);
-        r->ring.base = ok ? state.num : r->ring.base;
+        r->ring.base = state.num;
+    }
+    if (!ok) {
+        r->ring.num = 0;
     }
     set_file(k, n, VHOST_SET_VRING_KICK, VHOST_FILE_UNBIND, NULL);
     set_file(k, n, VHOST_SET_VRING_CALL, VHOST_FILE_UNBIND, NULL);
@@ -468,7 +471,7 @@ static bool kernel_ring_base(void *session, unsigned index, uint32_t *base)
 {
     VhostKernel *k = session;
 
-    if (index >= ring_count(k) || !k->rings[index].ring.num) {
+    if (index >= ring_count(k) || !k->rings[index].ring.num) { /* never set up, or lost */
         return false;
     }
     *base = k->rings[index].ring.base;

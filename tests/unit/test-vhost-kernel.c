@@ -376,6 +376,25 @@ static void failure_of_an_ioctl_leaves_rings_that_run(void)
     g_assert_not_reached();
 }
 
+/* The requests since its start would run again: who asks has to look into the ring. */
+static void ring_that_does_not_say_where_it_is_is_where_it_began(void)
+{
+    for (unsigned at = 1; at <= 2; at++) { /* the back end is not taken away; the base is not told */
+        Fixture *f = setup((NetVhost){ .has_header = true });
+        g_autoptr(GError) error = NULL;
+        uint32_t value;
+
+        start(f);
+        fail_at = calls + at;
+        g_assert_false(f->ops->stop_and_wait(f->k, false, &error));
+        fail_at = 0;
+        g_assert_false(f->ops->ring_base(f->k, 0, &value));
+        g_assert_cmpuint(base(f, 1), ==, 13);
+        ring(0)->runs = false;
+        teardown(f);
+    }
+}
+
 static void log_that_cannot_begin_is_not_an_error(void)
 {
     for (unsigned at = 1;; at++) {
@@ -460,6 +479,7 @@ int main(int argc, char **argv)
     T(interface_without_header_gives_packets_that_begin_with_rubbish);
     T(pages_that_the_kernel_writes_are_not_sent);
     T(failure_of_an_ioctl_leaves_rings_that_run);
+    T(ring_that_does_not_say_where_it_is_is_where_it_began);
     T(log_that_cannot_begin_is_not_an_error);
     T(queue_reset_takes_the_other_queues_along);
     T(kernel_that_does_not_answer_is_taken);

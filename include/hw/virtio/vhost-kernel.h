@@ -9,7 +9,7 @@
  * VK3  A ring runs while it has a back end (NET_SET_BACKEND). To stop it is to take the back end away, for which the kernel finishes
  *      what it has begun, and then to ask for the ring's base (P2).
  * VK4  The log is there before the feature, and the feature before the flags of the rings.
- * VK5  A start or change that fails leaves all rings stopped, with their bases known.
+ * VK5  A start or change that fails leaves all rings stopped, with their bases known; one that the kernel did not tell is not.
  */
 #ifndef HW_VIRTIO_VHOST_KERNEL_H
 #define HW_VIRTIO_VHOST_KERNEL_H

@@ -10,8 +10,8 @@
  * VU3  Nothing that the back end says is believed before it is checked: number, flags, size, descriptors, ring, range.
  *      A lie ends the connection.
  * VU4  What the session has been told to run is its plan: features, memory, rings, log, what the driver wrote into the
- *      configuration space. A back end that comes back gets the whole plan again, and each kick eventfd is signalled behind the enables: what the guest posted meanwhile is
- *      seen.
+ *      configuration space. A back end that comes back gets the whole plan again, and each kick eventfd is signalled behind the
+ *      enables: what the guest posted meanwhile is seen.
  * VU5  Rings are enabled behind SET_FEATURES and the memory table, and again behind each later SET_FEATURES: back ends
  *      may disable their rings there.
  * VU6  The log of dirty pages is there before the feature, the feature before the rings' flags, and all of it before
