@@ -256,8 +256,9 @@ static void e1000_config_written(PciDevice *dev, unsigned addr, unsigned len)
  * its half second again. An interrupt that mitigation holds back is looked for after 1 ms: with the level saved, no
  * interrupt is lost or doubled.
  *
- * rxbuf_size and rxbuf_min_shift follow from RCTL (stock has 0 there before RCTL is written): what arrives is not used. Order: none with others. Registers are in
- * the stream twice: single ones for old readers, then all of them in e1000/full_mac_state, which count.
+ * rxbuf_size and rxbuf_min_shift follow from RCTL (stock has 0 there before RCTL is written): what arrives is not used.
+ * Order: none with others. Registers are in the stream twice: single ones for old readers, then all of them in
+ * e1000/full_mac_state, which count.
  */
 
 static bool e1000_pre_save(void *opaque, GError **error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * -netdev vhost-user, and what virtio-net needs of it and of vhost-net in the kernel. One session for all queues of the netdev; ring 2i receives for the guest, ring 2i + 1 sends. The
- * control queue is the card's own and not the back end's.
+ * -netdev vhost-user, and what virtio-net needs of it and of vhost-net in the kernel. One session for all queues of the
+ * netdev; ring 2i receives for the guest, ring 2i + 1 sends. The control queue is the card's own and not the back end's.
  *
  * Enables go out behind SET_FEATURES and SET_MEM_TABLE, as everything that the session does (VU5). A back end that goes and
  * can come back is a cable that is pulled: the link is down meanwhile.

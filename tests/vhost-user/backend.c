@@ -648,67 +648,79 @@ static bool apply_rule(Conn *c, const BackendRule *rule)
     }
 }
 
-static bool one_message(Conn *c)
+/* The next message and its descriptors; false: there is none any more. */
+static bool read_message(Conn *c, VhostUserMessage *m, int *fds, unsigned *nfds)
 {
-    VhostUserMessage m = { 0 };
-    int fds[2 * VHOST_USER_MAX_FDS], reply_fd = -1;
-    unsigned nfds = 0;
-    uint32_t request, flags;
-    BackendRule found;
+    return read_all(c->fd, &m->header, sizeof(m->header), fds, nfds) &&
+           m->header.size <= sizeof(m->payload) &&
+           read_all(c->fd, &m->payload, m->header.size, fds, nfds);
+}
+
+static void count_message(Conn *c, uint32_t request)
+{
+    g_mutex_lock(&c->b->lock);
+    c->seen[request]++;
+    c->total++;
+    c->b->counts.messages++;
+    c->b->seen[request]++;
+    g_cond_broadcast(&c->b->changed);
+    g_mutex_unlock(&c->b->lock);
+}
+
+/* Acts, as the rule says if there is one, and answers. False: the connection is over. */
+static bool serve_message(Conn *c, VhostUserMessage *m, int *fds, unsigned nfds)
+{
+    uint32_t request = m->header.request % VHOST_USER_REQUESTS, flags = m->header.flags;
+    bool refuse, ok = true, replies = vhost_user_has_reply(request);
     const BackendRule *rule;
-    bool replies, ok = true, go_on = true;
+    BackendRule found;
+    int reply_fd = -1;
 
-    if (!read_all(c->fd, &m.header, sizeof(m.header), fds, &nfds) ||
-        m.header.size > sizeof(m.payload) ||
-        !read_all(c->fd, &m.payload, m.header.size, fds, &nfds)) {
-        go_on = false;
-    } else {
-        request = m.header.request % VHOST_USER_REQUESTS;
-        flags = m.header.flags;
-        trace_line(c->b, '>', &m, nfds);
-        g_mutex_lock(&c->b->lock);
-        c->seen[request]++;
-        c->total++;
-        c->b->counts.messages++;
-        c->b->seen[request]++;
-        g_cond_broadcast(&c->b->changed);
-        g_mutex_unlock(&c->b->lock);
-        rule = backend_find_rule(c, request, &found);
-        if (rule && !apply_rule(c, rule)) {
-            go_on = false;
-        } else if (rule && rule->action == BACKEND_IGNORE) {
-            go_on = true;
-        } else {
-            bool refuse = rule && rule->action == BACKEND_REFUSE;
-
-            replies = vhost_user_has_reply(request);
-            if (!refuse) {
-                ok = act(c, &m, fds, nfds, &replies, &reply_fd);
-            }
-            if (!replies && flags & VHOST_USER_NEED_REPLY) {
-                m.header.size = 8;
-                m.payload.u64 = !ok || refuse;
-                replies = true;
-            } else if (refuse) {
-                m.header.size = request == VHOST_USER_GET_CONFIG ? 0 : 8;
-                m.payload.u64 = 1;
-            }
-            if (replies) {
-                send_reply(c, &m, reply_fd, rule);
-            }
-            if (rule && rule->action == BACKEND_DIE_AFTER) {
-                backend_die(c->b);
-                go_on = false;
-            }
-        }
+    trace_line(c->b, '>', m, nfds);
+    count_message(c, request);
+    rule = backend_find_rule(c, request, &found);
+    if (rule && !apply_rule(c, rule)) {
+        return false;
     }
-    for (unsigned i = 0; i < nfds; i++) {
-        if (fds[i] >= 0) {
-            close(fds[i]);
-        }
+    if (rule && rule->action == BACKEND_IGNORE) {
+        return true;
+    }
+    refuse = rule && rule->action == BACKEND_REFUSE;
+    if (!refuse) {
+        ok = act(c, m, fds, nfds, &replies, &reply_fd);
+    }
+    if (!replies && flags & VHOST_USER_NEED_REPLY) {
+        m->header.size = 8;
+        m->payload.u64 = !ok || refuse;
+        replies = true;
+    } else if (refuse) {
+        m->header.size = request == VHOST_USER_GET_CONFIG ? 0 : 8;
+        m->payload.u64 = 1;
+    }
+    if (replies) {
+        send_reply(c, m, reply_fd, rule);
     }
     if (reply_fd >= 0) {
         close(reply_fd);
+    }
+    if (rule && rule->action == BACKEND_DIE_AFTER) {
+        backend_die(c->b);
+        return false;
+    }
+    return true;
+}
+
+static bool one_message(Conn *c)
+{
+    VhostUserMessage m = { 0 };
+    int fds[2 * VHOST_USER_MAX_FDS];
+    unsigned nfds = 0;
+    bool go_on = read_message(c, &m, fds, &nfds) && serve_message(c, &m, fds, nfds);
+
+    for (unsigned i = 0; i < nfds; i++) { /* those that are kept are -1 by now */
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
     }
     return go_on;
 }

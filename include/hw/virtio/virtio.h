@@ -133,7 +133,8 @@ typedef struct VirtioDeviceOps {
     /* Everything has arrived; guest RAM has not necessarily. */
     bool (*post_load)(VirtioDevice *vdev, GError **error);
 
-    /* Parked elements: virtqueue_element_unmap() and _map(). Called by the core's own QuiesceOps, see system/quiesce.h (P2). The device is stopped already; RAM is still open. */
+    /* Parked elements: virtqueue_element_unmap() and _map(). Called by the core's own QuiesceOps, see system/quiesce.h (P2).
+     * The device is stopped already; RAM is still open. */
     QuiesceResult (*quiesce)(VirtioDevice *vdev, GError **error);
     void (*resume)(VirtioDevice *vdev);
 } VirtioDeviceOps;
