@@ -424,36 +424,42 @@ static void postcopy_done(void *opaque)
     set_status(MIGRATION_STATUS_COMPLETED);
 }
 
+/* Of in.context, whose sources run with in.lock: migrate-recover, which any thread may say, may take the listener away. */
+static gint poll_unlocked(GPollFD *fds, guint n, gint timeout)
+{
+    pthread_mutex_unlock(&in.lock);
+    gint r = g_poll(fds, n, timeout);
+    pthread_mutex_lock(&in.lock);
+    return r;
+}
+
+/* With the lock. */
 static void recover_accepted(IoListener *listener, IoChannel *ioc, void *opaque)
 {
-    pthread_mutex_lock(&in.lock);
     if (in.recovered) {
         io_channel_unref(ioc);
     } else {
         in.recovered = ioc;
     }
-    pthread_mutex_unlock(&in.lock);
 }
 
 /* The listener thread, until migrate-recover has brought a connection, which takes the old one's place. False: the program ends. */
 static bool wait_for_connection(void)
 {
-    for (;;) {
-        pthread_mutex_lock(&in.lock);
-        bool quit = in.quit, there = !quit && in.recovered;
-        if (there) {
-            io_listener_free(g_steal_pointer(&in.recover));
-            io_channel_unref(in.ioc);
-            in.ioc = g_steal_pointer(&in.recovered);
-            io_channel_set_name(in.ioc, "migration-destination");
-            io_channel_set_blocking(in.ioc, false, NULL);
-        }
-        pthread_mutex_unlock(&in.lock);
-        if (quit || there) {
-            return there;
-        }
+    pthread_mutex_lock(&in.lock);
+    while (!in.quit && !in.recovered) {
         g_main_context_iteration(in.context, TRUE);
     }
+    bool there = !in.quit;
+    if (there) {
+        io_listener_free(g_steal_pointer(&in.recover));
+        io_channel_unref(in.ioc);
+        in.ioc = g_steal_pointer(&in.recovered);
+        io_channel_set_name(in.ioc, "migration-destination");
+        io_channel_set_blocking(in.ioc, false, NULL);
+    }
+    pthread_mutex_unlock(&in.lock);
+    return there;
 }
 
 /* K4. False: never. */
@@ -503,6 +509,7 @@ static bool begin_postcopy(void *opaque, GError **error)
     set_status(MIGRATION_STATUS_POSTCOPY_ACTIVE);
     in.quit = in.ran = false;
     in.context = g_main_context_new();
+    g_main_context_set_poll_func(in.context, poll_unlocked);
     in.listener_thread = g_thread_new("postcopy-listen", listener_main, NULL);
     return true;
 }

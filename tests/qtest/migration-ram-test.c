@@ -556,6 +556,33 @@ static void test_ends_in_package(void)
     held_end(&h);
 }
 
+/* The destination has not the devices that are in the package, and says so: the guest runs on at the source, and moves in the next try. */
+static void test_package_is_refused(void)
+{
+    const Way *way = &postcopy_ways[0];
+    g_autofree char *uri = migration_unix_uri("refused.sock");
+    QTest *a = start(way->machine, "-device piix3-usb-uhci,addr=5"), *b = start(way->machine, "-incoming defer");
+    Guest *g = guest_in(a);
+    configure(a, way);
+    configure(b, way);
+    migration_incoming(b, uri);
+    set_bandwidth(a, 100000);
+    guest_run(g, a, RATE);
+    migration_outgoing(a, uri);
+    migration_expect(a, "active");
+    qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
+    migration_expect_failed(a, "the destination could not load the stream");
+    migration_expect_failed(b, "Unknown savevm section or instance");
+    migration_expect_state(b, "inmigrate");
+    qtest_wait_status(a, "running");
+    qtest_end(b);
+    b = start(way->machine, "-device piix3-usb-uhci,addr=5 -incoming defer");
+    configure(b, way);
+    migration_incoming(b, uri);
+    migration_outgoing(a, uri);
+    finish(a, b, g);
+}
+
 /* Before the package is there whole the guest is the source's, as in precopy: the connection ends at any byte. */
 static void test_postcopy_cut(void)
 {
@@ -781,6 +808,7 @@ int main(int argc, char **argv)
     }
     g_test_add_data_func("/migration-ram/postcopy/recover", &postcopy_ways[0], test_recover);
     g_test_add_func("/migration-ram/postcopy/cut", test_postcopy_cut);
+    g_test_add_func("/migration-ram/postcopy/package-is-refused", test_package_is_refused);
     g_test_add_func("/migration-ram/postcopy/connection-ends-behind-package", test_ends_behind_package);
     g_test_add_func("/migration-ram/postcopy/connection-ends-in-package", test_ends_in_package);
     g_test_add_func("/migration-ram/postcopy/waits-for-switchover-ack", test_postcopy_waits_for_ack);
