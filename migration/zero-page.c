@@ -56,18 +56,29 @@ __attribute__((target("avx512f"))) static bool scan_avx512(const void *page)
 }
 #endif
 
-static bool (*scan)(const void *page) = scan_baseline;
-
-static void __attribute__((constructor)) choose_scan(void)
+unsigned page_scans(PageScan *scans[PAGE_SCANS_MAX])
 {
+    unsigned n = 0;
 #ifdef __x86_64__
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f")) {
-        scan = scan_avx512;
-    } else if (__builtin_cpu_supports("avx2")) {
-        scan = scan_avx2;
+        scans[n++] = scan_avx512;
+    }
+    if (__builtin_cpu_supports("avx2")) {
+        scans[n++] = scan_avx2;
     }
 #endif
+    scans[n++] = scan_baseline;
+    return n;
+}
+
+static PageScan *scan;
+
+static void __attribute__((constructor)) choose_scan(void)
+{
+    PageScan *scans[PAGE_SCANS_MAX];
+    page_scans(scans);
+    scan = scans[0];
 }
 
 bool page_is_zero(const void *page)

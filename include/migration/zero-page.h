@@ -9,6 +9,12 @@
 /* Whether a page (GUEST_PAGE_SIZE, aligned) is all zero. */
 bool page_is_zero(const void *page);
 
+/* The same, one way of looking. Those that this processor has, fastest first: it is the one that is used, the others are for
+ * tests. Returns how many. */
+typedef bool PageScan(const void *page);
+#define PAGE_SCANS_MAX 3
+unsigned page_scans(PageScan *scans[PAGE_SCANS_MAX]);
+
 /*
  * Private anonymous memory that was never written has no pages: the kernel's page map tells, and looking there
  * is a hundred times faster than reading zeros (and does not make the kernel map any). One per user; a
