@@ -180,14 +180,20 @@ static bool has_taken_over(void)
     return __atomic_load_n(&in.ran, __ATOMIC_ACQUIRE);
 }
 
-/* The answer to the package's ping (W2); one that is lost with its connection comes again on the next. */
-static void say_that_it_runs(void)
+/* For the main thread while the listener runs, which may get another connection meanwhile. Unref it. */
+static IoChannel *present_channel(void)
 {
     pthread_mutex_lock(&in.lock);
     IoChannel *ioc = io_channel_ref(in.ioc);
     pthread_mutex_unlock(&in.lock);
+    return ioc;
+}
+
+/* The answer to the package's ping (W2); one that is lost with its connection comes again on the next. */
+static void say_that_it_runs(void)
+{
+    g_autoptr(IoChannel) ioc = present_channel();
     return_path_send_pong(ioc, PING_PACKAGE, NULL);
-    io_channel_unref(ioc);
 }
 
 static __thread bool is_listener; /* answers that nobody reads may hold up this thread, and no other */
@@ -203,7 +209,8 @@ static bool ping(void *opaque, uint32_t value, GError **error)
     if (value == PING_PACKAGE && in.listener_thread && !has_taken_over()) {
         return true; /* run() answers: who has the answer knows that the guest is here for good (W2) */
     }
-    if (!return_path_send_pong(in.ioc, value == PING_LOST_PAGES ? PONG_LOST_PAGES : value, error)) {
+    g_autoptr(IoChannel) ioc = present_channel();
+    if (!return_path_send_pong(ioc, value == PING_LOST_PAGES ? PONG_LOST_PAGES : value, error)) {
         if (!postcopy_advised()) {
             return false;
         }
@@ -306,14 +313,15 @@ static void release(void)
 
 static void failed(GError *error)
 {
-    bool io = in.reader && !vm_reader_ok(in.reader);
+    bool io = in.reader && !in.listener_thread && !vm_reader_ok(in.reader); /* while it runs it is the listener's */
     GError *cause = in.cause ? g_steal_pointer(&in.cause) : multifd_recv_error();
     if (cause) { /* the main channel was closed because of it */
         g_error_free(error);
         error = cause;
     }
     if (in.return_path) {
-        return_path_send_shut(in.ioc, false, NULL);
+        g_autoptr(IoChannel) ioc = present_channel();
+        return_path_send_shut(ioc, false, NULL);
     }
     release();
     in.dirty = true;
