@@ -143,69 +143,80 @@ static void test_endless_transaction(void)
 
 /* ---- moves with requests under way ---- */
 
+/* Eight requests: six reads, of which each has two pages of its own, a write and a flush. */
+#define REQUESTS 8
+#define THE_WRITE 5
+#define THE_FLUSH 6
+#define WRITTEN_PAGE 16
+
+static void push_requests(XenFront *f)
+{
+    for (unsigned id = 0; id < REQUESTS; id++) {
+        if (id == THE_WRITE) {
+            xen_put_request(f, id, XEN_OP_WRITE, id * 16, WRITTEN_PAGE, 1);
+        } else if (id == THE_FLUSH) {
+            xen_put_request(f, id, XEN_OP_FLUSH, 0, 0, 0);
+        } else {
+            xen_put_request(f, id, XEN_OP_READ, id * 16, id * 2, 2);
+        }
+        xen_push(f, id);
+    }
+    xen_kick(f);
+}
+
+static void take_good(XenFront *f)
+{
+    int16_t status;
+    xen_take(f, &status);
+    g_assert_cmpint(status, ==, 0);
+}
+
+/* As a front end does after a suspend: what has an answer is taken, everything else repeated on a new connection. */
+static void reconnect_and_repeat(XenFront *f)
+{
+    while (qtest_readl(f->q, XEN_RING + 8) != f->rsp_cons) {
+        take_good(f);
+    }
+    xen_store_write(f->q, 0, XEN_FRONT "/state", "1");
+    xen_expect_back_state(f->q, "2");
+    xen_connect_front(f, f->persistent);
+    for (unsigned id = 0; id < REQUESTS; id++) {
+        if (f->outstanding[id]) {
+            xen_push(f, id);
+        }
+    }
+    xen_kick(f);
+}
+
+static bool any_outstanding(const XenFront *f)
+{
+    return memchr(f->outstanding, true, sizeof(f->outstanding)) != NULL;
+}
+
 static void move_with_requests(const Way *way, const char *late, bool reconnect)
 {
     g_autofree char *options = g_strconcat(way->options, late, NULL);
     XenFront *f = start(way->persistent, options, "");
     QTest *q = f->q;
     qtest_set_moving(q, false);
-    qtest_memset(q, XEN_DATA + 16 * 4096, 0x5d, 4096);
-    for (unsigned id = 0; id < 8; id++) {
-        xen_put_request(f, id,
-                        id == 5   ? XEN_OP_WRITE
-                        : id == 6 ? XEN_OP_FLUSH
-                                  : XEN_OP_READ,
-                        id * 16, id == 5 ? 16 : id * 2,
-                        id == 6   ? 0
-                        : id == 5 ? 1
-                                  : 2);
-        xen_push(f, id);
-    }
-    xen_kick(f);
+    qtest_memset(q, XEN_DATA + WRITTEN_PAGE * 4096, 0x5d, 4096);
+    push_requests(f);
     qtest_move(q);
     for (unsigned i = 0; i < XEN_PAGES; i++) {
         g_assert_false(xen_in_use(q, XEN_FIRST_GRANT + i) && !way->persistent);
     }
-    if (reconnect) { /* as a front end does after a suspend: what has an answer is taken, everything else repeated */
-        int16_t status;
-        while (qtest_readl(q, XEN_RING + 8) != f->rsp_cons) {
-            xen_take(f, &status);
-            g_assert_cmpint(status, ==, 0);
-        }
-        xen_store_write(q, 0, XEN_FRONT "/state", "1");
-        xen_expect_back_state(q, "2");
-        xen_connect_front(f, way->persistent);
-        for (unsigned id = 0; id < 8; id++) {
-            if (f->outstanding[id]) {
-                xen_push(f, id);
-            }
-        }
-        xen_kick(f);
+    if (reconnect) {
+        reconnect_and_repeat(f);
     }
-    for (unsigned id = 0; id < 8; id++) {
-        int16_t status;
-        if (f->outstanding[id] || !reconnect) {
-            if (!reconnect && qtest_readl(q, XEN_RING + 8) == f->rsp_cons && !f->outstanding[id]) {
-                continue;
-            }
-            xen_take(f, &status);
-            g_assert_cmpint(status, ==, 0);
-            id = -1; /* until none is left */
-            bool left = false;
-            for (unsigned i = 0; i < 8; i++) {
-                left |= f->outstanding[i];
-            }
-            if (!left) {
-                break;
-            }
-        }
+    while (any_outstanding(f)) {
+        take_good(f);
     }
-    for (unsigned id = 0; id < 8; id++) {
-        if (id != 5 && id != 6) {
+    for (unsigned id = 0; id < REQUESTS; id++) {
+        if (id != THE_WRITE && id != THE_FLUSH) {
             xen_check_read(f, id * 16, id * 2, 2);
         }
     }
-    xen_run(f, XEN_OP_READ, 80, 20, 1, 0);
+    xen_run(f, XEN_OP_READ, THE_WRITE * 16, 20, 1, 0);
     g_assert_cmphex(qtest_readl(q, XEN_DATA + 20 * 4096), ==, 0x5d5d5d5d);
     finish(f);
 }
@@ -294,62 +305,72 @@ static void test_persistent_grants_are_logged(void)
     g_assert_false(read_behind_the_first_pass(",x-quiesce=off"));
 }
 
-/* A completion that comes after everything has stopped: busy, bounded; without quiesce it is caught and named. */
-static void test_late_completion(void)
+/* A machine with one read under way (id 1, into page 0), whose completion is late. */
+static XenFront *start_late(const char *options)
 {
-    int16_t status;
-    XenFront *f = start(false, ",x-copy=on,x-quiesce=off,x-late-ms=150", "");
-    QTest *q = f->q;
-    const char *const caps =
-        "{'execute': 'migrate-set-capabilities', 'arguments': {'capabilities': "
-        "[{'capability': 'pause-before-switchover', 'state': true}]}}";
-    qtest_set_moving(q, false);
-    qtest_qmp_ok(q, "%s", caps);
+    XenFront *f = start(false, options, "");
+    qtest_set_moving(f->q, false);
     xen_put_request(f, 1, XEN_OP_READ, 8, 0, 1);
     xen_push(f, 1);
     xen_kick(f);
+    return f;
+}
+
+static void migrate_nowhere(QTest *q)
+{
     qtest_qmp_ok(q, "{'execute': 'migrate', 'arguments': {'uri': 'exec:cat >/dev/null'}}");
-    wait_migration(q, "pre-switchover");
-    g_usleep(200000);
-    qtest_qmp_ok(q, "{'execute': 'migrate-continue', 'arguments': {'state': 'pre-switchover'}}");
+}
+
+static void pause_before_switchover(QTest *q)
+{
+    qtest_qmp_ok(q, "{'execute': 'migrate-set-capabilities', 'arguments': {'capabilities': "
+                    "[{'capability': 'pause-before-switchover', 'state': true}]}}");
+}
+
+/* The migration fails with this text, and the guest runs on. */
+static void expect_failure(QTest *q, const char *text)
+{
     wait_migration(q, "failed");
     json_object *info = qtest_qmp_return(q, "{'execute': 'query-migrate'}");
-    const char *text = qtest_json_string(info, "error-desc");
-    g_assert_nonnull(strstr(text, "wrote guest memory after it had been told to stop"));
+    g_assert_nonnull(strstr(qtest_json_string(info, "error-desc"), text));
     json_object_put(info);
     qtest_wait_status(q, "running");
-    finish(f);
+}
 
-    f = start(false, ",x-late-ms=100000", "");
-    q = f->q;
-    qtest_set_moving(q, false);
-    qtest_qmp_ok(q,
-                 "{'execute': 'migrate-set-parameters', 'arguments': {'x-quiesce-timeout': 100}}");
-    xen_put_request(f, 1, XEN_OP_READ, 8, 0, 1);
-    xen_push(f, 1);
-    xen_kick(f);
-    qtest_qmp_ok(q, "{'execute': 'migrate', 'arguments': {'uri': 'exec:cat >/dev/null'}}");
-    wait_migration(q, "failed");
-    info = qtest_qmp_return(q, "{'execute': 'query-migrate'}");
-    text = qtest_json_string(info, "error-desc");
-    g_assert_nonnull(strstr(text, "xen-disk: xen-disk xvda: a completion is on its way"));
-    json_object_put(info);
-    qtest_wait_status(q, "running");
+/* Without quiesce: it comes after everything has stopped, and is caught and named. */
+static void test_late_completion(void)
+{
+    XenFront *f = start_late(",x-copy=on,x-quiesce=off,x-late-ms=150");
+    pause_before_switchover(f->q);
+    migrate_nowhere(f->q);
+    wait_migration(f->q, "pre-switchover");
+    g_usleep(200000);
+    qtest_qmp_ok(f->q, "{'execute': 'migrate-continue', 'arguments': {'state': 'pre-switchover'}}");
+    expect_failure(f->q, "wrote guest memory after it had been told to stop");
     finish(f);
+}
 
-    f = start(false, ",x-late-ms=30", ""); /* the source goes on after a cancelled one */
-    q = f->q;
-    qtest_set_moving(q, false);
-    qtest_qmp_ok(q, "%s", caps);
-    xen_put_request(f, 1, XEN_OP_READ, 8, 0, 1);
-    xen_push(f, 1);
-    xen_kick(f);
-    qtest_qmp_ok(q, "{'execute': 'migrate', 'arguments': {'uri': 'exec:cat >/dev/null'}}");
-    wait_migration(q, "pre-switchover");
-    qtest_qmp_ok(q, "{'execute': 'migrate_cancel'}");
-    wait_migration(q, "cancelled");
-    qtest_wait_status(q, "running");
-    g_assert_cmpuint(xen_take(f, &status), ==, 1);
+/* With it: busy, bounded. */
+static void test_late_completion_is_busy(void)
+{
+    XenFront *f = start_late(",x-late-ms=100000");
+    qtest_qmp_ok(f->q, "{'execute': 'migrate-set-parameters', 'arguments': {'x-quiesce-timeout': 100}}");
+    migrate_nowhere(f->q);
+    expect_failure(f->q, "xen-disk: xen-disk xvda: a completion is on its way");
+    finish(f);
+}
+
+/* The source goes on after a migration that was cancelled when all had stopped. */
+static void test_goes_on_after_cancel(void)
+{
+    XenFront *f = start_late(",x-late-ms=30");
+    pause_before_switchover(f->q);
+    migrate_nowhere(f->q);
+    wait_migration(f->q, "pre-switchover");
+    qtest_qmp_ok(f->q, "{'execute': 'migrate_cancel'}");
+    wait_migration(f->q, "cancelled");
+    qtest_wait_status(f->q, "running");
+    take_good(f);
     xen_check_read(f, 8, 0, 1);
     xen_run(f, XEN_OP_READ, 16, 2, 1, 0);
     xen_check_read(f, 16, 2, 1);
@@ -371,5 +392,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xen-disk/store/endless-transaction", test_endless_transaction);
     g_test_add_func("/xen-disk/persistent-grants-are-logged", test_persistent_grants_are_logged);
     g_test_add_func("/xen-disk/late-completion", test_late_completion);
+    g_test_add_func("/xen-disk/late-completion/busy", test_late_completion_is_busy);
+    g_test_add_func("/xen-disk/goes-on-after-cancel", test_goes_on_after_cancel);
     return g_test_run();
 }
