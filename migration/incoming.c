@@ -7,7 +7,7 @@
  *
  * I1  Images stay inactive until the last byte of the stream has been loaded (G3).
  * I2  The source is told that all went well before the guest starts; if it is not there to hear it, the guest
- *     does not start, because it may be running there.
+ *     does not start, because it may be running there. Images are inactive again before it is told that something went wrong.
  * I3  After a failed attempt the devices hold parts of a state: the next attempt begins with a reset.
  */
 #include "util/osdep.h"
@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include "address.h"
 #include "migration/blocktime.h"
+#include "block/backend.h"
 #include "block/block.h"
 #include "channels.h"
 #include "mapped-ram.h"
@@ -354,6 +355,16 @@ static VmRunState stopped_state(VmRunState state)
     }
 }
 
+/* The source gets them back: before it hears that we have failed, or its guest could not go on. */
+static void let_images_go(void)
+{
+    g_autoptr(GError) error = NULL;
+    if (!block_inactivate_all(&error)) {
+        warn_report("the images are not let go: %s", error->message);
+    }
+    block_set_incoming(true);
+}
+
 /* last: the stream has ended, and the source is told. */
 static bool take_over(bool last, GError **error)
 {
@@ -375,12 +386,11 @@ static bool take_over(bool last, GError **error)
     }
     bool start = vm_autostart() && state == VM_RUNNING;
     bool late = migration_capability(MIGRATION_CAPABILITY_LATE_BLOCK_ACTIVATE) && !start;
-    if (!late && !block_activate_all(error)) {
+    bool ok = (late || block_activate_all(error)) &&
+              (!last || !in.return_path || return_path_send_shut(in.ioc, true, error)); /* I2 */
+    if (!ok) {
+        let_images_go();
         return false;
-    }
-    if (last && in.return_path && !return_path_send_shut(in.ioc, true, error)) {
-        block_inactivate_all(NULL);
-        return false; /* I2 */
     }
     if (start) {
         vm_start();

@@ -728,6 +728,39 @@ static void test_destination_refuses(void)
     qtest_end(a);
 }
 
+/* One of two images cannot be had at the destination: it lets go of the other one before it says so, and the source's guest runs on. */
+static void test_image_is_locked(void)
+{
+    static const char args[] = MACHINE " -drive file=%s,format=raw -drive file=%s,format=raw %s";
+    g_autofree char *shared = g_strdup(qtest_image("shared.img", 65536, 1)), *own = g_strdup(qtest_image("own.img", 65536, 2));
+    g_autofree char *locked = g_strdup(qtest_image("locked.img", 65536, 3)), *uri = migration_unix_uri("l.sock");
+    QTest *a = migration_start(args, shared, own, ""), *b = migration_start(args, shared, locked, "-incoming defer");
+    QTest *c = migration_start(MACHINE " -drive file=%s,format=raw", locked);
+    migration_set_capabilities(a, "return-path", true);
+    for (unsigned postcopy = 0; postcopy < 2; postcopy++) {
+        migration_set_capabilities(a, "postcopy-ram", postcopy);
+        migration_set_capabilities(b, "postcopy-ram", postcopy);
+        migration_set_parameters(a, "'max-bandwidth': %u", postcopy ? 100000 : 0);
+        migration_incoming(b, uri);
+        migration_outgoing(a, uri);
+        if (postcopy) {
+            migration_expect(a, "active");
+            qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
+        }
+        expect_failure(a, "the destination could not load the stream");
+        migration_expect_failed(b, "lock");
+        migration_expect_state(b, "inmigrate");
+    }
+    qtest_end(c);
+    migration_set_parameters(a, "'max-bandwidth': 0");
+    migration_incoming(b, uri);
+    migration_outgoing(a, uri);
+    migration_expect(a, "completed");
+    qtest_wait_status(b, "running");
+    qtest_end(a);
+    qtest_end(b);
+}
+
 /* ---- what both sides must have in common ---- */
 
 static void test_uuid(void)
@@ -842,6 +875,7 @@ int main(int argc, char **argv)
     g_test_add_func("/migration/other-devices", test_other_devices);
     g_test_add_func("/migration/retry", test_retry);
     g_test_add_func("/migration/destination-refuses", test_destination_refuses);
+    g_test_add_func("/migration/image-is-locked", test_image_is_locked);
     g_test_add_func("/migration/validate-uuid", test_uuid);
     g_test_add_func("/migration/ignore-shared", test_ignore_shared);
     g_test_add_func("/migration/arguments", test_arguments);
