@@ -402,6 +402,9 @@ static void net_reset(VirtioDevice *vdev)
     set_header(n, 0);
     n->guest_offloads = 0;
     virtio_net_apply_offloads(n);
+    if (n->vhost) {
+        vhost_net_reset(n->vhost);
+    }
     for (unsigned i = 0; i < n->max_pairs; i++) {
         n->pairs[i].tx_waiting = 0;
         net_purge(nic_queue(&n->nic, i));

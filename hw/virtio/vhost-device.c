@@ -351,14 +351,27 @@ void vhost_device_no_handler(VirtioDevice *vdev, VirtQueue *vq)
 
 /* ---- hooks --------------------------------------------------------------------------------------------- */
 
+static uint64_t back_end_features(const VhostDevice *d)
+{
+    return d->ops->features(d->session) & ~VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
 bool vhost_device_get_features(VhostDevice *d, uint64_t *features, uint64_t own, GError **error)
 {
-    uint64_t theirs = d->ops->features(d->session) & ~VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-
-    d->offered = theirs;
+    d->offered = back_end_features(d);
     /* A queue is reset by disabling it and asking for its base, which every back end can. */
-    *features &= theirs | own | VIRTIO_BIT(VIRTIO_F_RING_RESET);
+    *features &= d->offered | own | VIRTIO_BIT(VIRTIO_F_RING_RESET);
     return true;
+}
+
+void vhost_device_reset(VhostDevice *d)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (d->offered && d->offered != back_end_features(d) && !d->vdev->loading &&
+        !virtio_features_changed(d->vdev, &error)) {
+        warn_report("%s: %s", virtio_name(d->vdev), error->message);
+    }
 }
 
 /* Queues that are the back end's. */
@@ -621,13 +634,7 @@ void vhost_virtio_unrealize(VirtioDevice *vdev)
 
 void vhost_virtio_reset(VirtioDevice *vdev)
 {
-    const VhostDevice *d = &((VhostVirtio *)vdev)->vhost;
-    uint64_t theirs = d->ops->features(d->session) & ~VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-    g_autoptr(GError) error = NULL;
-
-    if (theirs != d->offered && !vdev->loading && !virtio_features_changed(vdev, &error)) {
-        warn_report("%s: %s", virtio_name(vdev), error->message);
-    }
+    vhost_device_reset(&((VhostVirtio *)vdev)->vhost);
 }
 
 bool vhost_virtio_start(VirtioDevice *vdev, GError **error)

@@ -262,6 +262,11 @@ bool vhost_net_get_features(VhostNet *net, uint64_t *features, uint64_t own, GEr
     return vhost_device_get_features(&net->vhost, features, own, error);
 }
 
+void vhost_net_reset(VhostNet *net)
+{
+    vhost_device_reset(&net->vhost);
+}
+
 static void set_enable(VhostNet *net, unsigned curr)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(net->enable); i++) {

@@ -878,6 +878,24 @@ class Net(Case):
         self.echo(queues[1], 9)
         self.assertEqual(card.status & NEEDS_RESET, 0)
 
+    def test_back_end_in_between_lacks_features(self):
+        """As with the other devices: not started with less than was chosen, and offered what there is after a reset."""
+        backend, vm = self.start_net(chardev=',reconnect=1')
+        card = Card(vm, 1)
+        card.reset()
+        self.assertTrue(card.negotiate(VERSION_1 | 1 << 28) & 1 << 28)
+        backend.kill()
+        self.backend(device='net', queues=1, options=['--features', hex(VERSION_1 | 1 << 26)])
+        self.log(vm, 'the back end has come back')
+        for index in range(3):
+            card.enable_queue(index)
+        card.driver_ok()
+        self.assertTrue(card.status & NEEDS_RESET)
+        self.log(vm, 'lacks features that the driver uses: 0x10000000')
+        queues, _ = card.start(3, VERSION_1 | 1 << 28)
+        self.assertEqual(card.chosen & 1 << 28, 0)
+        self.echo(queues[1], 9)
+
     def test_cable_that_was_pulled_is_plugged_in_by_a_new_back_end(self):
         """set_link is the user's, and holds until the user says otherwise."""
         backend, vm = self.start_net(chardev=',reconnect=1')

@@ -110,6 +110,8 @@ void vhost_device_unrealize(VhostDevice *d);
 
 /* For the hooks of the same names. */
 bool vhost_device_get_features(VhostDevice *d, uint64_t *features, uint64_t own, GError **error);
+/* A driver that begins anew is offered what this back end has, which may be another one than before. */
+void vhost_device_reset(VhostDevice *d);
 bool vhost_device_start(VhostDevice *d, GError **error);
 void vhost_device_stop(VhostDevice *d);
 /* d->enable has changed. */
@@ -126,7 +128,7 @@ typedef struct VhostVirtio {
     G_STATIC_ASSERT(offsetof(type, vdev) == offsetof(VhostVirtio, vdev) && \
                     offsetof(type, vhost) == offsetof(VhostVirtio, vhost))
 void vhost_virtio_unrealize(VirtioDevice *vdev);
-void vhost_virtio_reset(VirtioDevice *vdev); /* a driver that begins anew is offered what this back end has */
+void vhost_virtio_reset(VirtioDevice *vdev);
 bool vhost_virtio_start(VirtioDevice *vdev, GError **error);
 void vhost_virtio_stop(VirtioDevice *vdev);
 bool vhost_virtio_queue_enable(VirtioDevice *vdev, unsigned n, GError **error);
