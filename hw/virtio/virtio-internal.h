@@ -161,6 +161,8 @@ void virtqueue_last_kick(VirtQueue *vq);
 void virtqueue_kicked(VirtQueue *vq);
 /* The vector's state changed: irqfd or poll. */
 void virtqueue_update_call(VirtQueue *vq);
+/* No irqfd, until the next update: what is signalled stays in the eventfd. */
+void virtqueue_end_direct(VirtQueue *vq);
 /* What was signalled becomes an interrupt now. */
 void virtqueue_drain_call(VirtQueue *vq);
 /* Raises interrupt bits. Big lock. */

@@ -354,7 +354,7 @@ static gboolean call_readable(gint fd, GIOCondition condition, gpointer opaque)
     return G_SOURCE_CONTINUE;
 }
 
-static void end_direct(VirtQueue *vq)
+void virtqueue_end_direct(VirtQueue *vq)
 {
     const VirtioBus *bus = bus_of(vq->vdev);
 
@@ -380,7 +380,7 @@ void virtqueue_update_call(VirtQueue *vq)
     if (vq->call_fd < 0) {
         return;
     }
-    end_direct(vq);
+    virtqueue_end_direct(vq);
     if (bus->ops->add_irqfd(bus->opaque, vq->vector, vq->call_fd)) {
         end_polling(vq);
         vq->call_direct = true;
@@ -392,7 +392,7 @@ void virtqueue_update_call(VirtQueue *vq)
 void virtqueue_drain_call(VirtQueue *vq)
 {
     if (vq->call_fd >= 0) {
-        end_direct(vq); /* the kernel finishes what it has begun */
+        virtqueue_end_direct(vq); /* the kernel finishes what it has begun */
         end_polling(vq);
         if (read_fd(vq->call_fd)) {
             virtio_interrupt(vq->vdev, vq->vector, 1);

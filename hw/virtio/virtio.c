@@ -655,10 +655,21 @@ void virtio_queue_notified(VirtioDevice *vdev, unsigned n)
     virtqueue_kicked(vq);
 }
 
+static bool has_vector(const VirtQueue *vq, uint16_t vector)
+{
+    return vector == VIRTIO_NO_VECTOR || vq->vector == vector;
+}
+
+/* Queues that share a vector share its route: it is made anew when all of them have left it. */
 void virtio_vectors_changed(VirtioDevice *vdev, uint16_t vector)
 {
     for (unsigned n = 0; n < vdev->nqueues; n++) {
-        if (vector == VIRTIO_NO_VECTOR || vdev->queues[n].vector == vector) {
+        if (has_vector(&vdev->queues[n], vector)) {
+            virtqueue_end_direct(&vdev->queues[n]);
+        }
+    }
+    for (unsigned n = 0; n < vdev->nqueues; n++) {
+        if (has_vector(&vdev->queues[n], vector)) {
             virtqueue_update_call(&vdev->queues[n]);
         }
     }

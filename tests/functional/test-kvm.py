@@ -14,6 +14,7 @@ import tempfile
 import time
 import unittest
 
+import virtio_pci
 from common import HERE, LONG, TERN, stock, tap
 from qtest_client import Machine, TestError
 
@@ -437,6 +438,42 @@ class Writers(KvmCase):
             destination.close()
         self.assertTrue(active & 8)
         print('# written by KVM: ' + ', '.join(name for bit, (name, _) in self.PLACES.items() if active >> bit & 1))
+
+
+class Interrupts(KvmCase):
+    """A card whose interrupts the kernel delivers by itself (hw/virtio/virtio-pci-irqfd.c)."""
+
+    USE, RELEASE = 'kvm_virtio_pci_irqfd_use', 'kvm_virtio_pci_irqfd_release'
+
+    def test_queues_that_share_a_vector_stay_with_its_old_message(self):
+        """The guest changes the message of a vector that is not masked: both queues leave the old route before either has one
+        again, else that would live on."""
+        machine = self.start('HALT', '-trace', self.USE, '-trace', self.RELEASE, '-object', 'iothread,id=io0',
+                             '-blockdev', 'driver=null-co,node-name=n0,size=1048576', '-device',
+                             'virtio-blk-pci,drive=n0,num-queues=2,vectors=2,iothread=io0,addr=5')
+        card = virtio_pci.Card(machine, 2, 5 << 3)
+        msix = card.qtest.config_read(card.bdf, 0x34, 1)
+        while card.qtest.config_read(card.bdf, msix, 1) != 0x11:
+            msix = card.qtest.config_read(card.bdf, msix + 1, 1)
+        table = card.bars[card.qtest.config_read(card.bdf, msix + 4) & 7]
+        card.qtest.write(table + 16, struct.pack('<QII', 0xfee00000, 0x41, 0))
+        card.qtest.config_write(card.bdf, msix + 2, 2, 0x8000)
+        card.reset()
+        card.negotiate(virtio_pci.VERSION_1 | 1 << 12)
+        for queue in 0, 1:
+            card.set(virtio_pci.COMMON, 22, 2, queue)
+            card.set(virtio_pci.COMMON, 26, 2, 1)
+            card.enable_queue(queue)
+        card.driver_ok()
+        before = self.traced(machine)
+        self.assertEqual(before.count(self.USE), 2)
+        card.qtest.write(table + 24, struct.pack('<I', 0x42))
+        changes = self.traced(machine)[len(before):]
+        self.assertEqual(changes[:2], [self.RELEASE] * 2)
+        self.assertEqual(changes.count(self.RELEASE), changes.count(self.USE))
+
+    def traced(self, machine):
+        return re.findall('%s|%s' % (self.USE, self.RELEASE), machine.stderr())
 
 
 class Throttle(KvmCase):
