@@ -52,6 +52,8 @@ int qtest_run(char **out, const char *args, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- moving -------------------------------------------------------------------------------------------------- */
 
+/* Whether this run moves before commands, which takes so long that it is of less (TERN_TEST_LONG: not even then). */
+bool qtest_is_short(void);
 /* Moves the VM now. */
 void qtest_move(QTest *q);
 /* Moves now, and from now on, to processes with these arguments in place of the ones of qtest_start(). */
@@ -135,6 +137,10 @@ void qtest_wait_status(QTest *q, const char *status);
 const char *qtest_image(const char *name, uint64_t len, uint32_t seed);
 /* The byte that stands at offset of such a file. */
 uint8_t qtest_image_byte(uint64_t offset, uint32_t seed);
+/* The first len bytes of such a file. */
+void qtest_image_fill(uint8_t *buf, size_t len, uint32_t seed);
+/* Fails the test unless these are the bytes from offset on. */
+void qtest_assert_image(const uint8_t *buf, size_t len, uint64_t offset, uint32_t seed);
 /* The folder of this program's files. */
 const char *qtest_dir(void);
 /* Emulators that are started from now on may get a library by LD_PRELOAD, which sanitizers let pass though it is not theirs. */

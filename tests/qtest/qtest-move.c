@@ -181,6 +181,11 @@ static void keep_events(QTest *q, GQueue *events)
     }
 }
 
+bool qtest_is_short(void)
+{
+    return g_getenv("QTEST_MOVE_EVERY") && !g_getenv("TERN_TEST_LONG");
+}
+
 void qtest_move(QTest *q)
 {
     g_autofree char *path = g_strdup_printf("%s/move.%u", qtest_dir(), q->moves);

@@ -66,6 +66,20 @@ uint8_t qtest_image_byte(uint64_t offset, uint32_t seed)
     return mix((uint64_t)seed << 40 | offset / 8) >> offset % 8 * 8;
 }
 
+void qtest_image_fill(uint8_t *buf, size_t len, uint32_t seed)
+{
+    for (size_t i = 0; i < len; i++) {
+        buf[i] = qtest_image_byte(i, seed);
+    }
+}
+
+void qtest_assert_image(const uint8_t *buf, size_t len, uint64_t offset, uint32_t seed)
+{
+    for (size_t i = 0; i < len; i++) {
+        g_assert_cmphex(buf[i], ==, qtest_image_byte(offset + i, seed));
+    }
+}
+
 const char *qtest_image(const char *name, uint64_t len, uint32_t seed)
 {
     g_autofree char *path = g_build_filename(qtest_dir(), name, NULL);

@@ -4,31 +4,21 @@
  * of the host's disk with the machine stopped, moved, reset; resizing, plugging.
  */
 #include "util/osdep.h"
-#include "virtio-driver.h"
+#include "io-gate.h"
+#include "virtio-disk.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include "util/bytes.h"
 
-#define DEVFN (4 << 3)
-#define HEAP 0x100000
-#define BUFFER 0x400000
-#define IMAGE_SIZE (1024 * 1024)
+#define BUFFER VIRTIO_DISK_MEMORY
+#define IMAGE_SIZE VIRTIO_DISK_SIZE
 #define SECTORS (IMAGE_SIZE / 512)
 #define SEED 11
-#define MACHINE "-m 16 -object iothread,id=io0 "
 #define GATE_MS 30
 
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_NONE = 0xcc };
 
-typedef struct Way {
-    const char *name, *machine, *args;
-    unsigned flags;
-    uint64_t without; /* features that are not wanted */
-} Way;
-
-static const Way ways[] = {
+static const VirtioDiskWay ways[] = {
     { "modern/split", "pc", "virtio-blk-pci,addr=4", VIRTIO_DRIVER_MSIX, 0 },
     { "modern/packed", "q35", "virtio-blk-pci,addr=4,packed=on", VIRTIO_DRIVER_MSIX, 0 },
     { "modern/plain", "q35", "virtio-blk-pci-non-transitional,addr=4,ioeventfd=off", 0,
@@ -40,44 +30,13 @@ static const Way ways[] = {
 };
 #define IOTHREAD 4 /* the first way with one */
 
-typedef struct Rig {
-    QTest *q;
-    VirtioDriver d;
-    VirtioQueue vq[2];
-    unsigned nqueues;
-    const char *image;
-    uint64_t next; /* free guest memory */
-} Rig;
+static const VirtioDiskKind kind = { "virtio-blk", ",id=d0,serial=a-serial", SEED };
 
-/* ---- the machine ---------------------------------------------------------------------------------------------------- */
-
-static void attach_driver(Rig *r, const Way *way, unsigned nqueues)
+static void start(VirtioDisk *r, const VirtioDiskWay *way, const char *file, unsigned queues,
+                  const char *more)
 {
-    virtio_driver_init(&r->d, r->q, DEVFN, way->flags, 0xc000, 0xe0000000, HEAP);
-    virtio_driver_negotiate(&r->d, ~way->without);
-    for (unsigned i = 0; i < nqueues; i++) {
-        virtio_queue_init(&r->vq[i], &r->d, i, 16);
-    }
-    r->nqueues = nqueues;
-    virtio_driver_ok(&r->d);
-    r->next = BUFFER;
-}
-
-static char *args_of(const Way *way, const char *image, const char *inject, const char *more)
-{
-    return g_strdup_printf(
-        "-machine %s " MACHINE "-blockdev driver=file,filename=%s,node-name=f0,discard=unmap "
-        "-blockdev driver=blkdebug,image=f0,node-name=disk,discard=unmap%s "
-        "-device %s,id=d0,drive=%s,serial=a-serial%s",
-        qtest_machine(way->machine), image, inject, way->args, *inject ? "disk" : "f0", more);
-}
-
-static void start(Rig *r, const Way *way, const char *file, unsigned nqueues, const char *more)
-{
-    r->image = qtest_image(file, IMAGE_SIZE, SEED);
-    g_autofree char *args = args_of(way, r->image, "", more);
-    r->q = qtest_start("%s", args);
-    attach_driver(r, way, nqueues);
+    *r = (VirtioDisk){ .kind = &kind, .way = way, .queues = queues };
+    virtio_disk_start(r, file, "", more);
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------------------- */
@@ -89,25 +48,21 @@ typedef struct Request {
     uint32_t len;
 } Request;
 
-static uint64_t take(Rig *r, uint64_t len)
-{
-    uint64_t at = r->next;
-    r->next += (len + 63) & ~UINT64_C(63);
-    return at;
-}
-
-static void post(Rig *r, Request *req, unsigned queue, uint32_t type, uint64_t sector,
+static void post(VirtioDisk *r, Request *req, unsigned queue, uint32_t type, uint64_t sector,
                  const void *out, uint32_t len, bool from_device)
 {
     uint8_t header[16] = { 0 };
-    uint64_t head = take(r, 16);
+    uint64_t head = virtio_disk_take(r, 16);
     VirtioBuf bufs[3];
     unsigned n = 0;
 
     store_le32(header, type);
     store_le64(header + 8, sector);
     qtest_memwrite(r->q, head, header, sizeof(header));
-    *req = (Request){ .vq = &r->vq[queue], .data = take(r, len), .status = take(r, 1), .len = len };
+    *req = (Request){ .vq = &r->vq[queue],
+                      .data = virtio_disk_take(r, len),
+                      .status = virtio_disk_take(r, 1),
+                      .len = len };
     bufs[n++] = (VirtioBuf){ head, 16, false };
     if (len) {
         if (out) {
@@ -122,13 +77,13 @@ static void post(Rig *r, Request *req, unsigned queue, uint32_t type, uint64_t s
     req->id = virtio_queue_add(req->vq, bufs, n);
 }
 
-static uint8_t wait_for(Rig *r, Request *req)
+static uint8_t wait_for(VirtioDisk *r, Request *req)
 {
     virtio_queue_wait(req->vq, req->id);
     return qtest_readb(r->q, req->status);
 }
 
-static uint8_t run(Rig *r, uint32_t type, uint64_t sector, const void *out, uint32_t len,
+static uint8_t run(VirtioDisk *r, uint32_t type, uint64_t sector, const void *out, uint32_t len,
                    bool from_device, void *in)
 {
     Request req;
@@ -144,33 +99,14 @@ static uint8_t run(Rig *r, uint32_t type, uint64_t sector, const void *out, uint
     return status;
 }
 
-static uint8_t read_sectors(Rig *r, uint64_t sector, void *buf, uint32_t len)
+static uint8_t read_sectors(VirtioDisk *r, uint64_t sector, void *buf, uint32_t len)
 {
     return run(r, T_IN, sector, NULL, len, true, buf);
 }
 
-static uint8_t write_sectors(Rig *r, uint64_t sector, const void *buf, uint32_t len)
+static uint8_t write_sectors(VirtioDisk *r, uint64_t sector, const void *buf, uint32_t len)
 {
     return run(r, T_OUT, sector, buf, len, false, NULL);
-}
-
-static void fill(uint8_t *buf, size_t len, uint32_t seed)
-{
-    for (size_t i = 0; i < len; i++) {
-        buf[i] = qtest_image_byte(i, seed);
-    }
-}
-
-static void assert_pattern(const uint8_t *buf, size_t len, uint64_t offset, uint32_t seed)
-{
-    for (size_t i = 0; i < len; i++) {
-        g_assert_cmphex(buf[i], ==, qtest_image_byte(offset + i, seed));
-    }
-}
-
-static bool is_short(void)
-{
-    return g_getenv("QTEST_MOVE_EVERY") && !g_getenv("TERN_TEST_LONG");
 }
 
 /* ---- what works ------------------------------------------------------------------------------------------------------- */
@@ -185,13 +121,13 @@ static void segment(uint8_t s[16], uint64_t sector, uint32_t sectors, uint32_t f
 static void test_basic(gconstpointer way)
 {
     uint8_t buf[4096], out[4096], seg[16];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "basic", 1, "");
     g_assert_cmpuint(virtio_device_read(&r.d, 0, 8), ==, SECTORS);
     g_assert_cmphex(read_sectors(&r, 5, buf, 1536), ==, S_OK);
-    assert_pattern(buf, 1536, 5 * 512, SEED);
-    fill(out, sizeof(out), 77);
+    qtest_assert_image(buf, 1536, 5 * 512, SEED);
+    qtest_image_fill(out, sizeof(out), 77);
     g_assert_cmphex(write_sectors(&r, 9, out, 4096), ==, S_OK);
     g_assert_cmphex(run(&r, T_FLUSH, 0, NULL, 0, false, NULL), ==, S_OK);
     g_assert_cmphex(read_sectors(&r, 9, buf, 4096), ==, S_OK);
@@ -213,7 +149,7 @@ static void test_layout(gconstpointer way)
 {
     uint8_t header[16] = { 0 }, buf[1025];
     uint64_t at = BUFFER + 0x8000;
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "layout", 1, "");
     store_le64(header + 8, 3);
@@ -229,7 +165,7 @@ static void test_layout(gconstpointer way)
     qtest_memread(r.q, at + 0x1000, buf, 7);
     qtest_memread(r.q, at + 0x2000, buf + 7, 700);
     qtest_memread(r.q, at + 0x3000, buf + 707, 318);
-    assert_pattern(buf, 1024, 3 * 512, SEED);
+    qtest_assert_image(buf, 1024, 3 * 512, SEED);
     g_assert_cmphex(buf[1024], ==, S_OK);
     qtest_end(r.q);
 }
@@ -239,20 +175,20 @@ static void test_many(gconstpointer way)
 {
     Request reqs[2][4];
     uint8_t buf[1024];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "many", 2, ",num-queues=2");
     for (unsigned queue = 0; queue < 2; queue++) {
         virtio_queue_want_interrupt(&r.vq[queue], 1);
         for (unsigned i = 0; i < 4; i++) {
-            fill(buf, sizeof(buf), 100 * queue + i);
+            qtest_image_fill(buf, sizeof(buf), 100 * queue + i);
             post(&r, &reqs[queue][i], queue, T_OUT, 200 * queue + 2 * i, buf, sizeof(buf), false);
         }
     }
     virtio_queue_notify(&r.vq[1]);
     virtio_queue_notify(&r.vq[0]);
     virtio_wait_interrupt(&r.d, 1);
-    if (((const Way *)way)->flags & VIRTIO_DRIVER_MSIX) {
+    if (r.way->flags & VIRTIO_DRIVER_MSIX) {
         virtio_wait_interrupt(&r.d, 2); /* else it may have been for both */
     }
     for (unsigned i = 0; i < 8; i++) {
@@ -267,7 +203,7 @@ static void test_many(gconstpointer way)
     for (unsigned i = 0; i < 8; i++) {
         g_assert_cmphex(wait_for(&r, &reqs[i / 4][i % 4]), ==, S_OK);
         qtest_memread(r.q, reqs[i / 4][i % 4].data, buf, sizeof(buf));
-        assert_pattern(buf, sizeof(buf), 0, 100 * (i / 4) + i % 4);
+        qtest_assert_image(buf, sizeof(buf), 0, 100 * (i / 4) + i % 4);
     }
     qtest_end(r.q);
 }
@@ -296,7 +232,7 @@ static void test_refused(gconstpointer way)
         { T_WRITE_ZEROES, 0, 0, false, S_IOERR },
     };
     uint8_t seg[16], buf[512];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "refused", 1, "");
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -312,7 +248,7 @@ static void test_refused(gconstpointer way)
     segment(seg, 0, 1, 2);
     g_assert_cmphex(run(&r, T_WRITE_ZEROES, 0, seg, 16, false, NULL), ==, S_UNSUPP);
     g_assert_cmphex(read_sectors(&r, 0, buf, 512), ==, S_OK); /* and nothing has changed */
-    assert_pattern(buf, 512, 0, SEED);
+    qtest_assert_image(buf, 512, 0, SEED);
     qtest_end(r.q);
 }
 
@@ -325,25 +261,19 @@ static void test_broken(gconstpointer opaque)
         { { BUFFER, 16, false }, { BUFFER + 64, 1, false } }, /* the status cannot be written */
         { { BUFFER, 16, false }, { 0x80000000, 513, true } }, /* no memory there */
     };
-    const Way *way = opaque;
+    const VirtioDiskWay *way = opaque;
     uint8_t buf[512];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "broken", 1, "");
     qtest_memset(r.q, BUFFER, 0, 16);
     for (unsigned i = 0; i < G_N_ELEMENTS(chains); i++) {
         virtio_queue_add(&r.vq[0], chains[i], chains[i][1].len ? 2 : 1);
         virtio_queue_notify(&r.vq[0]);
-        for (unsigned n = 0; n < 1000 && !(virtio_driver_status(&r.d) & VIRTIO_ST_NEEDS_RESET);
-             n++) {
-            g_usleep(1000);
-        }
-        if (!(way->flags & VIRTIO_DRIVER_LEGACY)) {
-            g_assert_cmphex(virtio_driver_status(&r.d) & VIRTIO_ST_NEEDS_RESET, !=, 0);
-        }
-        attach_driver(&r, way, 1);
+        g_assert_true(virtio_driver_wait_broken(&r.d) || way->flags & VIRTIO_DRIVER_LEGACY);
+        virtio_disk_attach(&r);
         g_assert_cmphex(read_sectors(&r, 1, buf, 512), ==, S_OK);
-        assert_pattern(buf, 512, 512, SEED);
+        qtest_assert_image(buf, 512, 512, SEED);
         r.next = BUFFER;
         qtest_memset(r.q, BUFFER, 0, 16);
     }
@@ -352,42 +282,29 @@ static void test_broken(gconstpointer opaque)
 
 /* ---- errors of the host's disk ------------------------------------------------------------------------------------------- */
 
-#define INJECT                                                                                   \
-    ",inject-error.0.event=none,inject-error.0.iotype=%s,inject-error.0.errno=5,inject-error.0." \
-    "once=on,"                                                                                   \
-    "inject-error.0.sector=%d"
-
 typedef enum After { AFTER_STAY, AFTER_MOVE, AFTER_RESET, AFTER_QUEUE_RESET } After;
 
 /* Three requests, no neighbours, of which one stops the machine; afterwards all are there. */
-static void stop_with(const Way *way, bool is_read, After after)
+static void stop_with(const VirtioDiskWay *way, bool is_read, After after)
 {
     g_autofree char *file = g_strdup_printf("stop-%d-%d", is_read, after);
-    g_autofree char *inject = g_strdup_printf(INJECT, is_read ? "read" : "write", 43);
     uint8_t buf[1024], out[1024];
     Request reqs[3];
-    Rig r;
+    VirtioDisk r = { .kind = &kind, .way = way, .queues = 1 };
 
-    r.image = qtest_image(file, IMAGE_SIZE, SEED);
-    g_autofree char *bad = args_of(way, r.image, inject, ",rerror=stop,werror=stop");
-    g_autofree char *good = args_of(way, r.image, "", ",rerror=stop,werror=stop");
-    r.q = qtest_start("%s", bad);
-    qtest_set_moving(r.q, false);
-    qtest_set_args(r.q, "%s", good);
-    attach_driver(&r, way, 1);
+    virtio_disk_start_failing(&r, file, is_read ? "read" : "write", 43);
     for (unsigned i = 0; i < 3; i++) {
-        fill(out, sizeof(out), 50 + i);
+        qtest_image_fill(out, sizeof(out), 50 + i);
         post(&r, &reqs[i], 0, is_read ? T_IN : T_OUT, 40 + 3 * i, is_read ? NULL : out, sizeof(out),
              is_read);
     }
     virtio_queue_notify(&r.vq[0]);
-    json_object_put(qtest_wait_event(r.q, "BLOCK_IO_ERROR"));
-    qtest_wait_status(r.q, "io-error");
+    virtio_disk_wait_stopped(&r);
     g_assert_false(virtio_queue_is_done(&r.vq[0], reqs[1].id));
     if (after == AFTER_MOVE) {
         qtest_move(r.q);
     } else if (after == AFTER_RESET) {
-        attach_driver(&r, way, 1);
+        virtio_disk_attach(&r);
         r.next += 0x10000;
     } else if (after == AFTER_QUEUE_RESET) {
         virtio_queue_reset(&r.vq[0]);
@@ -399,7 +316,7 @@ static void stop_with(const Way *way, bool is_read, After after)
             g_assert_cmphex(wait_for(&r, &reqs[i]), ==, S_OK);
             qtest_memread(r.q, reqs[i].data, buf, sizeof(buf));
             if (is_read) {
-                assert_pattern(buf, sizeof(buf), (40 + 3 * i) * 512, SEED);
+                qtest_assert_image(buf, sizeof(buf), (40 + 3 * i) * 512, SEED);
             }
         }
     }
@@ -407,18 +324,20 @@ static void stop_with(const Way *way, bool is_read, After after)
         bool written = !is_read && (i != 1 || after == AFTER_STAY || after == AFTER_MOVE);
         g_assert_cmphex(read_sectors(&r, 40 + 3 * i, buf, sizeof(buf)), ==, S_OK);
         if (written) {
-            assert_pattern(buf, sizeof(buf), 0, 50 + i);
+            qtest_assert_image(buf, sizeof(buf), 0, 50 + i);
         } else {
-            assert_pattern(buf, sizeof(buf), (40 + 3 * i) * 512, SEED);
+            qtest_assert_image(buf, sizeof(buf), (40 + 3 * i) * 512, SEED);
         }
     }
     qtest_end(r.q);
 }
 
-static void test_stop(gconstpointer way)
+static void test_stop(gconstpointer opaque)
 {
+    const VirtioDiskWay *way = opaque;
+
     for (unsigned i = 0; i < 8; i++) {
-        if ((i >> 1) != AFTER_QUEUE_RESET || !(((const Way *)way)->flags & VIRTIO_DRIVER_LEGACY)) {
+        if ((i >> 1) != AFTER_QUEUE_RESET || !(way->flags & VIRTIO_DRIVER_LEGACY)) {
             stop_with(way, i & 1, i >> 1);
         }
     }
@@ -427,21 +346,17 @@ static void test_stop(gconstpointer way)
 /* The one that failed is told, its neighbours that were merged with it are good. */
 static void test_report(gconstpointer way)
 {
-    g_autofree char *args = NULL;
     uint8_t out[1024];
     Request reqs[3];
     unsigned failed = 0;
-    Rig r;
+    VirtioDisk r = { .kind = &kind, .way = way, .queues = 1 };
 
     /* Not once: the merged request and then the one that it is because of. */
     const char *inject =
         ",inject-error.0.event=none,inject-error.0.iotype=write,inject-error.0.errno=5,"
         "inject-error.0.sector=42";
-    r.image = qtest_image("report", IMAGE_SIZE, SEED);
-    args = args_of(way, r.image, inject, ",rerror=report,werror=report");
-    r.q = qtest_start("%s", args);
-    attach_driver(&r, way, 1);
-    fill(out, sizeof(out), 3);
+    virtio_disk_start(&r, "report", inject, ",rerror=report,werror=report");
+    qtest_image_fill(out, sizeof(out), 3);
     for (unsigned i = 0; i < 3; i++) {
         post(&r, &reqs[i], 0, T_OUT, 40 + 2 * i, out, sizeof(out), false);
     }
@@ -458,39 +373,30 @@ static void test_report(gconstpointer way)
 
 /* ---- pending block I/O --------------------------------------------------------------------------------------------------- */
 
-static char *gate_path;
-
-static gpointer open_gate_later(gpointer unused)
-{
-    g_usleep(GATE_MS * 1000);
-    unlink(gate_path);
-    return NULL;
-}
-
 /* Moved, reset or unplugged while the disk does not answer; it does so when that has begun. */
-static void pending(const Way *way, After after)
+static void pending(const VirtioDiskWay *way, After after)
 {
     g_autofree char *file = g_strdup_printf("pending-%d.slow", after);
     uint8_t buf[1024];
     Request req;
-    Rig r;
+    VirtioDisk r;
 
-    g_setenv("LD_PRELOAD", g_getenv("QTEST_SLOW_IO"), true);
+    io_gate_use(true);
     start(&r, way, file, 1, "");
     qtest_set_moving(r.q, false);
-    close(open(gate_path, O_CREAT | O_WRONLY, 0600));
+    io_gate_shut();
     post(&r, &req, 0, T_IN, 8, NULL, sizeof(buf), true);
     virtio_queue_notify(&r.vq[0]);
     g_assert_false(virtio_queue_is_done(&r.vq[0], req.id));
-    GThread *opener = g_thread_new("gate", open_gate_later, NULL);
+    GThread *opener = io_gate_open_later(GATE_MS);
     if (after == AFTER_MOVE) {
         qtest_move(r.q);
         g_assert_cmphex(wait_for(&r, &req), ==, S_OK);
         qtest_memread(r.q, req.data, buf, sizeof(buf));
-        assert_pattern(buf, sizeof(buf), 8 * 512, SEED);
+        qtest_assert_image(buf, sizeof(buf), 8 * 512, SEED);
     } else {
-        attach_driver(&r, way,
-                      1); /* its reset waits: afterwards nobody writes into that memory any more */
+        /* its reset waits: afterwards nobody writes into that memory any more */
+        virtio_disk_attach(&r);
         qtest_memset(r.q, req.data, 0x5a, sizeof(buf));
         g_usleep(2 * GATE_MS * 1000);
         qtest_memread(r.q, req.data, buf, sizeof(buf));
@@ -499,18 +405,16 @@ static void pending(const Way *way, After after)
         }
     }
     g_thread_join(opener);
-    unlink(gate_path);
-    g_unsetenv("LD_PRELOAD");
+    io_gate_use(false);
     r.next += 0x10000;
     g_assert_cmphex(read_sectors(&r, 8, buf, sizeof(buf)), ==, S_OK);
-    assert_pattern(buf, sizeof(buf), 8 * 512, SEED);
+    qtest_assert_image(buf, sizeof(buf), 8 * 512, SEED);
     qtest_end(r.q);
 }
 
 static void test_pending(gconstpointer way)
 {
-    if (!g_getenv("QTEST_SLOW_IO")) {
-        g_test_skip("QTEST_SLOW_IO does not name the library slow-io");
+    if (!io_gate_or_skip()) {
         return;
     }
     pending(way, AFTER_MOVE);
@@ -522,7 +426,7 @@ static void test_pending(gconstpointer way)
 static void test_resize(gconstpointer way)
 {
     uint8_t buf[512];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "resize", 1, "");
     qtest_set_moving(r.q, false); /* the destination's file is longer from the start */
@@ -536,24 +440,23 @@ static void test_resize(gconstpointer way)
 }
 
 /* The driver turns the write cache off; it stays off over a move, and a reset turns it on. */
-static void test_write_cache(gconstpointer opaque)
+static void test_write_cache(gconstpointer way)
 {
-    const Way *way = opaque;
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "wce", 1, ",write-cache=on");
     g_assert_cmpuint(virtio_device_read(&r.d, 32, 1), ==, 1);
     virtio_device_write(&r.d, 32, 0, 1);
     qtest_move(r.q);
     g_assert_cmpuint(virtio_device_read(&r.d, 32, 1), ==, 0);
-    attach_driver(&r, way, 1);
+    virtio_disk_attach(&r);
     g_assert_cmpuint(virtio_device_read(&r.d, 32, 1), ==, 1);
     qtest_end(r.q);
 }
 
 static void test_in_use(void)
 {
-    Rig r;
+    VirtioDisk r;
 
     start(&r, &ways[IOTHREAD], "in-use", 1, "");
     qtest_qmp_fails(r.q, "GenericError", "object 'io0' is in use",
@@ -565,12 +468,12 @@ static void test_in_use(void)
 static void test_busy_iothread(void)
 {
     uint8_t buf[2048], out[2048];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, &ways[IOTHREAD], "busy", 1, ",share-rw=on");
-    for (unsigned i = 0; i < (is_short() ? 1 : 12); i++) {
+    for (unsigned i = 0; i < (qtest_is_short() ? 1 : 12); i++) {
         Request req;
-        fill(out, sizeof(out), i);
+        qtest_image_fill(out, sizeof(out), i);
         post(&r, &req, 0, T_OUT, 4 * i, out, sizeof(out), false);
         virtio_queue_notify(&r.vq[0]);
         json_object_put(qtest_qmp_return(r.q, "{'execute': 'query-block'}"));
@@ -588,24 +491,24 @@ static void test_busy_iothread(void)
 
 static void test_plug(void)
 {
-    const Way *way = &ways[IOTHREAD];
     uint8_t buf[512];
-    Rig r = { .image = qtest_image("plug", IMAGE_SIZE, SEED) };
+    VirtioDisk r = { .kind = &kind, .way = &ways[IOTHREAD], .queues = 1 };
     Request req;
 
     if (!qtest_machine_can_plug()) {
         return;
     }
-    r.q = qtest_start("-machine %s " MACHINE "-blockdev driver=file,filename=%s,node-name=f0",
-                      qtest_machine("pc"), r.image);
+    r.q = qtest_start("-machine %s -m 16 -object iothread,id=io0 "
+                      "-blockdev driver=file,filename=%s,node-name=f0",
+                      qtest_machine("pc"), qtest_image("plug", IMAGE_SIZE, SEED));
     qtest_set_moving(r.q, false); /* the other side would not know that the guest has let go */
     for (unsigned i = 0; i < 2; i++) {
         qtest_qmp_ok(
             r.q, "{'execute': 'device_add', 'arguments': {'driver': 'virtio-blk-pci', 'id': 'd0', "
                  "'addr': '4', 'drive': 'f0', 'iothread': 'io0'}}");
-        attach_driver(&r, way, 1);
+        virtio_disk_attach(&r);
         g_assert_cmphex(read_sectors(&r, 7, buf, 512), ==, S_OK);
-        assert_pattern(buf, 512, 7 * 512, SEED);
+        qtest_assert_image(buf, 512, 7 * 512, SEED);
         post(&r, &req, 0, T_IN, 9, NULL, 512, true); /* on its way */
         virtio_queue_notify(&r.vq[0]);
         qtest_qmp_ok(r.q, "{'execute': 'device_del', 'arguments': {'id': 'd0'}}");
@@ -658,11 +561,7 @@ static void test_bad_properties(void)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        GTestDataFunc func;
-        unsigned ways, moving; /* bits; those that are moved all the time, too */
-    } tests[] = {
+    static const VirtioDiskTest tests[] = {
         { "basic", test_basic, 0x3f, 0x12 }, { "layout", test_layout, 0x3f, 0 },
         { "many", test_many, 0x37, 0x10 },   { "refused", test_refused, 0x11, 0 },
         { "broken", test_broken, 0x1b, 0 },  { "stop", test_stop, 0x1b, 0 },
@@ -670,23 +569,13 @@ int main(int argc, char **argv)
         { "resize", test_resize, 0x19, 0 },  { "write-cache", test_write_cache, 0x11, 0 },
     };
     g_test_init(&argc, &argv, NULL);
-    gate_path = g_strdup_printf("%s/gate", qtest_dir());
-    g_setenv("SLOW_IO_GATE", gate_path, true);
-    qtest_allow_preload();
-    for (unsigned t = 0; t < G_N_ELEMENTS(tests); t++) {
-        for (unsigned i = 0; i < G_N_ELEMENTS(ways); i++) {
-            g_autofree char *path =
-                g_strdup_printf("/virtio-blk/%s/%s", tests[t].name, ways[i].name);
-            if ((is_short() ? tests[t].moving : tests[t].ways) >> i & 1) {
-                g_test_add_data_func(path, &ways[i], tests[t].func);
-            }
-        }
-    }
+    io_gate_init();
+    virtio_disk_add_tests(&kind, tests, G_N_ELEMENTS(tests), ways, G_N_ELEMENTS(ways));
     g_test_add_func("/virtio-blk/in-use", test_in_use);
     g_test_add_func("/virtio-blk/busy-iothread", test_busy_iothread);
     g_test_add_func("/virtio-blk/plug", test_plug);
     g_test_add_func("/virtio-blk/bad-properties", test_bad_properties);
     int status = g_test_run();
-    g_free(gate_path);
+    io_gate_free();
     return status;
 }

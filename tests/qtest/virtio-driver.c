@@ -263,6 +263,17 @@ void virtio_driver_ok(VirtioDriver *d)
     virtio_driver_set_status(d, virtio_driver_status(d) | VIRTIO_ST_OK);
 }
 
+bool virtio_driver_wait_broken(VirtioDriver *d)
+{
+    for (unsigned n = 0; n < 1000; n++) {
+        if (virtio_driver_status(d) & VIRTIO_ST_NEEDS_RESET) {
+            return true;
+        }
+        g_usleep(1000);
+    }
+    return false;
+}
+
 static uint64_t legacy_config(const VirtioDriver *d)
 {
     return d->io + (d->flags & VIRTIO_DRIVER_MSIX ? 24 : 20);

@@ -95,6 +95,8 @@ void virtio_driver_reset(VirtioDriver *d);
 /* ACKNOWLEDGE, DRIVER, what is offered of `wanted`, FEATURES_OK. Returns what was chosen; the device must agree. */
 uint64_t virtio_driver_negotiate(VirtioDriver *d, uint64_t wanted);
 void virtio_driver_ok(VirtioDriver *d);
+/* Waits up to a second for DEVICE_NEEDS_RESET; false: it is not there (the legacy interface knows no such bit). */
+bool virtio_driver_wait_broken(VirtioDriver *d);
 /* The device's configuration space; width 1, 2, 4, or 8 in two halves. */
 uint64_t virtio_device_read(VirtioDriver *d, unsigned offset, unsigned width);
 void virtio_device_write(VirtioDriver *d, unsigned offset, uint64_t value, unsigned width);

@@ -4,16 +4,13 @@
  * iothread, LUNs, task management, events, bad requests; commands in flight with the machine moved at each point at which the host's disk can fail.
  */
 #include "util/osdep.h"
-#include "virtio-driver.h"
+#include "io-gate.h"
+#include "virtio-disk.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include "util/bytes.h"
 
-#define DEVFN (4 << 3)
-#define HEAP 0x100000
-#define BUFFER 0x400000
-#define IMAGE_SIZE (1024 * 1024)
+#define BUFFER VIRTIO_DISK_MEMORY
+#define IMAGE_SIZE VIRTIO_DISK_SIZE
 #define SEED 21
 #define GATE_MS 30
 #define CONTROL 0
@@ -30,12 +27,7 @@ enum {
 };
 enum { T_COMPLETE = 0, T_SUCCEEDED = 10, T_REJECTED = 11, T_INCORRECT_LUN = 12 };
 
-typedef struct Way {
-    const char *name, *machine, *args;
-    unsigned flags;
-} Way;
-
-static const Way ways[] = {
+static const VirtioDiskWay ways[] = {
     { "modern/split", "pc", "virtio-scsi-pci,addr=4", VIRTIO_DRIVER_MSIX },
     { "modern/packed", "q35", "virtio-scsi-pci,addr=4,packed=on", VIRTIO_DRIVER_MSIX },
     { "legacy", "pc", "virtio-scsi-pci-transitional,addr=4", VIRTIO_DRIVER_LEGACY },
@@ -44,47 +36,14 @@ static const Way ways[] = {
 };
 #define IOTHREAD 3 /* the first way with one */
 
-typedef struct Rig {
-    QTest *q;
-    VirtioDriver d;
-    VirtioQueue vq[4];
-    const char *image;
-    uint64_t next;
-} Rig;
+static const VirtioDiskKind kind = {
+    "virtio-scsi", ",id=s,num_queues=2 -device scsi-hd,id=hd,bus=s.0,scsi-id=3,lun=2", SEED
+};
 
-/* ---- the machine ------------------------------------------------------------------------------------------------------ */
-
-static void attach_driver(Rig *r, const Way *way, unsigned requests)
+static void start(VirtioDisk *r, const VirtioDiskWay *way, const char *file)
 {
-    virtio_driver_init(&r->d, r->q, DEVFN, way->flags, 0xc000, 0xe0000000, HEAP);
-    virtio_driver_negotiate(&r->d, VIRTIO_DRIVER_ALL);
-    for (unsigned i = 0; i < REQUESTS + requests; i++) {
-        virtio_queue_init(&r->vq[i], &r->d, i, 16);
-    }
-    virtio_driver_ok(&r->d);
-    r->next = BUFFER;
-}
-
-static char *args_of(const Way *way, const char *image, const char *inject, const char *disk)
-{
-    return g_strdup_printf(
-        "-machine %s -m 16 -object iothread,id=io0 -blockdev driver=file,filename=%s,node-name=f0,discard=unmap "
-        "-blockdev driver=blkdebug,image=f0,node-name=disk,discard=unmap%s "
-        "-device %s,id=s,num_queues=2 -device scsi-hd,id=hd,bus=s.0,drive=%s,scsi-id=3,lun=2%s",
-        qtest_machine(way->machine), image, inject, way->args, *inject ? "disk" : "f0", disk);
-}
-
-static void start(Rig *r, const Way *way, const char *file)
-{
-    r->image = qtest_image(file, IMAGE_SIZE, SEED);
-    g_autofree char *args = args_of(way, r->image, "", "");
-    r->q = qtest_start("%s", args);
-    attach_driver(r, way, 2);
-}
-
-static bool is_short(void)
-{
-    return g_getenv("QTEST_MOVE_EVERY") && !g_getenv("TERN_TEST_LONG");
+    *r = (VirtioDisk){ .kind = &kind, .way = way, .queues = REQUESTS + 2 };
+    virtio_disk_start(r, file, "", "");
 }
 
 /* ---- commands ----------------------------------------------------------------------------------------------------------- */
@@ -99,13 +58,6 @@ typedef struct Command {
     uint32_t residual;
 } Command;
 
-static uint64_t take(Rig *r, uint64_t len)
-{
-    uint64_t at = r->next;
-    r->next += (len + 63) & ~UINT64_C(63);
-    return at;
-}
-
 static void put_lun(uint8_t *p, unsigned target, unsigned lun)
 {
     p[0] = 1;
@@ -114,11 +66,11 @@ static void put_lun(uint8_t *p, unsigned target, unsigned lun)
     p[3] = lun;
 }
 
-static void post(Rig *r, Command *c, unsigned queue, unsigned target, unsigned lun,
+static void post(VirtioDisk *r, Command *c, unsigned queue, unsigned target, unsigned lun,
                  const uint8_t *cdb, size_t cdb_len, const void *out, uint32_t len, uint64_t id)
 {
     uint8_t header[51] = { 0 };
-    uint64_t head = take(r, sizeof(header));
+    uint64_t head = virtio_disk_take(r, sizeof(header));
     VirtioBuf bufs[3];
     unsigned n = 0;
 
@@ -127,7 +79,7 @@ static void post(Rig *r, Command *c, unsigned queue, unsigned target, unsigned l
     memcpy(header + 19, cdb, cdb_len);
     qtest_memwrite(r->q, head, header, sizeof(header));
     *c = (Command){
-        .vq = &r->vq[REQUESTS + queue], .response = take(r, 108), .data = take(r, len), .len = len
+        .vq = &r->vq[REQUESTS + queue], .response = virtio_disk_take(r, 108), .data = virtio_disk_take(r, len), .len = len
     };
     qtest_memset(r->q, c->response, 0xee, 108);
     bufs[n++] = (VirtioBuf){ head, sizeof(header), false };
@@ -143,7 +95,7 @@ static void post(Rig *r, Command *c, unsigned queue, unsigned target, unsigned l
     c->id = virtio_queue_add(c->vq, bufs, n);
 }
 
-static void wait_for(Rig *r, Command *c)
+static void wait_for(VirtioDisk *r, Command *c)
 {
     uint8_t answer[108];
 
@@ -157,7 +109,7 @@ static void wait_for(Rig *r, Command *c)
     c->asc = sense ? answer[24] : 0;
 }
 
-static Command run(Rig *r, unsigned target, unsigned lun, const uint8_t *cdb, size_t cdb_len,
+static Command run(VirtioDisk *r, unsigned target, unsigned lun, const uint8_t *cdb, size_t cdb_len,
                    const void *out, uint32_t len, void *in)
 {
     Command c;
@@ -177,25 +129,11 @@ static Command run(Rig *r, unsigned target, unsigned lun, const uint8_t *cdb, si
 #define GOOD(c) g_assert_cmpuint((c).result << 8 | (c).status, ==, 0)
 
 /* The unit attention after power on or reset. */
-static void attention(Rig *r)
+static void attention(VirtioDisk *r)
 {
     Command c = run(r, 3, 2, CDB(0, 0, 0, 0, 0, 0), NULL, 0, NULL);
     g_assert_cmpuint(c.result, ==, ANSWER_OK);
     g_assert_cmphex(c.status << 16 | c.key << 8 | c.asc, ==, 0x020629);
-}
-
-static void fill(uint8_t *buf, size_t len, uint32_t seed)
-{
-    for (size_t i = 0; i < len; i++) {
-        buf[i] = qtest_image_byte(i, seed);
-    }
-}
-
-static void assert_pattern(const uint8_t *buf, size_t len, uint64_t offset, uint32_t seed)
-{
-    for (size_t i = 0; i < len; i++) {
-        g_assert_cmphex(buf[i], ==, qtest_image_byte(offset + i, seed));
-    }
 }
 
 /* ---- what works ----------------------------------------------------------------------------------------------------------- */
@@ -204,7 +142,7 @@ static void test_basic(gconstpointer way)
 {
     uint8_t buf[4096], out[4096];
     Command c;
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "basic");
     attention(&r);
@@ -214,8 +152,8 @@ static void test_basic(gconstpointer way)
     c = run(&r, 3, 2, CDB(0x28, 0, 0, 0, 0, 7, 0, 0, 8, 0), NULL, 4096, buf);
     GOOD(c);
     g_assert_cmpuint(c.residual, ==, 0);
-    assert_pattern(buf, 4096, 7 * 512, SEED);
-    fill(out, sizeof(out), 5);
+    qtest_assert_image(buf, 4096, 7 * 512, SEED);
+    qtest_image_fill(out, sizeof(out), 5);
     GOOD(run(&r, 3, 2, CDB(0x2a, 0, 0, 0, 0, 100, 0, 0, 8, 0), out, 4096, NULL));
     GOOD(run(&r, 3, 2, CDB(0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0), NULL, 0, NULL));
     GOOD(run(&r, 3, 2, CDB(0x28, 0, 0, 0, 0, 100, 0, 0, 8, 0), NULL, 4096, buf));
@@ -237,7 +175,7 @@ static void test_buffer_of_the_other_way(gconstpointer way)
 {
     uint8_t buf[512] = { 0 };
     Command c;
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "other-way");
     attention(&r);
@@ -248,7 +186,7 @@ static void test_buffer_of_the_other_way(gconstpointer way)
     c = run(&r, 3, 2, CDB(0x12, 0, 0, 0, 36, 0), buf, 36, NULL);
     g_assert_cmpuint(c.result, ==, ANSWER_OVERRUN);
     GOOD(run(&r, 3, 2, CDB(0x28, 0, 0, 0, 0, 100, 0, 0, 1, 0), NULL, 512, buf));
-    assert_pattern(buf, 512, 100 * 512, SEED);
+    qtest_assert_image(buf, 512, 100 * 512, SEED);
     qtest_end(r.q);
 }
 
@@ -256,7 +194,7 @@ static void test_luns(gconstpointer way)
 {
     uint8_t buf[64];
     Command c;
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "luns");
     attention(&r);
@@ -277,7 +215,7 @@ static void test_many(gconstpointer way)
 {
     Command c[8];
     uint8_t buf[1024];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "many");
     attention(&r);
@@ -291,17 +229,17 @@ static void test_many(gconstpointer way)
         wait_for(&r, &c[i]);
         GOOD(c[i]);
         qtest_memread(r.q, c[i].data, buf, sizeof(buf));
-        assert_pattern(buf, sizeof(buf), 20 * i * 512, SEED);
+        qtest_assert_image(buf, sizeof(buf), 20 * i * 512, SEED);
     }
     qtest_end(r.q);
 }
 
 /* ---- task management, events ---------------------------------------------------------------------------------------------- */
 
-static uint8_t tmf(Rig *r, uint32_t subtype, unsigned target, unsigned lun, uint64_t id)
+static uint8_t tmf(VirtioDisk *r, uint32_t subtype, unsigned target, unsigned lun, uint64_t id)
 {
     uint8_t request[24] = { 0 };
-    uint64_t at = take(r, 24), response = take(r, 1);
+    uint64_t at = virtio_disk_take(r, 24), response = virtio_disk_take(r, 1);
     VirtioBuf bufs[2] = { { at, 24, false }, { response, 1, true } };
 
     store_le32(request + 4, subtype);
@@ -316,7 +254,7 @@ static uint8_t tmf(Rig *r, uint32_t subtype, unsigned target, unsigned lun, uint
 
 static void test_tmf(gconstpointer way)
 {
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "tmf");
     attention(&r);
@@ -332,15 +270,15 @@ static void test_tmf(gconstpointer way)
     qtest_end(r.q);
 }
 
-static void post_event_buffer(Rig *r, unsigned *id, uint64_t *at)
+static void post_event_buffer(VirtioDisk *r, unsigned *id, uint64_t *at)
 {
-    *at = take(r, 16);
+    *at = virtio_disk_take(r, 16);
     qtest_memset(r->q, *at, 0xee, 16);
     *id = virtio_queue_add(&r->vq[EVENTS], &(VirtioBuf){ *at, 16, true }, 1);
     virtio_queue_kick(&r->vq[EVENTS]);
 }
 
-static void expect_event(Rig *r, unsigned id, uint64_t at, uint32_t event, uint32_t reason)
+static void expect_event(VirtioDisk *r, unsigned id, uint64_t at, uint32_t event, uint32_t reason)
 {
     uint8_t buf[16];
 
@@ -358,7 +296,7 @@ static void test_events(gconstpointer way)
     unsigned id[2];
     uint64_t at[2];
     uint8_t buf[512];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "events");
     attention(&r);
@@ -392,7 +330,7 @@ static void test_events(gconstpointer way)
 
 /* ---- bad requests ---------------------------------------------------------------------------------------------------------- */
 
-static void test_broken(gconstpointer opaque)
+static void test_broken(gconstpointer way)
 {
     static const struct {
         unsigned queue;
@@ -405,37 +343,27 @@ static void test_broken(gconstpointer opaque)
         { CONTROL, { { BUFFER, 23, false }, { BUFFER + 64, 1, true } } },
         { CONTROL, { { BUFFER, 24, false }, { BUFFER + 64, 1, false } } },
     };
-    const Way *way = opaque;
-    Rig r;
+    VirtioDisk r;
 
     start(&r, way, "broken");
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         qtest_memset(r.q, BUFFER, 0, 64);
         virtio_queue_add(&r.vq[bad[i].queue], bad[i].bufs, 2);
         virtio_queue_notify(&r.vq[bad[i].queue]);
-        for (unsigned n = 0; n < 1000 && !(virtio_driver_status(&r.d) & VIRTIO_ST_NEEDS_RESET);
-             n++) {
-            g_usleep(1000);
-        }
-        g_assert_cmphex(virtio_driver_status(&r.d) & VIRTIO_ST_NEEDS_RESET, !=, 0);
-        attach_driver(&r, way, 2);
+        g_assert_true(virtio_driver_wait_broken(&r.d));
+        virtio_disk_attach(&r);
         attention(&r);
         r.next = BUFFER;
     }
     /* Sizes that cannot be (5.6.4). */
     virtio_device_write(&r.d, 20, 0x10000, 4);
     g_assert_cmphex(virtio_driver_status(&r.d) & VIRTIO_ST_NEEDS_RESET, !=, 0);
-    attach_driver(&r, way, 2);
+    virtio_disk_attach(&r);
     attention(&r);
     qtest_end(r.q);
 }
 
 /* ---- in flight ------------------------------------------------------------------------------------------------------------- */
-
-#define INJECT                                                                                   \
-    ",inject-error.0.event=none,inject-error.0.iotype=%s,inject-error.0.errno=5,inject-error.0." \
-    "once=on,"                                                                                   \
-    "inject-error.0.sector=%d"
 
 typedef enum After {
     AFTER_STAY,
@@ -477,7 +405,7 @@ static void data_for(const Meeting *m, uint8_t *data)
 {
     memset(data, 0, m->len);
     if (m->cdb[0] == 0x2a) {
-        fill(data, m->len, 66);
+        qtest_image_fill(data, m->len, 66);
     } else if (m->cdb[0] == 0x42) {
         store_be16(data, 22);
         store_be16(data + 2, 16);
@@ -486,7 +414,7 @@ static void data_for(const Meeting *m, uint8_t *data)
     }
 }
 
-static void check_meeting(Rig *r, const Meeting *m, Command *c, const uint8_t *out)
+static void check_meeting(VirtioDisk *r, const Meeting *m, Command *c, const uint8_t *out)
 {
     g_autofree uint8_t *in = g_malloc(m->len);
     uint8_t zeros[512] = { 0 }, buf[512];
@@ -496,7 +424,7 @@ static void check_meeting(Rig *r, const Meeting *m, Command *c, const uint8_t *o
     g_assert_cmpuint(c->residual, ==, 0);
     qtest_memread(r->q, c->data, in, m->len);
     if (m->cdb[0] == 0x28) {
-        assert_pattern(in, m->len, 10 * 512, SEED);
+        qtest_assert_image(in, m->len, 10 * 512, SEED);
     } else if (m->cdb[0] == 0x2a) {
         GOOD(run(r, 3, 2, CDB(0x28, 0, 0, 0, 0, 10, 0, 3, 0, 0), NULL, m->len, in));
         g_assert_cmpmem(in, m->len, out, m->len);
@@ -507,34 +435,26 @@ static void check_meeting(Rig *r, const Meeting *m, Command *c, const uint8_t *o
     }
 }
 
-static void meet(const Way *way, const Meeting *m, After after)
+static void meet(const VirtioDiskWay *way, const Meeting *m, After after)
 {
     g_autofree char *file = g_strdup_printf("meet-%s-%d", m->name, after);
-    g_autofree char *inject = g_strdup_printf(INJECT, m->iotype, m->sector);
     g_autofree uint8_t *data = g_malloc(m->len);
     Command c;
-    Rig r;
+    VirtioDisk r = { .kind = &kind, .way = way, .queues = REQUESTS + 2 };
 
-    r.image = qtest_image(file, IMAGE_SIZE, SEED);
-    g_autofree char *bad = args_of(way, r.image, inject, ",rerror=stop,werror=stop");
-    g_autofree char *good = args_of(way, r.image, "", ",rerror=stop,werror=stop");
-    r.q = qtest_start("%s", bad);
-    qtest_set_moving(r.q, false);
-    qtest_set_args(r.q, "%s", good);
-    attach_driver(&r, way, 2);
+    virtio_disk_start_failing(&r, file, m->iotype, m->sector);
     attention(&r);
     data_for(m, data);
     post(&r, &c, 1, 3, 2, m->cdb, m->cdb_len, m->out ? data : NULL, m->len, 0x123456789abc);
     virtio_queue_notify(&r.vq[REQUESTS + 1]);
-    json_object_put(qtest_wait_event(r.q, "BLOCK_IO_ERROR"));
-    qtest_wait_status(r.q, "io-error");
+    virtio_disk_wait_stopped(&r);
     g_assert_false(virtio_queue_is_done(c.vq, c.id));
     if (after == AFTER_MOVE) {
         qtest_move(r.q);
         g_assert_false(virtio_queue_is_done(c.vq, c.id));
         qtest_move(r.q); /* and on, before it ran */
     } else if (after == AFTER_RESET) {
-        attach_driver(&r, way, 2);
+        virtio_disk_attach(&r);
         r.next += 0x80000;
     }
     qtest_qmp_ok(r.q, "{'execute': 'cont'}");
@@ -565,29 +485,20 @@ static void test_meet_reset(gconstpointer m)
     meet(&ways[IOTHREAD], m, AFTER_RESET);
 }
 
-static char *gate_path;
-
-static gpointer open_gate_later(gpointer unused)
-{
-    g_usleep(GATE_MS * 1000);
-    unlink(gate_path);
-    return NULL;
-}
-
 /* The disk does not answer: the command is moved (waited for), aborted, its unit or the card is reset; it answers when
  * that has begun. */
-static void pending(const Way *way, After after)
+static void pending(const VirtioDiskWay *way, After after)
 {
     g_autofree char *file = g_strdup_printf("pending-%d.slow", after);
     uint8_t buf[1024];
     Command c;
-    Rig r;
+    VirtioDisk r;
 
-    g_setenv("LD_PRELOAD", g_getenv("QTEST_SLOW_IO"), true);
+    io_gate_use(true);
     start(&r, way, file);
     qtest_set_moving(r.q, false);
     attention(&r);
-    close(open(gate_path, O_CREAT | O_WRONLY, 0600));
+    io_gate_shut();
     post(&r, &c, 0, 3, 2, CDB(0x28, 0, 0, 0, 0, 7, 0, 0, 2, 0), NULL, sizeof(buf), 77);
     virtio_queue_notify(c.vq);
     g_assert_false(virtio_queue_is_done(c.vq, c.id));
@@ -598,14 +509,14 @@ static void pending(const Way *way, After after)
             g_usleep(1000);
         }
     }
-    GThread *opener = g_thread_new("gate", open_gate_later, NULL);
+    GThread *opener = io_gate_open_later(GATE_MS);
     switch (after) {
     case AFTER_MOVE:
         qtest_move(r.q);
         wait_for(&r, &c);
         GOOD(c);
         qtest_memread(r.q, c.data, buf, sizeof(buf));
-        assert_pattern(buf, sizeof(buf), 7 * 512, SEED);
+        qtest_assert_image(buf, sizeof(buf), 7 * 512, SEED);
         break;
     case AFTER_ABORT:
     case AFTER_UNIT_RESET:
@@ -615,25 +526,23 @@ static void pending(const Way *way, After after)
         g_assert_cmpuint(c.result, ==, after == AFTER_ABORT ? ANSWER_ABORTED : ANSWER_RESET);
         break;
     default:
-        attach_driver(&r, way, 2);
+        virtio_disk_attach(&r);
         r.next += 0x10000;
         break;
     }
     g_thread_join(opener);
-    unlink(gate_path);
-    g_unsetenv("LD_PRELOAD");
+    io_gate_use(false);
     if (after == AFTER_UNIT_RESET || after == AFTER_RESET) {
         attention(&r);
     }
     GOOD(run(&r, 3, 2, CDB(0x28, 0, 0, 0, 0, 7, 0, 0, 2, 0), NULL, sizeof(buf), buf));
-    assert_pattern(buf, sizeof(buf), 7 * 512, SEED);
+    qtest_assert_image(buf, sizeof(buf), 7 * 512, SEED);
     qtest_end(r.q);
 }
 
 static void test_pending(gconstpointer way)
 {
-    if (!g_getenv("QTEST_SLOW_IO")) {
-        g_test_skip("QTEST_SLOW_IO does not name the library slow-io");
+    if (!io_gate_or_skip()) {
         return;
     }
     for (After after = AFTER_MOVE; after < AFTERS; after++) {
@@ -643,7 +552,7 @@ static void test_pending(gconstpointer way)
 
 /* ---- what the main thread does while an iothread is at work ---------------------------------------------------------------- */
 
-static void keep_busy(Rig *r, Command c[4], unsigned i)
+static void keep_busy(VirtioDisk *r, Command c[4], unsigned i)
 {
     for (unsigned n = 0; n < 4; n++) {
         post(r, &c[n], n & 1, 3, 2, CDB(0x28, 0, 0, 0, 0, 10 * (i % 20) + n, 0, 1, 0, 0), NULL, 131072, n);
@@ -652,7 +561,7 @@ static void keep_busy(Rig *r, Command c[4], unsigned i)
     virtio_queue_notify(&r->vq[REQUESTS + 1]);
 }
 
-static void see_all_good(Rig *r, Command c[4], unsigned i)
+static void see_all_good(VirtioDisk *r, Command c[4], unsigned i)
 {
     static uint8_t buf[131072];
 
@@ -660,7 +569,7 @@ static void see_all_good(Rig *r, Command c[4], unsigned i)
         wait_for(r, &c[n]);
         GOOD(c[n]);
         qtest_memread(r->q, c[n].data, buf, sizeof(buf));
-        assert_pattern(buf, 4096, (10 * (i % 20) + n) * 512, SEED);
+        qtest_assert_image(buf, 4096, (10 * (i % 20) + n) * 512, SEED);
     }
 }
 
@@ -668,11 +577,11 @@ static void see_all_good(Rig *r, Command c[4], unsigned i)
 static void test_busy_iothread(void)
 {
     Command c[4];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, &ways[IOTHREAD], "busy");
     attention(&r);
-    for (unsigned i = 0; i < (is_short() ? 1 : 12); i++) {
+    for (unsigned i = 0; i < (qtest_is_short() ? 1 : 12); i++) {
         r.next = BUFFER;
         keep_busy(&r, c, i);
         json_object_put(qtest_qmp_return(r.q, "{'execute': 'query-block'}"));
@@ -681,19 +590,19 @@ static void test_busy_iothread(void)
         qtest_qmp_ok(r.q, "{'execute': 'cont'}");
         see_all_good(&r, c, i);
         keep_busy(&r, c, i);
-        attach_driver(&r, &ways[IOTHREAD], 2); /* reset with commands under way */
+        virtio_disk_attach(&r); /* reset with commands under way */
         attention(&r);
     }
     keep_busy(&r, c, 0);
     qtest_qmp_ok(r.q, "{'execute': 'system_reset'}");
     json_object_put(qtest_wait_event(r.q, "RESET"));
-    attach_driver(&r, &ways[IOTHREAD], 2);
+    virtio_disk_attach(&r);
     attention(&r);
     qtest_end(r.q);
 }
 
 /* One may hear that the units have changed. */
-static void wait_for_all(Rig *r, Command c[4])
+static void wait_for_all(VirtioDisk *r, Command c[4])
 {
     for (unsigned n = 0; n < 4; n++) {
         wait_for(r, &c[n]);
@@ -708,7 +617,7 @@ static void test_plug_iothread(void)
 {
     Command c[4];
     uint8_t buf[512];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, &ways[IOTHREAD], "plug");
     qtest_set_moving(r.q, false);
@@ -749,7 +658,7 @@ static void test_plug_iothread(void)
 static void test_media_iothread(void)
 {
     uint8_t buf[8];
-    Rig r;
+    VirtioDisk r;
 
     start(&r, &ways[IOTHREAD], "media");
     qtest_set_moving(r.q, false);
@@ -794,11 +703,7 @@ static void test_media_iothread(void)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        GTestDataFunc func;
-        unsigned ways, moving;
-    } tests[] = {
+    static const VirtioDiskTest tests[] = {
         { "basic", test_basic, 0x1f, 9 },    { "luns", test_luns, 9, 0 },
         { "many", test_many, 0x1b, 8 },      { "tmf", test_tmf, 9, 0 },
         { "events", test_events, 9, 0 },     { "broken", test_broken, 0x1b, 0 },
@@ -811,19 +716,9 @@ int main(int argc, char **argv)
                   { "move", test_meet_move },
                   { "reset", test_meet_reset } };
     g_test_init(&argc, &argv, NULL);
-    gate_path = g_strdup_printf("%s/gate", qtest_dir());
-    g_setenv("SLOW_IO_GATE", gate_path, true);
-    qtest_allow_preload();
-    for (unsigned t = 0; t < G_N_ELEMENTS(tests); t++) {
-        for (unsigned i = 0; i < G_N_ELEMENTS(ways); i++) {
-            g_autofree char *path =
-                g_strdup_printf("/virtio-scsi/%s/%s", tests[t].name, ways[i].name);
-            if ((is_short() ? tests[t].moving : tests[t].ways) >> i & 1) {
-                g_test_add_data_func(path, &ways[i], tests[t].func);
-            }
-        }
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(meetings) && !is_short(); i++) {
+    io_gate_init();
+    virtio_disk_add_tests(&kind, tests, G_N_ELEMENTS(tests), ways, G_N_ELEMENTS(ways));
+    for (unsigned i = 0; i < G_N_ELEMENTS(meetings) && !qtest_is_short(); i++) {
         for (unsigned k = 0; k < G_N_ELEMENTS(kinds); k++) {
             g_autofree char *path =
                 g_strdup_printf("/virtio-scsi/in-flight/%s/%s", kinds[k].name, meetings[i].name);
@@ -834,6 +729,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-scsi/plug-iothread", test_plug_iothread);
     g_test_add_func("/virtio-scsi/media-iothread", test_media_iothread);
     int status = g_test_run();
-    g_free(gate_path);
+    io_gate_free();
     return status;
 }
