@@ -8,27 +8,18 @@
  */
 #include "util/osdep.h"
 
-#include "fuzz-device.h"
 #include "fuzz-input.h"
+#include "fuzz-pci.h"
 #include "fuzz.h"
 #include "hw/acpi/piix4.h"
 #include "hw/nvram/fw_cfg.h"
-#include "system/memory.h"
 #include "util/bytes.h"
 #include "util/clock.h"
-#include "util/main-loop.h"
 
-#define RAM_SIZE (1 << 20)
 #define COMMAND 0x8000
 #define PM_BASE 0x600
 #define MAX_STEPS 400
 #define CPUS 5
-
-static const DeviceType bridge_type = {
-    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
-    .migration = STATELESS("part of a test"),
-};
-DEVICE_REGISTER(bridge_type)
 
 static const PciDeviceOps card_ops = { .vendor_id = 0x1234, .device_id = 1, .class_id = 0xff00 };
 static const DeviceType card_type = {
@@ -38,8 +29,6 @@ static const DeviceType card_type = {
 };
 DEVICE_REGISTER(card_type)
 
-static PciBus *pci_bus;
-static MemoryRegion *ram;
 static Piix4Pm *pm;
 static FwCfg *fw;
 static uint8_t writable[64];
@@ -67,18 +56,10 @@ static const Piix4PmBoard board = { .max_cpus = CPUS, .cpu_ops = &cpu_ops };
 
 static void machine_init(void)
 {
-    Device *bridge = device_new(&bridge_type);
-
-    main_loop_init();
-    memory_init();
+    fuzz_pci_init();
+    fuzz_ram_init();
     clock_virtual_set_manual();
     clock_virtual_enable(true);
-    ram = memory_region_new_ram(NULL, "ram", RAM_SIZE, NULL);
-    memory_region_map(system_memory(), 0, ram);
-    if (!device_realize(bridge, NULL, NULL)) {
-        abort();
-    }
-    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
 }
 
 static void written(void *opaque, uint32_t offset, uint32_t len)
@@ -90,7 +71,7 @@ static const FwCfgFileOps writable_ops = { .written = written };
 
 static void machine_begin(void)
 {
-    memset(memory_region_ram_ptr(ram), 0, RAM_SIZE);
+    memset(ram_bytes(), 0, RAM_SIZE);
     memset(writable, 0, sizeof(writable));
     memset(cpus, true, sizeof(cpus));
     fw = fw_cfg_io_new(NULL);
@@ -144,7 +125,7 @@ static void access_port(Input *in)
 
 static void dma_command(Input *in)
 {
-    uint8_t *command = (uint8_t *)memory_region_ram_ptr(ram) + COMMAND;
+    uint8_t *command = ram_bytes() + COMMAND;
 
     store_be32(command, take(in, 4));
     store_be32(command + 4, take(in, 2));

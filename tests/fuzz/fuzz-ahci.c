@@ -9,20 +9,15 @@
  */
 #include "util/osdep.h"
 
-#include "block/backend.h"
-#include "fuzz-device.h"
+#include "fuzz-drives.h"
 #include "fuzz-input.h"
+#include "fuzz-pci.h"
 #include "fuzz.h"
 #include "hw/ide/ide.h"
-#include "hw/pci/pci.h"
-#include "system/memory.h"
-#include "system/runstate.h"
 #include "util/bytes.h"
-#include "util/main-loop.h"
 
 #define ABAR UINT64_C(0xe0000000)
 #define INDEX_PORTS 0xc000
-#define RAM_SIZE (1 << 20)
 #define LIST(n) (0x10000 + (n)*0x10000)
 #define FISES(n) (LIST(n) + 0x400)
 #define TABLE(n, slot) (LIST(n) + 0x1000 + (slot)*0x200)
@@ -34,15 +29,7 @@
 #define DATA 0x40000
 #define MAX_STEPS 300
 
-static const DeviceType bridge_type = {
-    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
-    .migration = STATELESS("part of a test"),
-};
-DEVICE_REGISTER(bridge_type)
-
-static PciBus *pci_bus;
 static PciDevice *ahci;
-static MemoryRegion *ram;
 
 /* ---- the machine ------------------------------------------------------------------------------------------ */
 
@@ -58,25 +45,15 @@ static void plug(unsigned port, const char *type, const char *node)
 
 static void machine_init(void)
 {
-    Device *bridge = device_new(&bridge_type);
-
-    main_loop_init();
-    memory_init();
-    ram = memory_region_new_ram(NULL, "ram", RAM_SIZE, NULL);
-    memory_region_map(system_memory(), 0, ram);
-    if (!device_realize(bridge, NULL, NULL) ||
-        !block_add_blockdev(
-            "driver=null-co,node-name=disc,size=4194304,read-zeroes=on,read-only=on", NULL) ||
-        !block_add_blockdev("driver=null-co,node-name=disk,size=4194304,read-zeroes=on", NULL)) {
-        abort();
-    }
-    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
+    fuzz_pci_init();
+    fuzz_ram_init();
+    fuzz_drives_init(4 << 20);
     vm_start();
 }
 
 static uint8_t *ram_at(uint64_t addr)
 {
-    return (uint8_t *)memory_region_ram_ptr(ram) + addr % RAM_SIZE;
+    return ram_bytes() + addr % RAM_SIZE;
 }
 
 static uint32_t mem_read(uint64_t addr)
@@ -117,7 +94,7 @@ static void start_port(unsigned n)
 
 static void machine_begin(void)
 {
-    memset(memory_region_ram_ptr(ram), 0, RAM_SIZE);
+    memset(ram_bytes(), 0, RAM_SIZE);
     ahci = pci_create(pci_bus, PCI_DEVFN(1, 2), false, "ich9-ahci", NULL);
     plug(0, "ide-hd", "disk");
     plug(1, "ide-cd", "disc");
@@ -132,14 +109,6 @@ static void loop(unsigned n)
     while (n-- > 0) {
         main_loop_iterate(false);
     }
-}
-
-/* Into the same device, as if it had just arrived. */
-static void reload(void)
-{
-    vm_stop(VM_PAUSED);
-    device_reload(&ahci->device);
-    vm_start();
 }
 
 /* ---- steps ---------------------------------------------------------------------------------------------------- */
@@ -272,25 +241,6 @@ static void messages(Input *in, unsigned what)
     pci_config_write(pci_bus, ahci->devfn, 0x82, what >> 4 & 1, 2);
 }
 
-static void change_disc(unsigned what)
-{
-    BlockFront *front = NULL;
-
-    for (BlockFront *f = front_next(NULL); f && !front; f = front_next(f)) {
-        if (front_device(f) && front_is_read_only(f)) {
-            front = f;
-        }
-    }
-    if (!front) {
-        return;
-    }
-    if (what & 0x10) {
-        front_open_tray(front, what & 0x20, NULL);
-    } else {
-        front_close_tray(front, NULL);
-    }
-}
-
 static void do_step(Input *in)
 {
     unsigned what = take(in, 1), a;
@@ -326,10 +276,10 @@ static void do_step(Input *in)
         loop(1 + (what >> 4));
         break;
     case 13:
-        reload();
+        fuzz_move(ahci);
         break;
     case 14:
-        change_disc(what);
+        fuzz_change_disc(what);
         break;
     case 15:
         a = take(in, 1);
@@ -358,7 +308,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < MAX_STEPS && in.left > 0; i++) {
         do_step(&in);
     }
-    reload();
+    fuzz_move(ahci);
     device_unrealize(&ahci->device);
     return 0;
 }

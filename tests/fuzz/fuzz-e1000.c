@@ -8,19 +8,14 @@
  */
 #include "util/osdep.h"
 
-#include "fuzz-device.h"
 #include "fuzz-input.h"
 #include "fuzz-net.h"
+#include "fuzz-pci.h"
 #include "fuzz.h"
 #include "hw/core/machine.h"
-#include "hw/pci/pci.h"
-#include "system/memory.h"
-#include "system/runstate.h"
 #include "util/bytes.h"
 #include "util/clock.h"
-#include "util/main-loop.h"
 
-#define RAM_SIZE (1 << 20)
 #define MMIO 0xe0000000
 #define IO 0xc000
 #define RX_RING 0x1000
@@ -39,33 +34,17 @@ enum {
     TDBAL = 0x3800,
 };
 
-static const DeviceType bridge_type = {
-    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
-    .migration = STATELESS("part of a test"),
-};
-DEVICE_REGISTER(bridge_type)
-
-static PciBus *pci_bus;
 static PciDevice *card;
-static MemoryRegion *ram;
 static unsigned tail; /* of what transmit() has written */
 
 /* ---- the machine ------------------------------------------------------------------------------------------------ */
 
 static void machine_init(void)
 {
-    Device *bridge = device_new(&bridge_type);
-
-    main_loop_init();
-    memory_init();
+    fuzz_pci_init();
+    fuzz_ram_init();
     clock_virtual_set_manual();
-    ram = memory_region_new_ram(NULL, "ram", RAM_SIZE, NULL);
-    memory_region_map(system_memory(), 0, ram);
-    if (!device_realize(bridge, NULL, NULL)) {
-        abort();
-    }
     machine_set_current((Machine *)object_new(object_type_by_name("none-machine")));
-    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
     vm_start();
 }
 
@@ -74,7 +53,7 @@ static void machine_begin(void)
     Device *dev = device_new(device_type_by_name("e1000"));
     g_autoptr(GError) error = NULL;
 
-    memset(memory_region_ram_ptr(ram), 0, RAM_SIZE);
+    memset(ram_bytes(), 0, RAM_SIZE);
     tail = 0;
     fuzz_net_plug(false);
     object_set_string(&dev->object, "netdev", "wire");
@@ -106,14 +85,7 @@ static void rd(unsigned reg, unsigned width)
 
 static uint8_t *memory(unsigned addr)
 {
-    return (uint8_t *)memory_region_ram_ptr(ram) + addr;
-}
-
-static void move(void)
-{
-    vm_stop(VM_PAUSED);
-    device_reload(&card->device);
-    vm_start();
+    return ram_bytes() + addr;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
@@ -216,7 +188,7 @@ static void do_step(Input *in)
         clock_virtual_step_to(clock_get_ns(CLOCK_VIRTUAL) + take(in, 1) * NS_PER_MS * 4);
         break;
     case 9:
-        move();
+        fuzz_move(card);
         break;
     case 10: /* anything in a ring */
         reg = take(in, 2) & 0x1fff;
@@ -241,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < MAX_STEPS && in.left; i++) {
         do_step(&in);
     }
-    move();
+    fuzz_move(card);
     device_unrealize(&card->device);
     fuzz_net_unplug();
     return 0;

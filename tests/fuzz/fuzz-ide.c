@@ -8,31 +8,18 @@
  */
 #include "util/osdep.h"
 
-#include "block/backend.h"
-#include "fuzz-device.h"
+#include "fuzz-drives.h"
 #include "fuzz-input.h"
+#include "fuzz-pci.h"
 #include "fuzz.h"
 #include "hw/ide/ide.h"
-#include "hw/pci/pci.h"
-#include "system/memory.h"
-#include "system/runstate.h"
 #include "util/bytes.h"
-#include "util/main-loop.h"
 
 #define IO 0xc000
-#define RAM_SIZE (1 << 20)
 #define TABLE 0x1000
 #define MAX_STEPS 300
 
-static const DeviceType bridge_type = {
-    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
-    .migration = STATELESS("part of a test"),
-};
-DEVICE_REGISTER(bridge_type)
-
-static PciBus *pci_bus;
 static PciDevice *ide;
-static MemoryRegion *ram;
 
 /* ---- the machine ------------------------------------------------------------------------------------------ */
 
@@ -49,19 +36,9 @@ static void plug(unsigned channel, unsigned unit, const char *type, const char *
 
 static void machine_init(void)
 {
-    Device *bridge = device_new(&bridge_type);
-
-    main_loop_init();
-    memory_init();
-    ram = memory_region_new_ram(NULL, "ram", RAM_SIZE, NULL);
-    memory_region_map(system_memory(), 0, ram);
-    if (!device_realize(bridge, NULL, NULL) ||
-        !block_add_blockdev(
-            "driver=null-co,node-name=disc,size=1048576,read-zeroes=on,read-only=on", NULL) ||
-        !block_add_blockdev("driver=null-co,node-name=disk,size=1048576,read-zeroes=on", NULL)) {
-        abort();
-    }
-    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
+    fuzz_pci_init();
+    fuzz_ram_init();
+    fuzz_drives_init(1 << 20);
     vm_start();
 }
 
@@ -73,22 +50,12 @@ static void enable(void)
 
 static void machine_begin(void)
 {
-    memset(memory_region_ram_ptr(ram), 0, RAM_SIZE);
+    memset(ram_bytes(), 0, RAM_SIZE);
     ide = pci_create(pci_bus, PCI_DEVFN(1, 1), false, "piix3-ide", NULL);
     plug(0, 0, "ide-hd", "disk");
     plug(0, 1, "ide-cd", "disc");
     device_reset(&ide->device);
     enable();
-}
-
-/* ---- moves -------------------------------------------------------------------------------------------------- */
-
-/* Into the same device, as if it had just arrived. */
-static void reload(void)
-{
-    vm_stop(VM_PAUSED);
-    device_reload(&ide->device);
-    vm_start();
 }
 
 /* ---- steps ---------------------------------------------------------------------------------------------------- */
@@ -139,29 +106,10 @@ static void move_words(Input *in, unsigned what)
 
 static void descriptor(Input *in)
 {
-    uint8_t *p = (uint8_t *)memory_region_ram_ptr(ram) + TABLE + take(in, 1) * 8;
+    uint8_t *p = ram_bytes() + TABLE + take(in, 1) * 8;
 
     store_le32(p, take(in, 3));
     store_le32(p + 4, take(in, 2) | take(in, 1) << 31);
-}
-
-static void change_disc(unsigned what)
-{
-    BlockFront *front = front_by_device("/machine/unattached/none", NULL);
-
-    for (BlockFront *f = front_next(NULL); f && !front; f = front_next(f)) {
-        if (front_device(f) && front_is_read_only(f)) {
-            front = f;
-        }
-    }
-    if (!front) {
-        return;
-    }
-    if (what & 0x10) {
-        front_open_tray(front, what & 0x20, NULL);
-    } else {
-        front_close_tray(front, NULL);
-    }
 }
 
 static void do_step(Input *in)
@@ -209,10 +157,10 @@ static void do_step(Input *in)
         }
         break;
     case 13:
-        reload();
+        fuzz_move(ide);
         break;
     case 14:
-        change_disc(what);
+        fuzz_change_disc(what);
         break;
     case 15:
         a = take(in, 1);
@@ -235,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < MAX_STEPS && in.left > 0; i++) {
         do_step(&in);
     }
-    reload();
+    fuzz_move(ide);
     device_unrealize(&ide->device);
     return 0;
 }

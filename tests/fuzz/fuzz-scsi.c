@@ -9,9 +9,9 @@
  */
 #include "util/osdep.h"
 
+#include "fuzz-drives.h"
 #include "fuzz-input.h"
 #include "fuzz.h"
-#include "block/backend.h"
 #include "hw/scsi/scsi.h"
 #include "hw/usb/usb.h"
 #include "system/memory.h"
@@ -113,11 +113,7 @@ static void machine_init(void)
 {
     main_loop_init();
     memory_init();
-    if (!block_add_blockdev(
-            "driver=null-co,node-name=disc,size=1048576,read-zeroes=on,read-only=on", NULL) ||
-        !block_add_blockdev("driver=null-co,node-name=disk,size=1048576,read-zeroes=on", NULL)) {
-        abort();
-    }
+    fuzz_drives_init(1 << 20);
 }
 
 /* ---- packets --------------------------------------------------------------------------------- */

@@ -8,48 +8,20 @@
  */
 #include "util/osdep.h"
 
-#include "fuzz-device.h"
+#include "fuzz-input.h"
+#include "fuzz-pci.h"
 #include "fuzz.h"
-#include "hw/pci/pci.h"
 #include "hw/usb/hid.h"
-#include "system/memory.h"
 #include "util/bytes.h"
 #include "util/clock.h"
-#include "util/main-loop.h"
 
 #define IO 0xc000
-#define RAM_SIZE (1 << 20)
 #define FRAME_NS 1000000
 #define MAX_STEPS 400
 #define MAX_FRAMES 2000
 
-static const DeviceType bridge_type = {
-    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
-    .migration = STATELESS("part of a test"),
-};
-DEVICE_REGISTER(bridge_type)
-
-static PciBus *pci_bus;
 static PciDevice *uhci;
-static MemoryRegion *ram;
-
-typedef struct Input {
-    const uint8_t *data;
-    size_t left;
-    unsigned frames;
-} Input;
-
-static unsigned take(Input *in, unsigned bytes)
-{
-    unsigned value = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (in->left ? *in->data : 0u) << i * 8;
-        in->data += in->left > 0;
-        in->left -= in->left > 0;
-    }
-    return value;
-}
+static unsigned frames; /* that this input has let pass */
 
 /* ---- the machine ------------------------------------------------------------------------------------------------ */
 
@@ -73,23 +45,15 @@ static Device *plug(const char *type, const char *port)
 
 static void machine_init(void)
 {
-    Device *bridge = device_new(&bridge_type);
-
-    main_loop_init();
-    memory_init();
+    fuzz_pci_init();
+    fuzz_ram_init();
     clock_virtual_set_manual();
     clock_virtual_enable(true);
-    ram = memory_region_new_ram(NULL, "ram", RAM_SIZE, NULL);
-    memory_region_map(system_memory(), 0, ram);
-    if (!device_realize(bridge, NULL, NULL)) {
-        abort();
-    }
-    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
 }
 
 static void machine_begin(void)
 {
-    memset(memory_region_ram_ptr(ram), 0, RAM_SIZE);
+    memset(ram_bytes(), 0, RAM_SIZE);
     uhci = pci_create(pci_bus, PCI_DEVFN(1, 2), false, "piix3-usb-uhci", NULL);
     plug("usb-hub", "1");
     plug("usb-kbd", "1.1");
@@ -114,7 +78,7 @@ static void reload_all(void)
 
 static void put32(unsigned addr, uint32_t value)
 {
-    store_le32((uint8_t *)memory_region_ram_ptr(ram) + addr % (RAM_SIZE - 3), value);
+    store_le32(ram_bytes() + addr % (RAM_SIZE - 3), value);
 }
 
 /* A TD with the fields that matter, at a place that links can name. */
@@ -201,7 +165,7 @@ static void do_step(Input *in)
     case 10:
     case 11:
         n = 1 + take(in, 1) % 32;
-        in->frames += n;
+        frames += n;
         clock_virtual_step_to(clock_get_ns(CLOCK_VIRTUAL) + (int64_t)n * FRAME_NS);
         break;
     case 12:
@@ -223,13 +187,14 @@ static void do_step(Input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    Input in = { data, size, 0 };
+    Input in = { data, size };
 
     if (!pci_bus) {
         machine_init();
     }
     machine_begin();
-    for (unsigned i = 0; i < MAX_STEPS && in.left > 0 && in.frames < MAX_FRAMES; i++) {
+    frames = 0;
+    for (unsigned i = 0; i < MAX_STEPS && in.left > 0 && frames < MAX_FRAMES; i++) {
         do_step(&in);
     }
     reload_all();

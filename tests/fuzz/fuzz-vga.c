@@ -8,13 +8,11 @@
  */
 #include "util/osdep.h"
 
-#include "fuzz-device.h"
+#include "fuzz-input.h"
+#include "fuzz-pci.h"
 #include "fuzz.h"
-#include "hw/pci/pci.h"
-#include "system/memory.h"
 #include "ui/console.h"
 #include "util/clock.h"
-#include "util/main-loop.h"
 
 #define VRAM 0xe0000000u
 #define VRAM_SIZE (1 << 20)
@@ -23,49 +21,18 @@
 #define MAX_DRAWN 6 /* pictures an input: they are what takes time */
 #define MAX_PIXELS (1 << 22)
 
-static const DeviceType bridge_type = {
-    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
-    .migration = STATELESS("part of a test"),
-};
-DEVICE_REGISTER(bridge_type)
-
-static PciBus *pci_bus;
 static PciDevice *vga;
 static Console *console;
 static pixman_image_t *copy; /* what a client would have */
-
-typedef struct Input {
-    const uint8_t *data;
-    size_t left;
-    unsigned drawn;
-} Input;
-
-static unsigned take(Input *in, unsigned bytes)
-{
-    unsigned value = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (in->left ? *in->data : 0u) << i * 8;
-        in->data += in->left > 0;
-        in->left -= in->left > 0;
-    }
-    return value;
-}
+static unsigned drawn; /* pictures of this input */
 
 /* ---- the machine ------------------------------------------------------------------------------------------- */
 
 static void machine_init(void)
 {
-    Device *bridge = device_new(&bridge_type);
-
-    main_loop_init();
-    memory_init();
+    fuzz_pci_init();
     clock_virtual_set_manual();
     clock_virtual_enable(true);
-    if (!device_realize(bridge, NULL, NULL)) {
-        abort();
-    }
-    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
     vga = PCI_DEVICE(device_new(device_type_by_name("VGA")));
     vga->devfn = PCI_DEVFN(2, 0);
     object_set_int(&vga->device.object, "vgamem_mb", 1);
@@ -112,12 +79,12 @@ static const ConsoleListenerOps listener = { .damage = on_damage,
                                              .gone = on_gone };
 
 /* The copy that is made of reports only must be the picture. */
-static void draw(Input *in)
+static void draw(void)
 {
     const uint32_t *shown, *seen;
     size_t pixels;
 
-    if (in->drawn++ >= MAX_DRAWN) {
+    if (drawn++ >= MAX_DRAWN) {
         return;
     }
     console_update(console);
@@ -128,7 +95,7 @@ static void draw(Input *in)
         g_error("the surface changed without a report");
     }
     if (pixels > MAX_PIXELS) {
-        in->drawn = MAX_DRAWN;
+        drawn = MAX_DRAWN;
     }
 }
 
@@ -209,7 +176,7 @@ static bool do_step(Input *in)
         break;
     case 10:
         clock_virtual_step_to(clock_get_ns(CLOCK_VIRTUAL) + take(in, 2) * (NS_PER_SEC / 256));
-        draw(in);
+        draw();
         break;
     default:
         if (what & 0x80) {
@@ -224,7 +191,7 @@ static bool do_step(Input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool ready;
-    Input in = { data, size, 0 };
+    Input in = { data, size };
     ConsoleListener *l;
 
     if (!ready) {
@@ -232,14 +199,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ready = true;
     }
     machine_begin();
+    drawn = 0;
     copy = pixman_image_create_bits(PIXMAN_x8r8g8b8, 1, 1, NULL, 0);
     on_resized(NULL, console_surface(console));
     on_damage(NULL, 0, 0, pixman_image_get_width(copy), pixman_image_get_height(copy));
     l = console_listen(console, &listener, NULL);
     for (unsigned i = 0; i < MAX_STEPS && in.left > 0 && do_step(&in); i++) {
     }
-    in.drawn = MIN(in.drawn, MAX_DRAWN - 1);
-    draw(&in);
+    drawn = MIN(drawn, MAX_DRAWN - 1);
+    draw();
     console_unlisten(l);
     pixman_image_unref(copy);
     return 0;

@@ -6,21 +6,17 @@
 #ifndef TESTS_FUZZ_VIRTIO_CARD_H
 #define TESTS_FUZZ_VIRTIO_CARD_H
 
-#include "fuzz-device.h"
 #include "fuzz-input.h"
+#include "fuzz-pci.h"
 #include "fuzz.h"
 #include "hw/core/machine.h"
 #include "hw/pci/msix.h"
 #include "hw/virtio/virtio-pci.h"
-#include "system/memory.h"
 #include "system/quiesce.h"
-#include "system/runstate.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/error.h"
-#include "util/main-loop.h"
 
-#define RAM_SIZE (1 << 20)
 #define IO 0xc000
 #define BAR 0xe0004000
 #define MSIX 0xe0000000
@@ -31,15 +27,7 @@
 #define SPLIT_SIZE 8
 #define PACKED_SIZE 6
 
-static const DeviceType bridge_type = {
-    .object = { .name = "fuzz-pci-host", .parent = &device_type.object, .size = sizeof(Device) },
-    .migration = STATELESS("part of a test"),
-};
-DEVICE_REGISTER(bridge_type)
-
-static PciBus *pci_bus;
 static PciDevice *card;
-static MemoryRegion *ram;
 static bool packed;
 static unsigned packed_next[QUEUES]; /* where put_chain() goes on */
 static bool packed_wrap[QUEUES];
@@ -48,18 +36,10 @@ static bool packed_wrap[QUEUES];
 
 static void machine_init(void)
 {
-    Device *bridge = device_new(&bridge_type);
-
-    main_loop_init();
-    memory_init();
+    fuzz_pci_init();
+    fuzz_ram_init();
     clock_virtual_set_manual();
-    ram = memory_region_new_ram(NULL, "ram", RAM_SIZE, NULL);
-    memory_region_map(system_memory(), 0, ram);
-    if (!device_realize(bridge, NULL, NULL)) {
-        abort();
-    }
     machine_set_current((Machine *)object_new(object_type_by_name("none-machine")));
-    pci_bus = pci_root_bus_new(bridge, "pci.0", system_memory(), system_io());
     vm_start();
 }
 
@@ -88,7 +68,7 @@ static void machine_begin(unsigned kind)
     Device *dev = card_new(kind);
     g_autoptr(GError) error = NULL;
 
-    memset(memory_region_ram_ptr(ram), 0, RAM_SIZE);
+    memset(ram_bytes(), 0, RAM_SIZE);
     packed = kind & 4;
     object_set_bool(&dev->object, "packed", packed);
     object_set_bool(&dev->object, "ioeventfd", !(kind & 8));
@@ -109,7 +89,7 @@ static void machine_begin(unsigned kind)
 
 static void put(unsigned addr, const void *bytes, unsigned len)
 {
-    memcpy((uint8_t *)memory_region_ram_ptr(ram) + addr % (RAM_SIZE - 64), bytes, len);
+    memcpy(ram_bytes() + addr % (RAM_SIZE - 64), bytes, len);
 }
 
 static unsigned ring_part(unsigned queue, unsigned part)
@@ -171,7 +151,7 @@ static void put_desc(Input *in)
 static void offer(Input *in)
 {
     unsigned queue = take(in, 1) & 3, head = take(in, 1), n = take(in, 1) & 15;
-    uint8_t *avail = (uint8_t *)memory_region_ram_ptr(ram) + ring_part(queue, 1);
+    uint8_t *avail = ram_bytes() + ring_part(queue, 1);
     uint16_t idx = load_le16(avail + 2);
 
     store_le16(avail + 4 + 2 * (idx % 8), head);
@@ -196,7 +176,7 @@ static void put_piece(uint8_t *desc, const Piece *p, uint16_t at12, uint16_t at1
 
 static void put_packed_chain(unsigned queue, const Piece *pieces, unsigned n)
 {
-    uint8_t *ring = (uint8_t *)memory_region_ram_ptr(ram) + ring_part(queue, 0);
+    uint8_t *ring = ram_bytes() + ring_part(queue, 0);
     uint16_t first_flags = 0;
     unsigned first = packed_next[queue];
 
@@ -214,7 +194,7 @@ static void put_packed_chain(unsigned queue, const Piece *pieces, unsigned n)
 
 static void put_split_chain(unsigned queue, const Piece *pieces, unsigned n)
 {
-    uint8_t *memory = memory_region_ram_ptr(ram);
+    uint8_t *memory = ram_bytes();
     uint8_t *avail = memory + ring_part(queue, 1);
     uint16_t idx = load_le16(avail + 2);
     unsigned head = (idx & 1) * 4;
@@ -367,7 +347,7 @@ static void do_step(Input *in)
         break;
     case 8: /* anything in a ring */
         small = take(in, 2);
-        store_le16((uint8_t *)memory_region_ram_ptr(ram) + RINGS + small % 0xc000, take(in, 2));
+        store_le16(ram_bytes() + RINGS + small % 0xc000, take(in, 2));
         break;
     case 9:
         clock_virtual_step_to(clock_get_ns(CLOCK_VIRTUAL) + take(in, 1) * NS_PER_SEC / 16);

@@ -80,8 +80,8 @@ static Place place(unsigned queue)
                 .answer = HEADERS + at * 0x200 + 0x100,
                 .data = DATA + at * 0x4000 };
 
-    p.header_bytes = (uint8_t *)memory_region_ram_ptr(ram) + p.header;
-    p.data_bytes = (uint8_t *)memory_region_ram_ptr(ram) + p.data;
+    p.header_bytes = ram_bytes() + p.header;
+    p.data_bytes = ram_bytes() + p.data;
     return p;
 }
 

@@ -38,7 +38,7 @@ static void card_ready(unsigned kind)
 
 static uint8_t *bytes_at(uint64_t addr)
 {
-    return (uint8_t *)memory_region_ram_ptr(ram) + addr;
+    return ram_bytes() + addr;
 }
 
 static void transmit(Input *in, unsigned what)
