@@ -32,6 +32,7 @@ void migration_init(void)
     clock_section_register();
     vmstate_register_handlers("ram", 0, 4, &ram_handlers, NULL);
     ram_poison_register_section();
+    vm_add_resume_check(outgoing_resume_check);
     vm_add_resume_hook(outgoing_resume_hook);
 }
 

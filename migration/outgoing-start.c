@@ -222,14 +222,16 @@ bool outgoing_continue(MigrationStatus expected, GError **error)
     return true;
 }
 
+bool outgoing_resume_check(GError **error)
+{
+    return !ram_save_released() || error_set(error, "the guest's memory was given back to the host (release-ram): it is "
+                                                    "on the destination only");
+}
+
 bool outgoing_resume_hook(GError **error)
 {
     if (outgoing_active()) {
         return true; /* restart() */
-    }
-    if (ram_save_released()) {
-        return error_set(error, "the guest's memory was given back to the host (release-ram): it is "
-                                "on the destination only");
     }
     if (quiesced()) {
         if (!block_activate_all(error)) {

@@ -24,7 +24,8 @@ bool outgoing_resume(const MigrationAddress *addr, GError **error);
 bool outgoing_query(MigrationInfo *info);
 /* Wakes the migration out of its wait for bandwidth. */
 void outgoing_parameters_changed(void);
-/* 'cont' after a migration. */
+/* 'cont' after a migration: whether the guest is here; what it needs. */
+bool outgoing_resume_check(GError **error);
 bool outgoing_resume_hook(GError **error);
 void outgoing_shutdown(void);
 

@@ -238,27 +238,45 @@ void vm_start(void)
     }
 }
 
-static GPtrArray *resume_hooks;
+typedef bool ResumeFunc(GError **error);
+
+static GPtrArray *resume_checks, *resume_hooks; /* ResumeFunc */
 static bool autostart = true;
+
+static void add_resume_func(GPtrArray **list, ResumeFunc *func)
+{
+    if (!*list) {
+        *list = g_ptr_array_new();
+    }
+    g_ptr_array_add(*list, (gpointer)func);
+}
 
 void vm_add_resume_hook(bool (*hook)(GError **error))
 {
-    if (!resume_hooks) {
-        resume_hooks = g_ptr_array_new();
-    }
-    g_ptr_array_add(resume_hooks, (gpointer)hook);
+    add_resume_func(&resume_hooks, hook);
 }
 
-static bool resume_hooks_agree(GError **error)
+void vm_add_resume_check(bool (*check)(GError **error))
 {
-    for (unsigned i = 0; resume_hooks && i < resume_hooks->len; i++) {
-        bool (*hook)(GError **) = (bool (*)(GError **))g_ptr_array_index(resume_hooks, i);
+    add_resume_func(&resume_checks, check);
+}
 
-        if (!hook(error)) {
+static bool all_agree(const GPtrArray *list, GError **error)
+{
+    for (unsigned i = 0; list && i < list->len; i++) {
+        ResumeFunc *func = (ResumeFunc *)g_ptr_array_index(list, i);
+
+        if (!func(error)) {
             return false;
         }
     }
     return true;
+}
+
+/* Whether it may; then what it needs has been taken back. */
+static bool prepare_resume(GError **error)
+{
+    return all_agree(resume_checks, error) && all_agree(resume_hooks, error);
 }
 
 bool vm_resume(GError **error)
@@ -266,7 +284,7 @@ bool vm_resume(GError **error)
     if (vm_is_changing_state()) { /* another monitor, in a loop that a handler iterates */
         return error_set(error, "the machine is being stopped or started: not before that is done");
     }
-    if (!resume_hooks_agree(error)) {
+    if (!prepare_resume(error)) {
         return false;
     }
     vm_start();
@@ -550,7 +568,7 @@ static void do_wakeup(VmWakeupReason reason)
     if (state != VM_SUSPENDED) {
         return;
     }
-    if (!resume_hooks_agree(&error)) {
+    if (!prepare_resume(&error)) {
         error_report_gerror(error);
         return;
     }

@@ -32,9 +32,11 @@ void vm_start(void);
 /* 'cont': takes back what a finished or failed switchover left (hooks), then starts. An error while handlers are being told of
  * another start or stop: one of them may be in the middle of waiting for somebody. */
 bool vm_resume(GError **error);
-/* Whoever must agree before the machine runs again, or takes something back then (block activation, migration);
- * called in order of registration, an error keeps the machine stopped. */
+/* Whoever takes something back before the machine runs again (block activation, migration); called in order of registration, an
+ * error keeps the machine stopped. */
 void vm_add_resume_hook(bool (*hook)(GError **error));
+/* Whoever must agree; all are asked before anything is taken back. */
+void vm_add_resume_check(bool (*check)(GError **error));
 /* Whether the machine is to run when an incoming migration has arrived (-S, stop, cont meanwhile). */
 void vm_set_autostart(bool autostart);
 bool vm_autostart(void);

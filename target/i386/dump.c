@@ -193,7 +193,7 @@ static bool may_continue(GError **error)
 
 static void __attribute__((constructor)) register_hook(void)
 {
-    vm_add_resume_hook(may_continue);
+    vm_add_resume_check(may_continue);
 }
 
 /* ---- commands --------------------------------------------------------------------------------------------------------------- */

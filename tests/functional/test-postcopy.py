@@ -203,6 +203,16 @@ class Postcopy(unittest.TestCase):
                 source.close()
                 target.close()
 
+    def test_an_image_stays_the_destinations_when_memory_was_given_back(self):
+        image = self.path('disk.img')
+        with open(image, 'wb') as file:
+            file.truncate(MIB)
+        source, target = self.pair('-drive', 'file=%s,format=raw' % image)
+        self.begin(source, target, 0)
+        self.finish(source, target)
+        with self.assertRaisesRegex(TestError, r'given back to the host \(release-ram\)'):
+            source.qmp.command('cont')
+
     def test_a_file_with_a_name_is_kept(self):
         file = 'memory-backend-file,id=m,size=%dM,share=on,mem-path=%s' % (SIZE, self.path('ram'))
         source, target = self.pair('-machine', 'memory-backend=m', source_only=('-object', file),

@@ -122,11 +122,18 @@ static void test_clock(void)
     g_string_truncate(events, 0);
 }
 
-static bool refuse;
+static bool refuse, never;
+static unsigned hooked;
 
 static bool resume_hook(GError **error)
 {
+    hooked++;
     return !refuse || error_set(error, "not now");
+}
+
+static bool resume_check(GError **error)
+{
+    return !never || error_set(error, "never");
 }
 
 static void test_resume_hook(void)
@@ -134,6 +141,13 @@ static void test_resume_hook(void)
     GError *error = NULL;
 
     vm_add_resume_hook(resume_hook);
+    vm_add_resume_check(resume_check);
+    never = true;
+    g_assert_false(vm_resume(&error));
+    g_assert_cmpstr(error->message, ==, "never");
+    g_clear_error(&error);
+    g_assert_cmpuint(hooked, ==, 0); /* nothing was taken back */
+    never = false;
     refuse = true;
     g_assert_false(vm_resume(&error));
     g_assert_cmpstr(error->message, ==, "not now");
