@@ -155,6 +155,7 @@ static void registers_reset(E1000 *s)
     memset(&s->eecd, 0, sizeof(s->eecd));
     e1000_rx_configure(s);
     timer_del(&s->mitigation);
+    bh_cancel(s->go_on);
     s->mitigated = s->delay_wanted = false;
 }
 
@@ -185,6 +186,23 @@ static void e1000_reset(PciDevice *dev)
 
 /* ---- realize ----------------------------------------------------------------------------------------------------------- */
 
+/* T4. */
+static void go_on_sending(void *opaque)
+{
+    if (vm_is_running()) {
+        e1000_transmit(opaque);
+    }
+}
+
+static void vm_state_changed(void *opaque, bool running, VmRunState state)
+{
+    E1000 *s = opaque;
+
+    if (running && E1000_REG(s, E1000_TDH) != E1000_REG(s, E1000_TDT)) {
+        bh_schedule(s->go_on);
+    }
+}
+
 static void link_sendable(NetClient *nc)
 {
 }
@@ -213,6 +231,8 @@ static bool e1000_realize(PciDevice *dev, GError **error)
     s->io = memory_region_new_io(&dev->device.object, &e1000_io_ops, s, "e1000-io", E1000_IO_SIZE);
     pci_set_bar(dev, 0, 0, s->mmio, E1000_MMIO_SIZE);
     pci_set_bar(dev, 1, PCI_BAR_SPACE_IO, s->io, E1000_IO_SIZE);
+    s->go_on = bh_new(NULL, "e1000-tx", go_on_sending, s);
+    s->vm_state = vm_state_add_handler(vm_state_changed, s, 0);
     nic_open(&s->nic, &s->conf, &dev->device, &e1000_client_ops, 1, s);
     e1000_eeprom_init(s);
     return true;
@@ -224,6 +244,8 @@ static void e1000_unrealize(PciDevice *dev)
 
     timer_del(&s->autoneg);
     timer_del(&s->mitigation);
+    vm_state_del_handler(s->vm_state);
+    bh_delete(s->go_on);
     nic_close(&s->nic, &s->conf);
     memory_region_free(s->mmio);
     memory_region_free(s->io);
@@ -249,7 +271,8 @@ static void e1000_config_written(PciDevice *dev, unsigned addr, unsigned len)
  *
  * In flight: a packet that is being put together from descriptors: tx.size bytes of tx.data, tx.header, tso_frames,
  * sum_needed and both contexts are saved, so that the next descriptor goes on with it. A packet whose last descriptor was
- * done has left; the backend has it, or the queue in front of the backend, which stays behind as the wire would. Packets
+ * done has left; the backend has it, or the queue in front of the backend, which stays behind as the wire would. A ring that
+ * was left in the middle (T4) is gone on with at the other side; stock does so when its driver writes the tail again. Packets
  * for the guest that wait for descriptors stay in the source's queue and are lost, as on a full card.
  *
  * Timers are not in stock's stream. A negotiation that was going on (control register: restart; status: not done) starts

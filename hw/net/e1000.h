@@ -8,7 +8,9 @@
 
 #include "hw/net/nic.h"
 #include "hw/pci/pci.h"
+#include "system/runstate.h"
 #include "util/clock.h"
+#include "util/main-loop.h"
 
 #define E1000_MMIO_SIZE 0x20000
 #define E1000_IO_SIZE 0x40
@@ -227,6 +229,9 @@ typedef struct E1000 {
     bool mitigated;   /* it runs */
     bool irq_level;
     bool delay_wanted;       /* a descriptor with IDE was done */
+    unsigned burst;          /* frames that have left in this go */
+    Bh *go_on;               /* the rest of a ring that takes longer than one go */
+    VmStateEntry *vm_state;
     bool sending, receiving; /* a device that is its own guest memory must not be entered twice */
 } E1000;
 
@@ -266,6 +271,7 @@ uint32_t e1000_eerd_read(const E1000 *s);
 extern const MemoryOps e1000_mmio_ops, e1000_io_ops;
 
 /* e1000-tx.c */
+/* Sends what is in the ring; what takes too long at once later, as long as the machine runs. */
 void e1000_transmit(E1000 *s);
 
 /* e1000-rx.c */

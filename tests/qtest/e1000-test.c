@@ -2,6 +2,7 @@
 /* e1000: identity, sending, receiving, interrupts, link (8254x SDM), drivers that mean no good, and the user network. */
 #include "util/osdep.h"
 #include "net-wire.h"
+#include "util/bytes.h"
 
 #define SLOT 4
 #define MMIO 0xe0000000u
@@ -588,6 +589,40 @@ static void test_bad_rings(void)
 }
 
 /* Anything into any register; afterwards a reset makes it good again. */
+/* Segments of one byte: a ring full of them is not sent in one go, the monitor is answered meanwhile, and the machine moves. */
+static void test_segments_take_their_time(void)
+{
+    enum { RING_AT = 0x200000, RING_BYTES = 0x10000, COUNT = 300 };
+    Card *c = start_with("-netdev hubport,id=n,hubid=0");
+    uint8_t desc[16] = { 0 };
+
+    wr(c, TCTL, 0);
+    wr(c, TDBAL, RING_AT);
+    wr(c, TDLEN, RING_BYTES);
+    wr(c, TDH, 0);
+    wr(c, TCTL, 2);
+    store_le32(desc + 8, 60000 | DEXT | TSE | 3u << 24);
+    store_le32(desc + 12, 54 << 8 | 1 << 16);
+    qtest_memwrite(c->q, RING_AT, desc, sizeof(desc));
+    store_le64(desc, TX_BUF);
+    store_le32(desc + 8, 10000 | DATA | DEXT | TSE | EOP);
+    store_le32(desc + 12, 0);
+    for (unsigned i = 1; i <= COUNT; i++) {
+        qtest_memwrite(c->q, RING_AT + 16 * i, desc, sizeof(desc));
+    }
+    qtest_set_moving(c->q, false);
+    qtest_writel(c->q, MMIO + TDT, COUNT + 1);
+    g_assert_cmpuint(qtest_readl(c->q, MMIO + TDH), <, COUNT + 1);
+    qtest_qmp_ok(c->q, "{'execute': 'stop'}");
+    g_assert_cmpuint(qtest_readl(c->q, MMIO + TDH), <, COUNT + 1);
+    qtest_qmp_ok(c->q, "{'execute': 'cont'}");
+    qtest_move(c->q);
+    while (qtest_readl(c->q, MMIO + TDH) != COUNT + 1) {
+    }
+    g_assert_cmphex(qtest_readl(c->q, MMIO + ICR) & 2, ==, 2); /* the queue is empty */
+    end(c);
+}
+
 static void test_bad_registers(void)
 {
     Card *c = start();
@@ -664,6 +699,7 @@ int main(int argc, char **argv)
     g_test_add_func("/e1000/mitigation", test_mitigation);
     g_test_add_func("/e1000/link", test_link);
     g_test_add_func("/e1000/bad-rings", test_bad_rings);
+    g_test_add_func("/e1000/segments-take-their-time", test_segments_take_their_time);
     g_test_add_func("/e1000/bad-registers", test_bad_registers);
     g_test_add_func("/e1000/user-network", test_user_network);
     return g_test_run();
