@@ -263,6 +263,9 @@ class StockNet(unittest.TestCase):
                                     f'{card},id=card,netdev=n,addr=4,romfile=,mac=52:54:00:12:34:56', *more])
         self.addCleanup(machine.close)
         self.wire.accept()
+        end = time.monotonic() + PATIENCE
+        while 'connecting' in machine.qmp.hmp('info network'):  # the socket is; a packet would still find no cable
+            self.assertLess(time.monotonic(), end)
         return machine
 
     def save(self, machine, path):
