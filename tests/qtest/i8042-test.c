@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* i8042 keyboard controller with PS/2 keyboard and mouse: answers that the installed stock program gives, too. */
 #include "util/osdep.h"
-#include "qtest-client.h"
+#include "pic-driver.h"
 
 #define OUT_FULL 0x01
 #define MOUSE_FULL 0x20
@@ -42,23 +42,6 @@ static void mouse(QTest *q, uint8_t value, const char *answer)
     command(q, 0xd4);
     qtest_outb(q, 0x60, value);
     expect(q, answer);
-}
-
-/* Takes IRQ n from its controller, if it is requested, and ends it. */
-static bool take_irq(QTest *q, int n)
-{
-    uint16_t port = n < 8 ? 0x20 : 0xa0;
-
-    qtest_outb(q, port, 0x0a);
-    if (!(qtest_inb(q, port) & 1 << (n & 7))) {
-        return false;
-    }
-    qtest_outb(q, port + 1, ~(1 << (n & 7)));
-    qtest_outb(q, port, 0x0c);
-    g_assert_cmphex(qtest_inb(q, port), ==, 0x80 | (n & 7));
-    qtest_outb(q, port, 0x60 | (n & 7));
-    qtest_outb(q, port + 1, 0);
-    return true;
 }
 
 static void test_controller_commands(void)
@@ -126,29 +109,24 @@ static void test_interrupts(void)
     QTest *q = qtest_start("-machine pc");
     static const uint8_t answer[] = { 0xfa, 0xab, 0x83 };
 
-    for (int n = 0; n < 2; n++) {
-        qtest_outb(q, n ? 0xa0 : 0x20, 0x11);
-        qtest_outb(q, n ? 0xa1 : 0x21, 0x08);
-        qtest_outb(q, n ? 0xa1 : 0x21, n ? 0x02 : 0x04);
-        qtest_outb(q, n ? 0xa1 : 0x21, 0x01);
-    }
+    pic_init(q);
     qtest_outb(q, 0x60, 0xf2);
     for (int i = 0; i < 3; i++) { /* one for each byte */
-        g_assert_true(take_irq(q, 1));
-        g_assert_false(take_irq(q, 1));
+        g_assert_true(pic_take(q, 1));
+        g_assert_false(pic_take(q, 1));
         g_assert_cmphex(qtest_inb(q, 0x60), ==, answer[i]);
     }
-    g_assert_false(take_irq(q, 1));
+    g_assert_false(pic_take(q, 1));
     command(q, 0xd3);
     qtest_outb(q, 0x60, 0x55);
-    g_assert_false(take_irq(q, 1));
-    g_assert_true(take_irq(q, 12));
+    g_assert_false(pic_take(q, 1));
+    g_assert_true(pic_take(q, 12));
     expect(q, "m55");
     /* Masked by the mode. */
     command(q, 0x60);
     qtest_outb(q, 0x60, 0x00);
     qtest_outb(q, 0x60, 0xee);
-    g_assert_false(take_irq(q, 1));
+    g_assert_false(pic_take(q, 1));
     expect(q, "ee");
     qtest_end(q);
 }

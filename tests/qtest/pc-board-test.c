@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "pci-config.h"
+#include "pic-driver.h"
 
 #define HOST_BRIDGE 0x00
 #define PIIX3 0x08
@@ -117,32 +118,6 @@ static void test_smram_lock(void)
 
 /* ---- interrupt controllers --------------------------------------------------------------------------------------- */
 
-static void init_pic(QTest *q)
-{
-    static const uint8_t master[] = { 0x08, 0x04, 0x01 }, slave[] = { 0x70, 0x02, 0x01 };
-
-    qtest_outb(q, 0x20, 0x11);
-    qtest_outb(q, 0xa0, 0x11);
-    for (int i = 0; i < 3; i++) {
-        qtest_outb(q, 0x21, master[i]);
-        qtest_outb(q, 0xa1, slave[i]);
-    }
-    qtest_outb(q, 0x21, 0);
-    qtest_outb(q, 0xa1, 0);
-}
-
-static uint8_t read_request(QTest *q, uint16_t port)
-{
-    qtest_outb(q, port, 0x0a);
-    return qtest_inb(q, port);
-}
-
-static uint8_t read_service(QTest *q, uint16_t port)
-{
-    qtest_outb(q, port, 0x0b);
-    return qtest_inb(q, port);
-}
-
 static void set_irq(QTest *q, const char *device, int n, int level)
 {
     g_autofree char *line = g_strdup_printf("set_irq_in %s unnamed-gpio-in %d %d", device, n, level);
@@ -178,25 +153,25 @@ static void test_pic_edges_and_levels(void)
     qtest_outb(q, 0x4d1, 0xff);
     g_assert_cmphex(qtest_inb(q, 0x4d1), ==, 0xde);
     qtest_outb(q, 0x4d0, 0x20);
-    init_pic(q);
+    pic_init(q);
     g_assert_cmphex(qtest_inb(q, 0x4d0), ==, 0x20);
 
     /* An edge stays requested while the line is up, and is one interrupt. */
     set_irq(q, master, 3, 1);
-    g_assert_cmphex(read_request(q, 0x20), ==, 0x08);
+    g_assert_cmphex(pic_requests(q, PIC_MASTER), ==, 0x08);
     qtest_outb(q, 0x20, 0x0c); /* poll: acknowledges */
     g_assert_cmphex(qtest_inb(q, 0x20), ==, 0x83);
-    g_assert_cmphex(read_request(q, 0x20), ==, 0x00);
-    g_assert_cmphex(read_service(q, 0x20), ==, 0x08);
+    g_assert_cmphex(pic_requests(q, PIC_MASTER), ==, 0x00);
+    g_assert_cmphex(pic_in_service(q, PIC_MASTER), ==, 0x08);
     qtest_outb(q, 0x20, 0x20);
-    g_assert_cmphex(read_service(q, 0x20), ==, 0x00);
+    g_assert_cmphex(pic_in_service(q, PIC_MASTER), ==, 0x00);
     set_irq(q, master, 3, 0);
 
     /* A level comes again after its end of interrupt. */
     set_irq(q, master, 5, 1);
     qtest_outb(q, 0x20, 0x0c);
     g_assert_cmphex(qtest_inb(q, 0x20), ==, 0x85);
-    g_assert_cmphex(read_request(q, 0x20), ==, 0x20);
+    g_assert_cmphex(pic_requests(q, PIC_MASTER), ==, 0x20);
     qtest_outb(q, 0x20, 0x65);
     qtest_outb(q, 0x20, 0x0c);
     g_assert_cmphex(qtest_inb(q, 0x20), ==, 0x85);
@@ -213,7 +188,7 @@ static void test_pic_priorities(void)
     g_autofree char *master = find_device(q, "isa-i8259", 0);
     g_autofree char *slave = find_device(q, "isa-i8259", 1);
 
-    init_pic(q);
+    pic_init(q);
     set_irq(q, master, 1, 1);
     set_irq(q, master, 6, 1);
     qtest_outb(q, 0x21, 0x02);
@@ -225,8 +200,8 @@ static void test_pic_priorities(void)
     set_irq(q, slave, 4, 1);
     qtest_outb(q, 0x20, 0x0c);
     g_assert_cmphex(qtest_inb(q, 0x20), ==, 0x81);
-    g_assert_cmphex(read_service(q, 0x20), ==, 0x42);
-    g_assert_cmphex(read_request(q, 0x20), ==, 0x04);
+    g_assert_cmphex(pic_in_service(q, PIC_MASTER), ==, 0x42);
+    g_assert_cmphex(pic_requests(q, PIC_MASTER), ==, 0x04);
     /* Rotate on non-specific EOI: input 1 is last now, so the slave comes. */
     qtest_outb(q, 0x20, 0xa0);
     qtest_outb(q, 0x20, 0x0c);

@@ -1,44 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* 8254, port 61h and MC146818 of the PC: registers, interrupts, and time across moves. */
 #include "util/osdep.h"
-#include "qtest-client.h"
+#include "pic-driver.h"
 
 #define PIT_HZ 1193182
 #define RTC_VM "-machine pc -rtc clock=vm,base=2026-11-26T23:59:50"
-
-/* ---- 8259 ------------------------------------------------------------------------------------------------------ */
-
-static void init_pic(QTest *q)
-{
-    static const uint8_t master[] = { 0x08, 0x04, 0x01 }, slave[] = { 0x70, 0x02, 0x01 };
-
-    qtest_outb(q, 0x20, 0x11);
-    qtest_outb(q, 0xa0, 0x11);
-    for (int i = 0; i < 3; i++) {
-        qtest_outb(q, 0x21, master[i]);
-        qtest_outb(q, 0xa1, slave[i]);
-    }
-    qtest_outb(q, 0x21, 0);
-    qtest_outb(q, 0xa1, 0);
-}
-
-/* Takes IRQ n (0 … 15) from the controllers if it is requested, and ends it. */
-static bool take_irq(QTest *q, int n)
-{
-    uint16_t port = n < 8 ? 0x20 : 0xa0;
-    uint8_t bit = 1 << (n & 7);
-
-    qtest_outb(q, port, 0x0a);
-    if (!(qtest_inb(q, port) & bit)) {
-        return false;
-    }
-    qtest_outb(q, port + 1, ~bit);
-    qtest_outb(q, port, 0x0c); /* poll: acknowledges */
-    g_assert_cmphex(qtest_inb(q, port), ==, 0x80 | (n & 7));
-    qtest_outb(q, port, 0x60 | (n & 7));
-    qtest_outb(q, port + 1, 0);
-    return true;
-}
 
 /* ---- 8254 ------------------------------------------------------------------------------------------------------- */
 
@@ -131,24 +97,24 @@ static void test_pit_interrupts(void)
     QTest *q = qtest_start("-machine pc");
     int n = 0;
 
-    init_pic(q);
-    take_irq(q, 0);
+    pic_init(q);
+    pic_take(q, 0);
     program(q, 0, 2, 11932); /* 100 Hz */
     for (int i = 0; i < 20; i++) {
         qtest_clock_step(q, 5000000);
-        n += take_irq(q, 0);
+        n += pic_take(q, 0);
     }
     g_assert_cmpint(n, >=, 9);
     g_assert_cmpint(n, <=, 10);
     /* Mode 0 asks once. */
     program(q, 0, 0, 1000);
-    g_assert_false(take_irq(q, 0));
+    g_assert_false(pic_take(q, 0));
     qtest_clock_step(q, ticks(999));
-    g_assert_false(take_irq(q, 0));
+    g_assert_false(pic_take(q, 0));
     qtest_clock_step(q, ticks(1));
-    g_assert_true(take_irq(q, 0));
+    g_assert_true(pic_take(q, 0));
     qtest_clock_step(q, 100000000);
-    g_assert_false(take_irq(q, 0));
+    g_assert_false(pic_take(q, 0));
     qtest_end(q);
 }
 
@@ -290,11 +256,11 @@ static void test_rtc_update_and_alarm(void)
 {
     QTest *q = qtest_start(RTC_VM);
 
-    init_pic(q);
+    pic_init(q);
     cmos(q, 12);
     set_cmos(q, 11, 0x12);
     qtest_clock_step(q, 1000000000);
-    g_assert_true(take_irq(q, 8));
+    g_assert_true(pic_take(q, 8));
     g_assert_cmphex(cmos(q, 12) & 0xb0, ==, 0x90);
     g_assert_cmphex(cmos(q, 12) & 0xb0, ==, 0x00);
     /* Alarm at a time, across midnight. */
@@ -303,9 +269,9 @@ static void test_rtc_update_and_alarm(void)
     set_cmos(q, 3, 0x00);
     set_cmos(q, 1, 0x02);
     qtest_clock_step(q, INT64_C(10900000000));
-    g_assert_false(take_irq(q, 8));
+    g_assert_false(pic_take(q, 8));
     qtest_clock_step(q, 200000000);
-    g_assert_true(take_irq(q, 8));
+    g_assert_true(pic_take(q, 8));
     g_assert_cmphex(cmos(q, 12) & 0xb0, ==, 0xb0);
     g_assert_cmphex(cmos(q, 0), ==, 0x02);
     /* Any hour and minute: each minute. */
@@ -313,15 +279,15 @@ static void test_rtc_update_and_alarm(void)
     set_cmos(q, 3, 0xc0);
     for (int i = 0; i < 3; i++) {
         qtest_clock_step(q, INT64_C(59500000000));
-        g_assert_false(take_irq(q, 8));
+        g_assert_false(pic_take(q, 8));
         qtest_clock_step(q, 500000000);
-        g_assert_true(take_irq(q, 8));
+        g_assert_true(pic_take(q, 8));
         g_assert_cmphex(cmos(q, 12) & 0xa0, ==, 0xa0);
     }
     /* An hour that never comes. */
     set_cmos(q, 5, 0x99);
     qtest_clock_step(q, INT64_C(90000000000000));
-    g_assert_false(take_irq(q, 8));
+    g_assert_false(pic_take(q, 8));
     qtest_end(q);
 }
 
@@ -332,7 +298,7 @@ static int count_periodic(QTest *q, int steps, int64_t ns, int read_every)
     for (int i = 1; i <= steps; i++) {
         qtest_clock_step(q, ns);
         if (i % read_every == 0) {
-            n += take_irq(q, 8);
+            n += pic_take(q, 8);
             cmos(q, 12);
         }
     }
@@ -343,7 +309,7 @@ static void test_rtc_periodic(void)
 {
     QTest *q = qtest_start(RTC_VM);
 
-    init_pic(q);
+    pic_init(q);
     set_cmos(q, 10, 0x2d); /* 8 Hz */
     set_cmos(q, 11, 0x42);
     cmos(q, 12);
@@ -368,7 +334,7 @@ static void test_rtc_slew(void)
     QTest *q = qtest_start(RTC_VM ",driftfix=slew");
     int n;
 
-    init_pic(q);
+    pic_init(q);
     set_cmos(q, 10, 0x2d);
     set_cmos(q, 11, 0x42);
     cmos(q, 12);
@@ -514,13 +480,13 @@ static void test_hpet_legacy_replacement(void)
     QTest *q = qtest_start(RTC_VM);
     int n = 0;
 
-    init_pic(q);
-    take_irq(q, 0);
+    pic_init(q);
+    pic_take(q, 0);
     set_cmos(q, 11, 0x12);
     set_hpet(q, 0x10, 2);
     qtest_clock_step(q, 3000000000);
-    g_assert_false(take_irq(q, 0));
-    g_assert_false(take_irq(q, 8));
+    g_assert_false(pic_take(q, 0));
+    g_assert_false(pic_take(q, 8));
     set_hpet(q, 0x100, 0x14c);
     set_hpet(q, 0x108, 100000); /* 1 ms */
     set_hpet(q, 0x108, 100000);
@@ -530,17 +496,17 @@ static void test_hpet_legacy_replacement(void)
     set_hpet(q, 0x10, 3);
     for (int i = 0; i < 20; i++) {
         qtest_clock_step(q, 500000);
-        n += take_irq(q, 0);
-        g_assert_true(take_irq(q, 8) == (i == 4));
+        n += pic_take(q, 0);
+        g_assert_true(pic_take(q, 8) == (i == 4));
     }
     g_assert_cmpint(n, ==, 10);
     /* The clock's interrupt waits until the line is its own again. */
     set_hpet(q, 0x10, 0);
-    g_assert_true(take_irq(q, 8));
+    g_assert_true(pic_take(q, 8));
     cmos(q, 12);
     program(q, 0, 2, 1193);
     qtest_clock_step(q, 2000000);
-    g_assert_true(take_irq(q, 0));
+    g_assert_true(pic_take(q, 0));
     qtest_end(q);
 }
 
@@ -549,14 +515,14 @@ static void test_hpet_late_comparator(void)
 {
     QTest *q = qtest_start("-machine pc");
 
-    init_pic(q);
+    pic_init(q);
     set_hpet(q, 0x10, 3);
-    take_irq(q, 8);
+    pic_take(q, 8);
     qtest_clock_step(q, 1000000);
     set_hpet(q, 0x120, 0x104);
     set_hpet(q, 0x128, 10);
     qtest_clock_step(q, 100);
-    g_assert_true(take_irq(q, 8));
+    g_assert_true(pic_take(q, 8));
     qtest_end(q);
 }
 
@@ -569,18 +535,18 @@ static void test_interrupts_across_moves(void)
     int pit = 0, rtc = 0, hpet_n = 0;
 
     qtest_set_moving(q, false);
-    init_pic(q);
+    pic_init(q);
     program(q, 0, 2, 11932); /* 10 ms */
     set_cmos(q, 10, 0x2b);   /* 32 Hz */
     set_cmos(q, 11, 0x42);
     cmos(q, 12);
-    take_irq(q, 0);
+    pic_take(q, 0);
     for (int i = 0; i < 20; i++) {
         qtest_clock_step(q, 10000000);
         qtest_move(q);
-        pit += take_irq(q, 0);
-        g_assert_false(take_irq(q, 0));
-        if (take_irq(q, 8)) {
+        pit += pic_take(q, 0);
+        g_assert_false(pic_take(q, 0));
+        if (pic_take(q, 8)) {
             qtest_move(q);
             g_assert_cmphex(cmos(q, 12) & 0xc0, ==, 0xc0);
             rtc++;
@@ -594,12 +560,12 @@ static void test_interrupts_across_moves(void)
     set_hpet(q, 0x108, 1000000);
     set_hpet(q, 0x108, 1000000); /* 10 ms */
     set_hpet(q, 0x10, 3);
-    take_irq(q, 0);
+    pic_take(q, 0);
     for (int i = 0; i < 20; i++) {
         qtest_clock_step(q, 10000000);
         qtest_move(q);
-        hpet_n += take_irq(q, 0);
-        g_assert_false(take_irq(q, 0));
+        hpet_n += pic_take(q, 0);
+        g_assert_false(pic_take(q, 0));
     }
     g_assert_cmpint(hpet_n, ==, 20);
     qtest_end(q);
