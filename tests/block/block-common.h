@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include "block/backend.h"
+#include "qapi/dispatch.h"
 #include "util/keyval.h"
 #include "util/main-loop.h"
 
@@ -117,6 +118,34 @@ static inline void drop_front(BlockFront *front)
 {
     front_detach_device(front);
     front_unref(front);
+}
+
+/* "ok " and what the command returns, or the text of its error; the caller's. args: JSON, NULL: none. */
+static inline char *run_qmp(const char *command, const char *args)
+{
+    json_object *in = args ? json_tokener_parse(args) : NULL, *out = NULL;
+    GError *error = NULL;
+    GString *text = g_string_new(NULL);
+    if (qmp_run(command, in, &out, &error)) {
+        g_string_append(text, "ok ");
+        if (out) {
+            qapi_json_write(text, out, false);
+            json_object_put(out);
+        }
+    } else {
+        g_string_append(text, error->message);
+        g_error_free(error);
+    }
+    if (in) {
+        json_object_put(in);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static inline void expect_qmp(const char *command, const char *args, const char *answer)
+{
+    g_autofree char *got = run_qmp(command, args);
+    g_assert_cmpstr(got, ==, answer);
 }
 
 #endif

@@ -53,33 +53,6 @@ static void sink(const char *name, json_object *obj, void *opaque)
     g_string_append_c(events, '\n');
 }
 
-static char *run(const char *command, const char *args)
-{
-    json_object *in = args ? json_tokener_parse(args) : NULL, *out = NULL;
-    GError *error = NULL;
-    GString *text = g_string_new(NULL);
-    if (qmp_run(command, in, &out, &error)) {
-        g_string_append(text, "ok ");
-        if (out) {
-            qapi_json_write(text, out, false);
-            json_object_put(out);
-        }
-    } else {
-        g_string_append(text, error->message);
-        g_error_free(error);
-    }
-    if (in) {
-        json_object_put(in);
-    }
-    return g_string_free(text, FALSE);
-}
-
-static void expect(const char *command, const char *args, const char *answer)
-{
-    g_autofree char *got = run(command, args);
-    g_assert_cmpstr(got, ==, answer);
-}
-
 /* ---- requests ---- */
 
 static void test_callback_comes_later_and_once(void)
@@ -640,10 +613,10 @@ static void test_error_event_and_stop(void)
                     "\"write\", \"action\": \"stop\", \"nospace\": true, \"reason\": \"No space "
                     "left on device\"}\n");
     g_assert_cmpint(stops, ==, 1);
-    g_autofree char *q = run("query-block", NULL);
+    g_autofree char *q = run_qmp("query-block", NULL);
     g_assert_nonnull(strstr(q, "\"io-status\": \"nospace\""));
     front_iostatus_reset_all();
-    g_autofree char *q2 = run("query-block", NULL);
+    g_autofree char *q2 = run_qmp("query-block", NULL);
     g_assert_nonnull(strstr(q2, "\"io-status\": \"ok\""));
     front_error_apply(front, BLOCK_ERROR_ACTION_REPORT, true, EIO);
     g_assert_cmpint(stops, ==, 1);
@@ -664,7 +637,7 @@ static void test_statistics(void)
     front_aio_read(front, UINT64_C(1) << 40, &data_vec, on_done, &w[3]);
     front_drain(front);
     front_account_invalid(front, BLOCK_STAT_READ);
-    g_autofree char *q = run("query-blockstats", NULL);
+    g_autofree char *q = run_qmp("query-blockstats", NULL);
     g_assert_nonnull(strstr(q, "\"rd_bytes\": 4096,"));
     g_assert_nonnull(strstr(q, "\"wr_bytes\": 4096,"));
     g_assert_nonnull(strstr(q, "\"rd_operations\": 1,"));
@@ -747,45 +720,45 @@ static void test_tray_state_machine(void)
     g_string_truncate(events, 0);
 
     /* closed, in */
-    expect("blockdev-close-tray", "{'id': 'cd'}", "ok ");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}",
-           "Tray of the device is not open");
-    expect("blockdev-remove-medium", "{'id': 'cd'}", "Tray of device 'cd' is not open");
+    expect_qmp("blockdev-close-tray", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}",
+               "Tray of the device is not open");
+    expect_qmp("blockdev-remove-medium", "{'id': 'cd'}", "Tray of device 'cd' is not open");
     expect_events("");
-    expect("blockdev-open-tray", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-open-tray", "{'id': 'cd'}", "ok ");
     expect_events(MOVED("true"));
     g_assert_true(front_is_inserted(front));
     g_assert_false(front_is_available(front));
     /* open, in */
-    expect("blockdev-open-tray", "{'id': 'cd'}", "ok ");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}",
-           "There already is a medium in the device");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'a'}",
-           "Node 'a' is already in use");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'x'}", "Node 'x' not found");
-    expect("blockdev-remove-medium", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-open-tray", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}",
+               "There already is a medium in the device");
+    expect_qmp("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'a'}",
+               "Node 'a' is already in use");
+    expect_qmp("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'x'}", "Node 'x' not found");
+    expect_qmp("blockdev-remove-medium", "{'id': 'cd'}", "ok ");
     expect_events("");
     g_assert_false(front_is_inserted(front));
     /* open, none */
-    expect("blockdev-remove-medium", "{'id': 'cd'}", "ok ");
-    expect("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}", "ok ");
+    expect_qmp("blockdev-remove-medium", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-insert-medium", "{'id': 'cd', 'node-name': 'b'}", "ok ");
     expect_events("");
-    expect("blockdev-close-tray", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-close-tray", "{'id': 'cd'}", "ok ");
     expect_events(MOVED("false"));
     g_assert_true(front_is_available(front));
-    expect("eject", "{'id': '/machine/peripheral/cd'}", "ok ");
+    expect_qmp("eject", "{'id': '/machine/peripheral/cd'}", "ok ");
     expect_events(MOVED("true"));
     g_assert_false(front_is_inserted(front));
-    expect("eject", "{'id': 'cd'}", "ok ");
+    expect_qmp("eject", "{'id': 'cd'}", "ok ");
     /* closed, none */
-    expect("blockdev-close-tray", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-close-tray", "{'id': 'cd'}", "ok ");
     expect_events(MOVED("false"));
-    expect("blockdev-change-medium", "{'id': 'cd', 'filename': 'null-co://', 'format': 'raw'}",
-           "ok ");
+    expect_qmp("blockdev-change-medium", "{'id': 'cd', 'filename': 'null-co://', 'format': 'raw'}",
+               "ok ");
     expect_events(MOVED("true") MOVED("false"));
     g_assert_true(front_is_available(front));
-    expect("blockdev-change-medium", "{'id': 'cd', 'filename': '/nonexistent/x', 'format': 'raw'}",
-           "Could not open '/nonexistent/x': No such file or directory");
+    expect_qmp("blockdev-change-medium", "{'id': 'cd', 'filename': '/nonexistent/x', 'format': 'raw'}",
+               "Could not open '/nonexistent/x': No such file or directory");
     g_assert_true(front_is_available(front));
     drop_front(front);
     del_node("a");
@@ -798,18 +771,18 @@ static void test_locked_tray(void)
     add_node("driver=null-co,node-name=a,read-only=on");
     BlockFront *front = cd_front(&cd, front_for_property("a", NULL, NULL));
     g_string_truncate(events, 0);
-    expect("blockdev-open-tray", "{'id': 'cd'}", "ok ");
+    expect_qmp("blockdev-open-tray", "{'id': 'cd'}", "ok ");
     g_assert_cmpint(cd.eject_requests, ==, 1);
     g_assert_false(cd.open);
-    expect(
+    expect_qmp(
         "eject", "{'id': 'cd'}",
         "Device 'cd' is locked and force was not specified, wait for tray to open and try again");
     g_assert_cmpint(cd.eject_requests, ==, 2);
-    expect(
+    expect_qmp(
         "blockdev-change-medium", "{'id': 'cd', 'filename': 'null-co://', 'format': 'raw'}",
         "Device 'cd' is locked and force was not specified, wait for tray to open and try again");
     expect_events("");
-    expect("eject", "{'id': 'cd', 'force': true}", "ok ");
+    expect_qmp("eject", "{'id': 'cd', 'force': true}", "ok ");
     expect_events(MOVED("true"));
     g_assert_false(front_is_inserted(front));
     drop_front(front);
@@ -818,22 +791,22 @@ static void test_locked_tray(void)
 
 static void test_commands_find_the_right_drive(void)
 {
-    expect("eject", "{'id': 'cd', 'device': 'x'}", "Need exactly one of 'device' and 'id'");
-    expect("eject", "{}", "Need exactly one of 'device' and 'id'");
-    expect("eject", "{'device': 'nosuch'}", "Device 'nosuch' not found");
-    expect("blockdev-open-tray", "{'id': 'nosuch'}", "Device 'nosuch' not found");
-    expect("blockdev-remove-medium", "{'id': 'nosuch'}", "Device 'nosuch' not found");
+    expect_qmp("eject", "{'id': 'cd', 'device': 'x'}", "Need exactly one of 'device' and 'id'");
+    expect_qmp("eject", "{}", "Need exactly one of 'device' and 'id'");
+    expect_qmp("eject", "{'device': 'nosuch'}", "Device 'nosuch' not found");
+    expect_qmp("blockdev-open-tray", "{'id': 'nosuch'}", "Device 'nosuch' not found");
+    expect_qmp("blockdev-remove-medium", "{'id': 'nosuch'}", "Device 'nosuch' not found");
     add_node("driver=null-co,node-name=n");
     BlockFront *front = front_for_property("n", NULL, NULL);
     BlockDeviceConf conf = CONF("/machine/hd");
     conf.id = "hd";
     g_autofree char *m = NULL;
     g_assert_true(try_attach(front, conf, &m));
-    expect("eject", "{'id': 'hd'}", "Device 'hd' is not removable");
-    expect("blockdev-open-tray", "{'id': 'hd'}", "Device 'hd' is not removable");
-    expect("blockdev-insert-medium", "{'id': 'hd', 'node-name': 'n'}",
-           "Node 'n' is already in use");
-    expect("blockdev-del", "{'node-name': 'n'}", "Node n is in use");
+    expect_qmp("eject", "{'id': 'hd'}", "Device 'hd' is not removable");
+    expect_qmp("blockdev-open-tray", "{'id': 'hd'}", "Device 'hd' is not removable");
+    expect_qmp("blockdev-insert-medium", "{'id': 'hd', 'node-name': 'n'}",
+               "Node 'n' is already in use");
+    expect_qmp("blockdev-del", "{'node-name': 'n'}", "Node n is in use");
     drop_front(front);
     del_node("n");
 }
@@ -846,7 +819,7 @@ static void test_eject_waits_for_requests(void)
     BlockFront *front = cd_front(&cd, front_for_property("a", NULL, NULL));
     Wait w = { 0 }, later = { 0 };
     front_aio_read(front, 0, &data_vec, on_done, &w);
-    expect("eject", "{'id': 'cd'}", "ok ");
+    expect_qmp("eject", "{'id': 'cd'}", "ok ");
     g_assert_cmpint(w.calls, ==, 1);
     g_assert_cmpint(w.ret, ==, 0);
     front_aio_read(front, 0, &data_vec, on_done, &later);

@@ -4,8 +4,6 @@
 #include "util/osdep.h"
 #include "block-common.h"
 
-#include "qapi/dispatch.h"
-
 /* Replaces @ by the test's directory. */
 static char *expand(const char *text)
 {
@@ -340,47 +338,21 @@ static void test_guest_cannot_change_a_guessed_raw_into_another_format(void)
 
 /* ---- QMP ---- */
 
-static char *run(const char *command, const char *args)
-{
-    json_object *in = args ? json_tokener_parse(args) : NULL, *out = NULL;
-    GError *error = NULL;
-    GString *text = g_string_new(NULL);
-    if (qmp_run(command, in, &out, &error)) {
-        if (out) {
-            qapi_json_write(text, out, false);
-            json_object_put(out);
-        }
-    } else {
-        g_string_append(text, error->message);
-        g_error_free(error);
-    }
-    if (in) {
-        json_object_put(in);
-    }
-    return g_string_free(text, FALSE);
-}
-
-static void expect(const char *command, const char *args, const char *answer)
-{
-    g_autofree char *got = run(command, args);
-    g_assert_cmpstr(got, ==, answer);
-}
-
 static void test_blockdev_add_and_del(void)
 {
-    expect("blockdev-add", "{'driver': 'null-co'}",
-           "'node-name' must be specified for the root node");
-    expect("blockdev-add", "{'driver': 'null-co', 'node-name': 'a'}", "");
-    expect("blockdev-add", "{'driver': 'null-co', 'node-name': 'a'}",
-           "Duplicate nodes with node-name='a'");
-    expect("blockdev-add", "{'driver': 'raw', 'node-name': 'b', 'file': 'a'}", "");
-    expect("blockdev-del", "{'node-name': 'a'}", "Block device a is in use");
-    expect("blockdev-del", "{'node-name': 'b'}", "");
-    expect("blockdev-del", "{'node-name': 'a'}", "");
-    expect("blockdev-del", "{'node-name': 'a'}", "Failed to find node with node-name='a'");
-    expect("blockdev-add", "{'driver': 'null-co', 'node-name': 'x', 'size': '1'}",
-           "Invalid parameter type for 'size', expected: integer");
-    expect("query-named-block-nodes", NULL, "[]");
+    expect_qmp("blockdev-add", "{'driver': 'null-co'}",
+               "'node-name' must be specified for the root node");
+    expect_qmp("blockdev-add", "{'driver': 'null-co', 'node-name': 'a'}", "ok ");
+    expect_qmp("blockdev-add", "{'driver': 'null-co', 'node-name': 'a'}",
+               "Duplicate nodes with node-name='a'");
+    expect_qmp("blockdev-add", "{'driver': 'raw', 'node-name': 'b', 'file': 'a'}", "ok ");
+    expect_qmp("blockdev-del", "{'node-name': 'a'}", "Block device a is in use");
+    expect_qmp("blockdev-del", "{'node-name': 'b'}", "ok ");
+    expect_qmp("blockdev-del", "{'node-name': 'a'}", "ok ");
+    expect_qmp("blockdev-del", "{'node-name': 'a'}", "Failed to find node with node-name='a'");
+    expect_qmp("blockdev-add", "{'driver': 'null-co', 'node-name': 'x', 'size': '1'}",
+               "Invalid parameter type for 'size', expected: integer");
+    expect_qmp("query-named-block-nodes", NULL, "ok []");
 }
 
 static void test_block_resize(void)
@@ -391,13 +363,13 @@ static void test_block_resize(void)
     add_node(text);
     add_node("driver=null-co,node-name=n");
     BlockFront *front = add_front("r");
-    expect("block_resize", "{'node-name': 'r', 'size': -1}", "Parameter 'size' expects a >0 size");
-    expect("block_resize", "{'size': 1}", "Cannot find device='' nor node-name=''");
-    expect("block_resize", "{'node-name': 'nosuch', 'size': 1}",
-           "Cannot find device='' nor node-name='nosuch'");
-    expect("block_resize", "{'node-name': 'n', 'size': 1}",
-           "Image format driver does not support resize");
-    expect("block_resize", "{'node-name': 'r', 'size': 8192}", "");
+    expect_qmp("block_resize", "{'node-name': 'r', 'size': -1}", "Parameter 'size' expects a >0 size");
+    expect_qmp("block_resize", "{'size': 1}", "Cannot find device='' nor node-name=''");
+    expect_qmp("block_resize", "{'node-name': 'nosuch', 'size': 1}",
+               "Cannot find device='' nor node-name='nosuch'");
+    expect_qmp("block_resize", "{'node-name': 'n', 'size': 1}",
+               "Image format driver does not support resize");
+    expect_qmp("block_resize", "{'node-name': 'r', 'size': 8192}", "ok ");
     g_assert_cmpint(front_length(front), ==, 8192);
     drop_front(front);
     del_all();
@@ -410,9 +382,9 @@ static void test_query_block_fields(void)
     g_autofree char *text =
         g_strdup_printf("file=%s,if=none,id=d,format=raw,cache=writethrough,node-name=q", path);
     g_assert_true(block_add_drive(text, BLOCK_IF_IDE, &error));
-    g_autofree char *got = run("query-block", NULL);
+    g_autofree char *got = run_qmp("query-block", NULL);
     g_autofree char *want = g_strdup_printf(
-        "[{\"device\": \"d\", \"type\": \"unknown\", \"removable\": true, \"locked\": false, "
+        "ok [{\"device\": \"d\", \"type\": \"unknown\", \"removable\": true, \"locked\": false, "
         "\"inserted\": "
         "{\"file\": \"%s\", \"node-name\": \"q\", \"ro\": false, \"drv\": \"raw\", "
         "\"backing_file_depth\": 0, "
