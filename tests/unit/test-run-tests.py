@@ -53,8 +53,8 @@ class RunTests(unittest.TestCase):
                               stderr=subprocess.STDOUT, text=True, check=False)
         return done.returncode, done.stdout
 
-    def expect(self, total, status, *patterns):
-        found, output = self.run_tests()
+    def expect(self, total, status, *patterns, options=()):
+        found, output = self.run_tests(*options)
         self.assertEqual(output.splitlines()[-1], total, output)
         self.assertEqual(found, status, output)
         for pattern in patterns:
@@ -105,6 +105,18 @@ class RunTests(unittest.TestCase):
         start = time.monotonic()
         self.expect('0 passed, 1 failed, 0 skipped', 1, r'\(took more than 0.3 s')
         self.assertLess(time.monotonic() - start, 20)
+
+    def test_until(self):
+        for name in 'ab':
+            self.add(name, 'echo 1..1; echo ok 1; exit 1')
+        self.expect('0 passed, 0 failed, 2 skipped', 0, 'skipped a: not started: the time was over',
+                    options=('--until', str(time.time() - 1)))
+
+    def test_until_passes_while_a_test_runs(self):
+        self.add('a', 'echo 1..1; sleep 100 & sleep 100', timeout=0)
+        self.add('b', 'echo 1..1; echo ok 1')
+        self.expect('1 passed, 0 failed, 1 skipped', 0, 'skipped a: stopped after . s: the time was over',
+                    options=('--until', str(time.time() + 1), '--overtime', '0.5', '-j2'))
 
     def test_left_file(self):
         self.add('a', 'echo 1..1; echo ok 1; touch "$TMPDIR"/x; mkdir y')
