@@ -728,6 +728,17 @@ static void test_destination_refuses(void)
     qtest_end(a);
 }
 
+/* What a machine says on stderr is taken by the client, however much it is: the machine does not wait for that. */
+static void test_many_failures(void)
+{
+    QTest *a = start(MACHINE);
+    for (unsigned i = 0; i < 800; i++) {
+        migration_outgoing(a, "unix:/nobody/is/there");
+        migration_expect_failed(a, "Failed to connect to");
+    }
+    qtest_end(a);
+}
+
 /* One of two images cannot be had at the destination: it lets go of the other one before it says so, and the source's guest runs on. */
 static void test_image_is_locked(void)
 {
@@ -876,6 +887,7 @@ int main(int argc, char **argv)
     g_test_add_func("/migration/retry", test_retry);
     g_test_add_func("/migration/destination-refuses", test_destination_refuses);
     g_test_add_func("/migration/image-is-locked", test_image_is_locked);
+    g_test_add_func("/migration/many-failures", test_many_failures);
     g_test_add_func("/migration/validate-uuid", test_uuid);
     g_test_add_func("/migration/ignore-shared", test_ignore_shared);
     g_test_add_func("/migration/arguments", test_arguments);

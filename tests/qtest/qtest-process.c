@@ -306,10 +306,23 @@ QTestProcess *qtest_process_start(const char *args, const char *extra)
 
 /* ---- talk --------------------------------------------------------------------------------------------------------- */
 
+/* For so many milliseconds; false: nothing came. An emulator that has much to say must not wait for a reader of its stderr, which is taken
+ * meanwhile: with QMP, as the guest's side may be another thread's. */
+static bool wait_for_input(QTestProcess *p, bool qmp, gint64 ms)
+{
+    struct pollfd pfd[] = { { qmp ? p->qmp_fd : p->qtest_fd, POLLIN, 0 }, { p->stderr_fd, POLLIN, 0 } };
+    int r = poll(pfd, qmp ? 2 : 1, MAX(ms, 0));
+
+    if (pfd[1].revents) {
+        read_stderr(p);
+    }
+    return r != 0;
+}
+
 char *qtest_read_line(QTestProcess *p, bool qmp, int ms)
 {
     GString *in = qmp ? p->qmp_in : p->qtest_in;
-    struct pollfd pfd = { .fd = qmp ? p->qmp_fd : p->qtest_fd, .events = POLLIN };
+    int fd = qmp ? p->qmp_fd : p->qtest_fd;
     gint64 deadline = g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND;
     gsize searched = 0;
     char buf[65536];
@@ -327,10 +340,13 @@ char *qtest_read_line(QTestProcess *p, bool qmp, int ms)
             return line;
         }
         searched = in->len;
-        if (poll(&pfd, 1, MAX(left, 0)) == 0) {
+        if (!wait_for_input(p, qmp, left)) {
             return NULL;
         }
-        n = read(pfd.fd, buf, sizeof(buf));
+        n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) {
+            continue; /* it was for its stderr */
+        }
         if (n <= 0) {
             qtest_fail(p, "the emulator closed its %s connection", qmp ? "QMP" : "qtest");
         }
