@@ -260,6 +260,7 @@ void virtio_reset(VirtioDevice *vdev)
     vdev->priv->kicked_early = false;
     vdev->priv->disabled_by_driver = false;
     virtio_update_running(vdev);
+    vdev->status = 0; /* an error while it stopped is over as well, and nobody's */
     if (old && ops->status_changed) {
         ops->status_changed(vdev, old);
     }
@@ -269,7 +270,6 @@ void virtio_reset(VirtioDevice *vdev)
     for (unsigned n = 0; n < vdev->nqueues; n++) {
         virtqueue_reset(&vdev->queues[n]);
     }
-    vdev->status = 0; /* an error while it stopped is over as well, and nobody's */
     vdev->guest_features = 0;
     vdev->priv->requested = 0;
     vdev->queue_sel = 0;
@@ -383,7 +383,10 @@ static bool compute_features(VirtioDevice *vdev, GError **error)
 
 bool virtio_features_changed(VirtioDevice *vdev, GError **error)
 {
-    return vdev->status == 0 && compute_features(vdev, error);
+    if (vdev->status) {
+        return error_set(error, "the driver has begun, and is not offered other features");
+    }
+    return compute_features(vdev, error);
 }
 
 /* ---- configuration space ------------------------------------------------------------------------------------------------ */
