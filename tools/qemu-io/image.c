@@ -78,47 +78,63 @@ static bool add_options(json_object **options, const char *text)
     return true;
 }
 
-static bool bad_mode(const char *what, const char *value)
+static bool bad_mode(const char *what)
 {
-    error_report("Invalid %s option: %s", what, value);
+    error_report("Invalid %s option: %s", what, optarg);
     return false;
+}
+
+static IoOption take_mode(bool good, const char *what)
+{
+    if (good) {
+        return IO_OPTION_TAKEN;
+    }
+    bad_mode(what);
+    return IO_OPTION_BAD;
+}
+
+IoOption io_open_option(ToolOpen *open, int c)
+{
+    switch (c) {
+    case 's':
+        open->snapshot = true;
+        break;
+    case 'n':
+        open->flags |= BLOCK_OPEN_DIRECT;
+        break;
+    case 'C':
+        open->copy_on_read = true;
+        break;
+    case 'r':
+        open->flags &= ~BLOCK_OPEN_RDWR;
+        break;
+    case 'k':
+        open->aio = "native";
+        break;
+    case 'U':
+        open->force_share = true;
+        break;
+    case 't':
+        return take_mode(tool_parse_cache(optarg, &open->flags, &open->writethrough), "cache");
+    case 'd':
+        return take_mode(tool_parse_discard(optarg, &open->flags), "discard");
+    case 'i':
+        open->aio = tool_parse_aio(optarg);
+        return take_mode(open->aio, "aio");
+    default:
+        return IO_OPTION_OTHER;
+    }
+    return IO_OPTION_TAKEN;
 }
 
 /* False: the command is over and has failed. */
 static bool open_option(ToolOpen *open, int c)
 {
-    switch (c) {
-    case 's':
-        open->snapshot = true;
-        return true;
-    case 'n':
-        open->flags |= BLOCK_OPEN_DIRECT;
-        return true;
-    case 'C':
-        open->copy_on_read = true;
-        return true;
-    case 'r':
-        open->flags &= ~BLOCK_OPEN_RDWR;
-        return true;
-    case 'k':
-        open->aio = "native";
-        return true;
-    case 'U':
-        open->force_share = true;
-        return true;
-    case 't':
-        return tool_parse_cache(optarg, &open->flags, &open->writethrough) ||
-               bad_mode("cache", optarg);
-    case 'd':
-        return tool_parse_discard(optarg, &open->flags) || bad_mode("discard", optarg);
-    case 'i':
-        open->aio = tool_parse_aio(optarg);
-        return open->aio || bad_mode("aio", optarg);
-    case 'o':
-        return add_options(&open->options, optarg);
-    default:
-        return io_usage("open");
+    IoOption taken = io_open_option(open, c);
+    if (taken != IO_OPTION_OTHER) {
+        return taken == IO_OPTION_TAKEN;
     }
+    return c == 'o' ? add_options(&open->options, optarg) : io_usage("open");
 }
 
 static bool run_open(IoProgram *io, int argc, char **argv)
@@ -200,7 +216,7 @@ static bool parse_reopen(IoProgram *io, Reopen *r, int argc, char **argv)
         case 'c':
             r->has_cache = true;
             if (!tool_parse_cache(optarg, &r->flags, &r->writethrough)) {
-                return bad_mode("cache", optarg);
+                return bad_mode("cache");
             }
             break;
         case 'o':

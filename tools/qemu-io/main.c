@@ -140,13 +140,6 @@ static bool run_interactive(IoProgram *io)
 
 /* ---- command line ---- */
 
-static bool bad_mode(Options *o, const char *what)
-{
-    error_report("Invalid %s option: %s", what, optarg);
-    o->status = 1;
-    return false;
-}
-
 static bool set_up(Options *o, int c)
 {
     GError *error = NULL;
@@ -160,41 +153,14 @@ static bool set_up(Options *o, int c)
 
 static bool open_option(Options *o, int c)
 {
-    ToolOpen *open = &o->open;
-    switch (c) {
-    case 's':
-        open->snapshot = true;
-        return true;
-    case 'n':
-        open->flags |= BLOCK_OPEN_DIRECT;
-        return true;
-    case 'C':
-        open->copy_on_read = true;
-        return true;
-    case 'r':
-        open->flags &= ~BLOCK_OPEN_RDWR;
-        return true;
-    case 'k':
-        open->aio = "native";
-        return true;
-    case 'i':
-        open->aio = tool_parse_aio(optarg);
-        return open->aio || bad_mode(o, "aio");
-    case 't':
-        return tool_parse_cache(optarg, &open->flags, &open->writethrough) || bad_mode(o, "cache");
-    case 'd':
-        return tool_parse_discard(optarg, &open->flags) || bad_mode(o, "discard");
-    case 'U':
-        open->force_share = true;
-        return true;
-    case 'f':
-        open->format = optarg;
-        return true;
-    default:
-        fputs(help_text, stdout);
-        o->status = c != 'h';
-        return false;
+    IoOption taken = io_open_option(&o->open, c);
+    if (taken != IO_OPTION_OTHER) {
+        o->status = taken == IO_OPTION_BAD;
+        return taken == IO_OPTION_TAKEN;
     }
+    fputs(help_text, stdout);
+    o->status = c != 'h';
+    return false;
 }
 
 static bool handle_option(Options *o, int c)
@@ -205,6 +171,9 @@ static bool handle_option(Options *o, int c)
         return true;
     case 'm':
         o->misalign = true;
+        return true;
+    case 'f':
+        o->open.format = optarg;
         return true;
     case OPT_IMAGE_OPTS:
         o->image_opts = true;

@@ -85,6 +85,14 @@ void io_report(const char *op, double seconds, int64_t offset, int64_t wanted, i
 
 /* ---- image.c ---- */
 
+typedef enum IoOption {
+    IO_OPTION_TAKEN,
+    IO_OPTION_BAD, /* its value is; this has been said */
+    IO_OPTION_OTHER,
+} IoOption;
+
+/* Takes an option, as getopt() returns it with optarg, of those that the program and its command `open` share. */
+IoOption io_open_option(ToolOpen *open, int c);
 /* Opens a file and remembers how (strings are copied, options referenced). Returns false with a message. */
 bool io_open_file(IoProgram *io, const ToolOpen *open);
 void io_close_file(IoProgram *io);
