@@ -254,9 +254,10 @@ static uint8_t run_command(VirtioNet *n, const VirtQueueElement *elem)
 void virtio_net_handle_ctrl(VirtioDevice *vdev, VirtQueue *vq)
 {
     VirtioNet *n = (VirtioNet *)vdev;
+    unsigned left = virtqueue_burst(vq);
     VirtQueueElement *elem;
 
-    while ((elem = virtqueue_pop(vq, sizeof(*elem)))) {
+    while (left && (elem = virtqueue_pop(vq, sizeof(*elem)))) {
         uint8_t answer;
 
         if (elem->in_len < sizeof(answer) || elem->out_len < 2) {
@@ -271,6 +272,10 @@ void virtio_net_handle_ctrl(VirtioDevice *vdev, VirtQueue *vq)
                        iov_from_buf(elem->in_sg, elem->in_num, 0, &answer, sizeof(answer)));
         virtio_notify(vdev, vq);
         g_free(elem);
+        left--;
+    }
+    if (!left) {
+        virtio_queue_kick(vq);
     }
 }
 

@@ -97,9 +97,10 @@ static void discard_page(VirtioBalloon *s, uint64_t addr)
 static void balloon_handle(VirtioDevice *vdev, VirtQueue *vq)
 {
     VirtioBalloon *s = BALLOON(vdev);
+    unsigned left = virtqueue_burst(vq);
     VirtQueueElement *elem;
 
-    while ((elem = virtqueue_pop(vq, sizeof(*elem)))) {
+    while (left && (elem = virtqueue_pop(vq, sizeof(*elem)))) {
         uint8_t pfns[512];
         size_t offset = 0, n;
 
@@ -118,6 +119,10 @@ static void balloon_handle(VirtioDevice *vdev, VirtQueue *vq)
         virtqueue_push(vq, elem, 0);
         virtio_notify(vdev, vq);
         g_free(elem);
+        left--;
+    }
+    if (!left) {
+        virtio_queue_kick(vq);
     }
 }
 
@@ -126,15 +131,20 @@ static void reporting_handle(VirtioDevice *vdev, VirtQueue *vq)
 {
     VirtioBalloon *s = BALLOON(vdev);
     bool keep = virtio_has(vdev, F_PAGE_POISON) && s->poison;
+    unsigned left = virtqueue_burst(vq);
     VirtQueueElement *elem;
 
-    while ((elem = virtqueue_pop(vq, sizeof(*elem)))) {
+    while (left && (elem = virtqueue_pop(vq, sizeof(*elem)))) {
         for (unsigned i = 0; !keep && i < elem->in_num; i++) {
             discard(elem->in_sg[i].iov_base, elem->in_sg[i].iov_len);
         }
         virtqueue_push(vq, elem, 0);
         virtio_notify(vdev, vq);
         g_free(elem);
+        left--;
+    }
+    if (!left) {
+        virtio_queue_kick(vq);
     }
 }
 
@@ -182,15 +192,20 @@ static void return_buffer(VirtioBalloon *s)
 static void stats_handle(VirtioDevice *vdev, VirtQueue *vq)
 {
     VirtioBalloon *s = BALLOON(vdev);
+    unsigned left = virtqueue_burst(vq);
     VirtQueueElement *elem;
 
-    while ((elem = virtqueue_pop(vq, sizeof(*elem)))) {
+    while (left && (elem = virtqueue_pop(vq, sizeof(*elem)))) {
+        left--;
         if (s->stats_buffer) {
             return_buffer(s); /* one too many */
         }
         s->stats_buffer = elem;
         read_stats(s);
         poll_later(s);
+    }
+    if (!left) {
+        virtio_queue_kick(vq);
     }
 }
 

@@ -440,6 +440,7 @@ static void start_request(BlkRequest *req, Batch *batch)
 void virtio_blk_handle_queue(VirtioDevice *vdev, VirtQueue *vq)
 {
     VirtioBlk *blk = VIRTIO_BLK(vdev);
+    unsigned left = virtqueue_burst(vq);
     Batch batch;
 
     if (!blk->running) {
@@ -451,16 +452,20 @@ void virtio_blk_handle_queue(VirtioDevice *vdev, VirtQueue *vq)
         BlkRequest *req;
 
         virtio_queue_set_notification(vq, false);
-        while ((req = virtqueue_pop(vq, sizeof(*req)))) {
+        while (left && (req = virtqueue_pop(vq, sizeof(*req)))) {
+            left--;
             if (!read_request(request_new(blk, req))) {
                 break;
             }
             start_request(req, &batch);
         }
         virtio_queue_set_notification(vq, true);
-    } while (!virtio_is_broken(vdev) && !virtqueue_empty(vq));
+    } while (left && !virtio_is_broken(vdev) && !virtqueue_empty(vq));
     batch_submit(&batch);
     block_unplug();
+    if (!left) {
+        virtio_queue_kick(vq);
+    }
 }
 
 /* ---- what is parked ----------------------------------------------------------------------------------------------- */

@@ -151,14 +151,20 @@ static void attach_source(void *opaque)
     }
 }
 
-/* A kick that has come is acted upon before the machine stands still: not every destination looks by itself. */
+/*
+ * A kick that has come is acted upon before the machine stands still: not every destination looks by itself. A handler that
+ * asks for another call (virtqueue_burst()) gets it as often as it takes for a full ring.
+ */
 static void last_kick(void *opaque)
 {
     VirtQueue *vq = opaque;
+    bool polled = vq->polled; /* who is polled is not kicked */
 
-    /* Who is polled is not kicked. */
-    if (vq->kick_source && (read_fd(vq->kick_fd) || vq->polled) && virtqueue_usable(vq) && vq->handler) {
+    for (unsigned calls = 0; calls < 3 && vq->kick_source && (read_fd(vq->kick_fd) || polled) &&
+                             virtqueue_usable(vq) && vq->handler;
+         calls++) {
         vq->handler(vq->vdev, vq);
+        polled = false;
     }
 }
 

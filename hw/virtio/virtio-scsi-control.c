@@ -207,9 +207,11 @@ static bool handle_control(ScsiTmf *tmf)
 void virtio_scsi_handle_control(VirtioDevice *vdev, VirtQueue *vq)
 {
     VirtioScsi *s = VIRTIO_SCSI(vdev);
+    unsigned left = virtqueue_burst(vq);
     ScsiTmf *tmf;
 
-    while (s->intake && (tmf = virtqueue_pop(vq, sizeof(*tmf)))) {
+    while (left && s->intake && (tmf = virtqueue_pop(vq, sizeof(*tmf)))) {
+        left--;
         tmf->s = s;
         if (!handle_control(tmf)) {
             virtio_error(vdev, "wrong size for virtio-scsi headers (%zu and %zu bytes)",
@@ -218,6 +220,9 @@ void virtio_scsi_handle_control(VirtioDevice *vdev, VirtQueue *vq)
             g_free(tmf);
             return;
         }
+    }
+    if (!left) {
+        virtio_queue_kick(vq);
     }
 }
 

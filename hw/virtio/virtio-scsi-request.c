@@ -250,6 +250,7 @@ static void start_command(ScsiCommand *cmd)
 void virtio_scsi_handle_request(VirtioDevice *vdev, VirtQueue *vq)
 {
     VirtioScsi *s = VIRTIO_SCSI(vdev);
+    unsigned left = virtqueue_burst(vq);
 
     if (!s->intake) {
         return;
@@ -259,7 +260,8 @@ void virtio_scsi_handle_request(VirtioDevice *vdev, VirtQueue *vq)
         ScsiCommand *cmd;
 
         virtio_queue_set_notification(vq, false);
-        while (s->intake && (cmd = virtqueue_pop(vq, sizeof(*cmd)))) {
+        while (left && s->intake && (cmd = virtqueue_pop(vq, sizeof(*cmd)))) {
+            left--;
             cmd->s = s;
             if (!parse(cmd)) {
                 virtqueue_detach_element(vq, &cmd->elem, 0);
@@ -269,8 +271,11 @@ void virtio_scsi_handle_request(VirtioDevice *vdev, VirtQueue *vq)
             start_command(cmd);
         }
         virtio_queue_set_notification(vq, true);
-    } while (s->intake && !virtio_is_broken(vdev) && !virtqueue_empty(vq));
+    } while (left && s->intake && !virtio_is_broken(vdev) && !virtqueue_empty(vq));
     block_unplug();
+    if (!left) {
+        virtio_queue_kick(vq);
+    }
 }
 
 /* ---- start, reset ---------------------------------------------------------------------------------------------------- */

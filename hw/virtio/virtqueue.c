@@ -290,6 +290,11 @@ void *virtqueue_pop(VirtQueue *vq, size_t size)
     return elem;
 }
 
+unsigned virtqueue_burst(const VirtQueue *vq)
+{
+    return MAX(vq->size / 2, 1);
+}
+
 static void element_unmap(VirtQueueElement *elem, size_t written)
 {
     const char *writer = virtio_name(elem->vq->vdev);

@@ -390,6 +390,55 @@ static void test_reset_without_a_ring(void)
     qtest_end(r.q);
 }
 
+/* The most requests that were taken in one call of a handler. */
+static unsigned longest_burst(const char *trace)
+{
+    g_auto(GStrv) lines = g_strsplit(trace, "\n", -1);
+    unsigned burst = 0, longest = 0;
+
+    for (unsigned i = 0; lines[i]; i++) {
+        burst = g_str_has_prefix(lines[i], "virtio_queue_notify") ? 0 : burst;
+        burst += g_str_has_prefix(lines[i], "virtqueue_pop");
+        longest = MAX(longest, burst);
+    }
+    return longest;
+}
+
+/*
+ * Requests that are answered at once: another processor of the guest could add them as fast as the device answers. A handler
+ * that went on until there are none would keep the thread for ever, and with it the monitor.
+ */
+static void test_driver_that_never_stops(gconstpointer device)
+{
+    unsigned queue = strstr(device, "net") || strstr(device, "scsi") ? 2 : 0, count;
+    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    uint8_t request[64] = { 99 };
+    Ring r;
+
+    r.q = qtest_start("-machine %s -m 16 -object iothread,id=io0 -trace virtio_queue_notify "
+                      "-trace virtqueue_pop -blockdev driver=null-co,node-name=n0,size=1048576 "
+                      "-device %s,addr=4",
+                      qtest_machine("pc"), (const char *)device);
+    qtest_set_moving(r.q, false);
+    virtio_driver_init(&r.d, r.q, DEVFN, 0, 0xc000, 0xe0000000, HEAP);
+    virtio_driver_negotiate(&r.d, ~VIRTIO_FEATURE(VIRTIO_EVENT_IDX));
+    virtio_queue_init(&r.vq, &r.d, queue, 0);
+    virtio_driver_ok(&r.d);
+    qtest_memwrite(r.q, BUFFER, request, sizeof(request)); /* nothing that any of them knows */
+    put_desc(&r, 0, BUFFER, sizeof(request), NEXT, 1);
+    put_desc(&r, 1, BUFFER + 0x1000, 128, WRITE, 0);
+    count = r.vq.size - 8;
+    qtest_writew(r.q, r.vq.avail + 2, count); /* the same chain again and again: the ring is zeros */
+    virtio_queue_notify(&r.vq);
+    while (qtest_readw(r.q, r.vq.used + 2) != count) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    }
+    g_assert_cmpuint(longest_burst(qtest_stderr(r.q)), >, 0);
+    g_assert_cmpuint(longest_burst(qtest_stderr(r.q)), <=, r.vq.size / 2);
+    virtio_driver_reset(&r.d);
+    qtest_end(r.q);
+}
+
 /* ---- well-behaved --------------------------------------------------------------------------------------------------------- */
 
 /* A ring of another size; going round it more than 65536 / size times is the index's business. */
@@ -469,6 +518,12 @@ static void test_event_index(void)
 
 int main(int argc, char **argv)
 {
+    static const char *const answer_at_once[] = {
+        "virtio-blk-pci,drive=n0", "virtio-blk-pci,drive=n0,iothread=io0",
+        "virtio-net-pci,romfile=", "virtio-balloon-pci",
+        "virtio-scsi-pci",         "virtio-scsi-pci,iothread=io0",
+    };
+
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/virtio-ring/head", test_head);
     g_test_add_func("/virtio-ring/index-jump", test_index_jump);
@@ -482,6 +537,11 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-ring/more-descriptors-than-the-ring-has",
                     test_more_descriptors_than_the_ring_has);
     g_test_add_func("/virtio-ring/reset-without-a-ring", test_reset_without_a_ring);
+    for (unsigned i = 0; i < G_N_ELEMENTS(answer_at_once); i++) {
+        g_autofree char *path = g_strdup_printf("/virtio-ring/never-stops/%s", answer_at_once[i]);
+
+        g_test_add_data_func(path, answer_at_once[i], test_driver_that_never_stops);
+    }
     g_test_add_func("/virtio-ring/small-ring", test_small_ring);
     g_test_add_func("/virtio-ring/queue-reset", test_queue_reset);
     g_test_add_func("/virtio-ring/event-index", test_event_index);

@@ -228,6 +228,11 @@ typedef struct VirtQueueElement {
  * the device is broken. Free with g_free() when it has been given back.
  */
 void *virtqueue_pop(VirtQueue *vq, size_t size);
+/*
+ * How many a handler takes at most in one call. What may still be there is for another one, which it asks for with
+ * virtio_queue_kick(): a driver that adds requests as fast as they are answered does not keep the thread for ever.
+ */
+unsigned virtqueue_burst(const VirtQueue *vq);
 /* Gives it back: `len` bytes (from the beginning of the in vectors) were written. */
 void virtqueue_push(VirtQueue *vq, VirtQueueElement *elem, uint32_t len);
 /* In two steps: several, then all at once. idx counts from 0 in the batch. */
