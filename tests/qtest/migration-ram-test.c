@@ -589,6 +589,63 @@ static void test_postcopy_cut(void)
     cut(&postcopy_ways[0], g_getenv("TERN_TEST_LONG") ? 60 : 4, 0);
 }
 
+/* migrate_cancel at the moment in which the guest is handed over: one of the two has it, and all of it. Where the connection's end
+ * leaves it open which (W5) the manager looks at the destination. Returns who has it; ends the other one. */
+static QTest *cancel_at_handover(QTest *a, unsigned n)
+{
+    const Way *way = &postcopy_ways[0];
+    g_autofree char *name = g_strdup_printf("c%u.sock", n), *again = g_strdup_printf("d%u.sock", n);
+    g_autofree char *uri = migration_unix_uri(name), *uri_again = migration_unix_uri(again);
+    QTest *b = start(way->machine, "-incoming defer");
+    Guest *g = guest_in(a);
+    configure(a, way);
+    configure(b, way);
+    set_bandwidth(a, 100000);
+    set_postcopy_bandwidth(a, 100000);
+    migration_incoming(b, uri);
+    guest_run(g, a, RATE);
+    migration_outgoing(a, uri);
+    migration_expect(a, "active");
+    qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
+    g_usleep(g_test_rand_int_range(0, 4000));
+    qtest_qmp_ok(a, "{'execute': 'migrate_cancel'}");
+    set_postcopy_bandwidth(a, 0);
+    const char *status = migration_wait(a, "postcopy-paused");
+    bool paused = strcmp(status, "postcopy-paused") == 0;
+    if (paused && strcmp(migration_wait(b, "postcopy-paused"), "failed") == 0) {
+        qtest_qmp_ok(a, "{'execute': 'migrate_cancel'}");
+        migration_expect(a, "cancelled");
+        status = "cancelled";
+    } else if (paused) {
+        qtest_qmp_ok(b, "{'execute': 'migrate-recover', 'arguments': {'uri': '%s'}}", uri_again);
+        qtest_qmp_ok(a, "{'execute': 'migrate', 'arguments': {'uri': '%s', 'resume': true}}", uri_again);
+        migration_expect(a, "completed");
+        status = "completed";
+    }
+    g_test_message("%u: %s", n, paused ? "recovered or taken back" : status);
+    bool here = strcmp(status, "cancelled") == 0;
+    QTest *owner = here ? a : b;
+    qtest_wait_status(owner, "running");
+    if (here) {
+        guest_stop(g);
+    } else {
+        guest_leave(g);
+    }
+    guest_check(g, owner);
+    guest_free(g);
+    qtest_end(here ? b : a);
+    return owner;
+}
+
+static void test_cancel_at_handover(void)
+{
+    QTest *q = start("10.0", "");
+    for (unsigned i = 0; i < (g_getenv("TERN_TEST_LONG") ? 300 : 20); i++) {
+        q = cancel_at_handover(q, i);
+    }
+    qtest_end(q);
+}
+
 /* Nothing is stopped before the destination has said that it may be, for postcopy neither. */
 static void test_postcopy_waits_for_ack(void)
 {
@@ -812,6 +869,7 @@ int main(int argc, char **argv)
     g_test_add_func("/migration-ram/postcopy/connection-ends-behind-package", test_ends_behind_package);
     g_test_add_func("/migration-ram/postcopy/connection-ends-in-package", test_ends_in_package);
     g_test_add_func("/migration-ram/postcopy/waits-for-switchover-ack", test_postcopy_waits_for_ack);
+    g_test_add_func("/migration-ram/postcopy/cancel-at-handover", test_cancel_at_handover);
     g_test_add_func("/migration-ram/postcopy/quit", test_postcopy_quit);
     g_test_add_func("/migration-ram/mapped/file", test_mapped);
     g_test_add_func("/migration-ram/mapped/direct-io", test_mapped_direct);
