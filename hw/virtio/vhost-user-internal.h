@@ -144,6 +144,8 @@ static inline gint64 vu_deadline(VhostUser *vu)
 bool vu_state_event(VhostUser *vu, VuEvent event);
 /* Sets why the job at work fails; the first reason stays. SILENT and LIED end the connection. Returns false. */
 bool vu_fail(VhostUser *vu, VhostUserFailure failure, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
+/* Ends it from our side; its end is seen later. */
+void vu_end_connection(VhostUser *vu);
 /* Sends, with no wait for anything. */
 bool vu_send(VhostUser *vu, VhostUserMessage *message, const int *fds, unsigned nfds);
 /* Sends and waits for the message's own reply. reply_fd may be NULL: none may come; else the descriptor or -1. */

@@ -9,7 +9,7 @@
  *   running       started   running        a part of it again (features, a ring)
  *   running       stopped   idle           bases are known, rings are still
  *   idle          stopped   idle           nothing ran
- *   any           broken    ending         silence or a lie: we end the connection and wait to see its end
+ *   any           broken    ending         silence, a lie, slots in pieces: we end the connection and wait to see its end
  *   any           closed    absent         the peer has gone
  */
 #include "util/osdep.h"
@@ -59,6 +59,13 @@ bool vu_state_event(VhostUser *vu, VuEvent event)
     return true;
 }
 
+void vu_end_connection(VhostUser *vu)
+{
+    vu_state_event(vu, VU_BROKEN);
+    chardev_disconnect(vu->fe);
+    chardev_accept_input(vu->fe);
+}
+
 bool vu_fail(VhostUser *vu, VhostUserFailure failure, const char *fmt, ...)
 {
     va_list ap;
@@ -78,9 +85,7 @@ bool vu_fail(VhostUser *vu, VhostUserFailure failure, const char *fmt, ...)
     }
     if (failure == VHOST_USER_SILENT || failure == VHOST_USER_LIED ||
         failure == VHOST_USER_ENDING) {
-        vu_state_event(vu, VU_BROKEN);
-        chardev_disconnect(vu->fe);
-        chardev_accept_input(vu->fe);
+        vu_end_connection(vu);
     }
     return false;
 }

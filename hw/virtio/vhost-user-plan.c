@@ -217,6 +217,11 @@ bool vu_send_memory(VhostUser *vu, VhostUserMemory *memory)
                        memory->n, vu->max_slots);
     }
     if (!(slots ? send_slots(vu, memory) : send_table(vu, memory))) {
+        /* what it has now nobody knows: a table can be sent anew, slots begin with the next connection */
+        g_clear_pointer(&vu->sent_memory, vhost_user_memory_unref);
+        if (slots) {
+            vu_end_connection(vu);
+        }
         return false;
     }
     vhost_user_memory_unref(vu->sent_memory);

@@ -619,6 +619,33 @@ static void other_rings_go_on_behind_a_refused_stop(void)
     teardown(f);
 }
 
+/* A region went and the next one was refused: what the back end has now is not what it had, and nobody says so to it again. */
+static void memory_that_was_refused_is_taken_for_sent(void)
+{
+    BackendOptions o = { .personality = BACKEND_ECHO,
+                         .protocol =
+                             BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS };
+    Fixture *f = setup(&o, true);
+    VhostUserMemory *half = vhost_user_memory_new(address_space_memory, NULL);
+
+    half->regions[0].wire.size /= 2;
+    start(f);
+    backend_add_rule(f->backend, VHOST_USER_ADD_MEM_REG, 0, BACKEND_REFUSE, 0);
+    f->over = false;
+    vhost_user_set_memory(f->vu, half, on_done, f);
+    RUN_UNTIL(f->over);
+    g_assert_cmpint(f->failure, ==, VHOST_USER_REFUSED);
+    backend_clear_rules(f->backend);
+    f->over = false;
+    vhost_user_set_memory(f->vu, f->memory, on_done, f);
+    RUN_UNTIL(f->over);
+    post(f, 0);
+    kick(f, 0);
+    all_answered(f);
+    vhost_user_memory_unref(half);
+    teardown(f);
+}
+
 /* ---- coming back --------------------------------------------------------------------------------------- */
 
 static void request_posted_while_the_back_end_was_away_is_lost(void)
@@ -1060,6 +1087,7 @@ int main(int argc, char **argv)
     T(lying_back_end_is_believed);
     T(what_nobody_asked_for_is_taken_for_a_reply);
     T(other_rings_go_on_behind_a_refused_stop);
+    T(memory_that_was_refused_is_taken_for_sent);
     T(packed_ring_needs_a_back_end_that_is_there_at_the_start);
     T(written_configuration_is_lost_with_its_back_end);
     T(request_posted_while_the_back_end_was_away_is_lost);
