@@ -847,6 +847,34 @@ static void test_quit_while_channel_stalls(void)
     relay_free(relay);
 }
 
+/* One of the two programs is told to quit at any moment: it ends soon, and so does the other one after it. */
+static void test_quit_at_any_moment(gconstpointer opaque)
+{
+    const Way *way = opaque;
+    bool postcopy = strstr(way->capabilities, "postcopy") != NULL;
+    for (unsigned i = 0; i < (g_getenv("TERN_TEST_LONG") ? 100 : 6); i++) {
+        g_autofree char *name = g_strdup_printf("quit%u.sock", i), *uri = migration_unix_uri(name);
+        QTest *a = start(way->machine, ""), *b = start(way->machine, "-incoming defer");
+        Guest *g = guest_in(a);
+        configure(a, way);
+        configure(b, way);
+        set_bandwidth(a, 1000000);
+        set_postcopy_bandwidth(a, 1000000);
+        migration_incoming(b, uri);
+        migration_outgoing(a, uri);
+        g_usleep(g_test_rand_int_range(0, 20000));
+        if (postcopy && g_test_rand_bit() && strcmp(migration_status(a), "active") == 0) {
+            qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
+            g_usleep(g_test_rand_int_range(0, 20000));
+        }
+        bool source_first = g_test_rand_bit();
+        qtest_end(source_first ? a : b);
+        g_usleep(g_test_rand_int_range(0, 2000));
+        qtest_end(source_first ? b : a);
+        guest_free(g);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -884,5 +912,8 @@ int main(int argc, char **argv)
     g_test_add_func("/migration-ram/rubbish-hello", test_rubbish_hello);
     g_test_add_func("/migration-ram/connection-lost-before-hello", test_lost_before_hello);
     g_test_add_func("/migration-ram/quit-while-channel-stalls", test_quit_while_channel_stalls);
+    g_test_add_data_func("/migration-ram/quit-at-any-moment/plain", &ways[0], test_quit_at_any_moment);
+    g_test_add_data_func("/migration-ram/quit-at-any-moment/multifd", &ways[6], test_quit_at_any_moment);
+    g_test_add_data_func("/migration-ram/quit-at-any-moment/postcopy", &postcopy_ways[0], test_quit_at_any_moment);
     return g_test_run();
 }
