@@ -20,6 +20,7 @@ from ports import free_port  # noqa: E402
 
 BUILD = os.environ.get('TERN_BUILD_DIR') or os.path.join(SOURCE, 'build')
 IO = os.path.join(BUILD, 'tools/qemu-io/qemu-io')
+IMG = os.path.join(BUILD, 'tools/qemu-img/qemu-img')
 DIR = os.environ.get('TMPDIR', '/tmp')
 
 
@@ -179,8 +180,8 @@ class Nbd(unittest.TestCase):
                 p.stdout.close()
         server.stop()
 
-    def fake(self, talk):
-        """A server that sends what `talk` says; what the client says of it."""
+    def fake(self, talk, use=None):
+        """A server that sends what `talk` says; what the client (use(URI), or qemu-io) says of it."""
         listener = socket.socket(socket.AF_UNIX)
         name = path('fake')
         if os.path.exists(name):
@@ -199,7 +200,8 @@ class Nbd(unittest.TestCase):
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            return io(f'nbd+unix:///?socket={name}', 'read 0 4k', 'read 0 4k', ok=False)
+            target = f'nbd+unix:///?socket={name}'
+            return use(target) if use else io(target, 'read 0 4k', 'read 0 4k', ok=False)
         finally:
             thread.join()
             listener.close()
@@ -261,6 +263,47 @@ class Nbd(unittest.TestCase):
                            (refuses, 'read failed: No space left on device')):
             with self.subTest(talk.__name__):
                 self.assertIn(want, self.fake(talk))
+
+    def test_hole_that_does_not_read_as_zeros(self):
+        """A server says of a hole that it is zero, or else it is not."""
+        def send_option_reply(conn, option, kind, data=b''):
+            conn.sendall(struct.pack('>QIII', 0x3e889045565a9, option, kind, len(data)) + data)
+
+        def negotiate(conn):
+            conn.sendall(b'NBDMAGICIHAVEOPT' + struct.pack('>H', 3))
+            conn.recv(4, socket.MSG_WAITALL)
+            while True:
+                option, n = struct.unpack('>8xII', conn.recv(16, socket.MSG_WAITALL))
+                if n:
+                    conn.recv(n, socket.MSG_WAITALL)
+                if option == 10:
+                    send_option_reply(conn, option, 4, struct.pack('>I', 1) + b'base:allocation')
+                elif option == 7:
+                    send_option_reply(conn, option, 3, struct.pack('>HQH', 0, 1 << 20, 1))
+                send_option_reply(conn, option, 1)
+                if option == 7:
+                    return
+
+        def talk(conn):
+            negotiate(conn)
+            while True:
+                head = conn.recv(28, socket.MSG_WAITALL)
+                if len(head) < 28 or head[7] == 2:
+                    return
+                cookie, (offset, n) = head[8:16], struct.unpack('>QI', head[16:])
+                if head[7] == 7:  # hole, not zero
+                    data, kind = struct.pack('>III', 1, n, 1), 5
+                else:
+                    data, kind = struct.pack('>Q', offset) + b'\x55' * n, 1
+                conn.sendall(struct.pack('>IHH', 0x668e33ef, 1, kind) + cookie + struct.pack('>I', len(data)) + data)
+
+        def convert(target):
+            subprocess.run([IMG, 'convert', '-f', 'raw', '-O', 'raw', target, path('h.raw')], check=True, timeout=120)
+            self.files.append(path('h.raw'))
+            with open(path('h.raw'), 'rb') as f:
+                return f.read()
+
+        self.assertEqual(self.fake(talk, convert), b'\x55' * (1 << 20))
 
     def test_names(self):
         for name, want in (('nbd:unix:', 'path of a socket'), ('nbd:host', 'error parsing address'),

@@ -139,6 +139,18 @@ class Copies(Folder):
         self.assertEqual(self.content('b.qcow2', 'qcow2'), want)
         self.assertLess(os.stat(self.path('b.qcow2')).st_blocks * 512, 700 * 1024)
 
+    def test_target_with_another_backing_file_gets_all_of_the_source(self):
+        """With -n and without -B nobody has said that the two backing files are the same."""
+        self.write('a.raw', b'a' * 2 * MIB)
+        self.write('b.raw', b'b' * 3 * MIB)
+        self.good(IMG, 'create', '-f', 'qcow2', '-b', 'a.raw', '-F', 'raw', 'source', '2560k')
+        self.good(IO, '-c', 'write -P 9 100k 100k', '-c', 'write -z 1M 64k', 'source')
+        want = self.content('source', 'qcow2')
+        for way in ([], ['-S', '0'], ['-c'], ['-W']):
+            self.good(IMG, 'create', '-f', 'qcow2', '-b', 'b.raw', '-F', 'raw', 'target', '2560k')
+            self.good(IMG, 'convert', *way, '-n', '-O', 'qcow2', 'source', 'target')
+            self.assertEqual(self.content('target', 'qcow2'), want, way)
+
     def chain(self, rng):
         self.write('base.raw', sparse_bytes(2 * MIB, rng))
         for name, back, fmt, size in (('mid', 'base.raw', 'raw', '1536k'),
@@ -344,6 +356,21 @@ class Failures(Folder):
         done = self.run_in(IMG, 'create', '-f', 'qcow2', '-o', 'cluster_size=3', 'n.qcow2', '1M')
         self.assertEqual(done.returncode, 1)
         self.assertFalse(os.path.exists(self.path('n.qcow2')))
+
+    def test_failed_rebase_leaves_the_image_as_it_was(self):
+        """The new backing file is named only when what the old one had is in the image."""
+        for event in ('l2_update', 'refblock_update_part', 'write_aio', 'flush_to_disk'):
+            with self.subTest(event):
+                self.write('old.raw', b'o' * 2 * MIB)
+                self.write('new.raw', b'n' * 2 * MIB)
+                self.good(IMG, 'create', '-f', 'qcow2', '-b', 'old.raw', '-F', 'raw', 'top')
+                self.good(IO, '-c', 'write -P 9 100k 100k', 'top')
+                want = self.content('top', 'qcow2')
+                self.write('bd.conf', f'[inject-error]\nevent = "{event}"\n'.encode())
+                done = self.run_in(IMG, 'rebase', '-f', 'qcow2', '-b', self.path('new.raw'), '-F', 'raw',
+                                   'blkdebug:bd.conf:' + self.path('top'))
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertEqual(self.content('top', 'qcow2'), want)
 
     def test_image_is_its_own_backing_file(self):
         self.good(IMG, 'create', '-f', 'qcow2', 'l.qcow2', '1M')

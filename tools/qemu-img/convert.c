@@ -370,6 +370,8 @@ static void prepare_copy(Convert *cv, ImgCopy *copy)
     const ConvertArgs *a = &cv->args;
     BlockNode *node = front_node(cv->target);
     BlockNode *backing = block_backing_node(node);
+    /* C3: that the source's is the same is what -B says; a target that was there may have any. */
+    bool same = backing_of(cv, "backing_file", a->backing_file) != NULL;
     BlockDriverInfo info;
     block_node_info(node, &info);
     *copy = (ImgCopy){ .pieces = cv->pieces,
@@ -384,7 +386,7 @@ static void prepare_copy(Convert *cv, ImgCopy *copy)
                        .quiet = a->quiet,
                        .rate = a->rate };
     if (backing) {
-        copy->has_backing = cv->n_pieces == 1;
+        copy->has_backing = same && cv->n_pieces == 1;
         copy->backing_length = MAX(block_node_length(backing), 0);
     } else if (a->target_is_zero) {
         copy->zero_init = true;

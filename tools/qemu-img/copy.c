@@ -81,7 +81,7 @@ static ChunkKind kind_of(const ImgCopy *c)
     if (c->has_backing && !(c->status & BLOCK_STATUS_ALLOCATED)) {
         return CHUNK_NONE;
     }
-    return c->status & BLOCK_STATUS_DATA ? CHUNK_DATA : CHUNK_ZERO;
+    return CHUNK_DATA; /* also of a hole that is not known to read as zeros (NBD) */
 }
 
 /* Zeros become data where the user wants everything to be written. */

@@ -213,6 +213,12 @@ static bool rebase(Rebase *r, const char *filename)
         if (r->ret < 0) {
             return false;
         }
+        /* Before the image names another backing file it has what the old one had. */
+        int ret = front_flush(r->front);
+        if (ret < 0) {
+            error_report("error while flushing '%s': %s", filename, g_strerror(-ret));
+            return false;
+        }
     }
     GError *error = NULL;
     bool none = !r->new_name || !r->new_name[0];
