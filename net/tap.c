@@ -19,12 +19,14 @@
 #include "io/channel.h"
 #include "io/fds.h"
 #include "util/error.h"
+#include "util/iov.h"
 
 #define TUN_DEVICE "/dev/net/tun"
 #define VHOST_DEVICE "/dev/vhost-net"
 #define SCRIPT_UP "/etc/qemu-ifup"
 #define SCRIPT_DOWN "/etc/qemu-ifdown"
 #define HEADER_DEFAULT 10
+#define MOST_PIECES 64 /* of a packet, to be written where they are; well below IOV_MAX */
 #define BURST 64 /* packets at one wake-up: others want their turn, too */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
@@ -78,18 +80,25 @@ static bool tap_receive(NetClient *nc, const struct iovec *iov, unsigned niov, s
 {
     static const uint8_t no_header[32];
     Tap *s = (Tap *)nc;
-    struct iovec with_header[65];
+    struct iovec with_header[1 + MOST_PIECES], whole;
+    g_autofree uint8_t *copy = NULL;
     ssize_t n;
 
+    if (niov > MOST_PIECES) {
+        copy = g_malloc(len);
+        iov_to_buf(iov, niov, 0, copy, len);
+        whole = (struct iovec){ copy, len };
+        iov = &whole;
+        niov = 1;
+    }
     if (s->has_header && !s->peer_uses_header) {
-        niov = MIN(niov, 64u);
         with_header[0] = (struct iovec){ (void *)no_header, s->header_len };
         memcpy(with_header + 1, iov, niov * sizeof(*iov));
         iov = with_header;
         niov++;
     }
     do {
-        n = writev(s->fd, iov, MIN(niov, (unsigned)IOV_MAX));
+        n = writev(s->fd, iov, niov);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN) {
         s->out_watch = watch(s, G_IO_OUT, out_ready);

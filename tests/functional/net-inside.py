@@ -24,7 +24,7 @@ import common
 import virtio_net
 from qtest_client import Machine, TestError, halting_rom
 from scenarios import Scenarios, Wrong
-from virtio_net import GUEST, MQ, NetCard, PATIENCE, USUAL, frame
+from virtio_net import GUEST, HEADER, MQ, NetCard, PATIENCE, USUAL, frame
 from virtio_pci import NEEDS_RESET, RING_RESET
 
 SCENARIOS = Scenarios()
@@ -38,12 +38,15 @@ def check(condition, text):
         raise Wrong(text)
 
 
-def start(how, more=(), queues=1, card='', program=common.TERN):
-    """how: 'on' or 'off' for vhost=, or the socket of a vhost-user back end."""
+def start(how, more=(), queues=1, card='', program=common.TERN, hub=False):
+    """how: 'on' or 'off' for vhost=, or the socket of a vhost-user back end. hub: one between card and interface."""
     name = None
     if not how.startswith('/'):
         name = f'tap{next(INTERFACES)}'
-        netdev = ['-netdev', f'tap,id=n,ifname={name},vhost={how},script=no,downscript=no' + (f',queues={queues}' if queues > 1 else '')]
+        netdev = ['-netdev', f'tap,id={"t" if hub else "n"},ifname={name},vhost={how},script=no,downscript=no' +
+                  (f',queues={queues}' if queues > 1 else '')]
+        if hub:
+            netdev += ['-netdev', 'hubport,id=h,hubid=1,netdev=t', '-netdev', 'hubport,id=n,hubid=1']
     else:
         netdev = ['-chardev', f'socket,id=v,path={how}', '-netdev', 'vhost-user,id=n,chardev=v']
     mac = ':'.join(f'{byte:02x}' for byte in GUEST)
@@ -319,6 +322,24 @@ def stock_queues():
         check(all(all(each) for each in counts[1::2]), f'a pair is not used: {counts}')
         return f'{counts}'
     finally:
+        machine.close()
+
+
+@SCENARIOS.add
+def tap_pieces():
+    """A frame in many small descriptors; the interface has a header that a hub does not give."""
+    machine = start('off', hub=True)
+    try:
+        card = NetCard(machine)
+        card.begin(size=256)
+        tx, data = card.queues[1], bytes(HEADER) + frame(1, BRIDGE.mac, size=1514)
+        card.qtest.write(tx.data, data)
+        tx.post([(tx.data + at, min(16, len(data) - at), False) for at in range(0, len(data), 16)])
+        tx.kick()
+        check(BRIDGE.receive_all(1) == [1], 'the frame has not come')
+        return f'{len(data) // 16} pieces'
+    finally:
+        print(said(machine))
         machine.close()
 
 

@@ -51,6 +51,9 @@ class Tap(unittest.TestCase):
     def test_queues_from_stock_and_back(self):
         self.run_inside('stock-queues')
 
+    def test_a_frame_in_many_pieces_comes_whole(self):
+        self.run_inside('tap-pieces')
+
     def test_link(self):
         self.run_inside('tap-link')
 

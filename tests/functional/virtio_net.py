@@ -51,14 +51,14 @@ class NetCard(Card):
         super().__init__(machine, 1, bdf, ram)
         self.max_pairs = self.pairs = 1
 
-    def begin(self, features=USUAL, pairs=1):
+    def begin(self, features=USUAL, pairs=1, size=64):
         """Resets it and starts it with full receive rings."""
         self.reset()
         self.queues = {}
         self.chosen = self.negotiate(features)
         self.max_pairs = self.get(4, 8, 2) if self.chosen & MQ else 1
         for index in range(2 * self.max_pairs + 1):
-            self.enable_queue(index)
+            self.enable_queue(index, size if index < 2 * self.max_pairs else 64)
         self.driver_ok()
         for pair in range(self.max_pairs):
             self.fill(pair)
