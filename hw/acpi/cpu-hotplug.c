@@ -11,6 +11,7 @@
  *   8  data of the command
  */
 #include "util/osdep.h"
+#include "eject.h"
 
 #include "hw/acpi/hotplug.h"
 #include "qapi/events-acpi.h"
@@ -94,6 +95,13 @@ static uint64_t registers_read(void *opaque, hwaddr offset, unsigned size)
     }
 }
 
+static void guest_ejects(void *opaque, uint32_t n)
+{
+    AcpiCpuHotplug *hp = opaque;
+
+    hp->ops->eject(hp->opaque, n);
+}
+
 static void write_flags(AcpiCpuHotplug *hp, AcpiCpu *cpu, uint8_t flags)
 {
     if (flags & FLAG_INSERTING) {
@@ -104,7 +112,7 @@ static void write_flags(AcpiCpuHotplug *hp, AcpiCpu *cpu, uint8_t flags)
                hp->ops->present(hp->opaque, hp->select)) {
         trace(cpuhp_acpi_ejecting_cpu, "idx[0x%" PRIx32 "]", hp->select);
         cpu->is_removing = false;
-        hp->ops->eject(hp->opaque, hp->select);
+        acpi_eject(guest_ejects, hp, hp->select);
     }
 }
 

@@ -7,6 +7,7 @@
  *  10  bus                                                                  14  write: slot, read: its acpi-index
  */
 #include "util/osdep.h"
+#include "eject.h"
 
 #include "hw/acpi/hotplug.h"
 #include "util/error.h"
@@ -80,6 +81,11 @@ static void eject(AcpiPciHotplug *hp, uint32_t slots)
     hp->slots[0].up &= ~slots;
 }
 
+static void guest_ejects(void *opaque, uint32_t slots)
+{
+    eject(opaque, slots);
+}
+
 static void find_index(AcpiPciHotplug *hp, uint32_t slots)
 {
     PciDevice *dev = NULL;
@@ -128,7 +134,7 @@ static void hotplug_write(void *opaque, hwaddr offset, uint64_t value, unsigned 
     case REG_EJECT:
         trace(acpi_pci_ej_write, "0x%" PRIx64 " <== %" PRIu64, (uint64_t)offset, value);
         if (hp->select == 0) {
-            eject(hp, value);
+            acpi_eject(guest_ejects, hp, value);
         }
         break;
     case REG_SELECT:

@@ -14,6 +14,7 @@ import tempfile
 import time
 import unittest
 
+import virtio_disk
 import virtio_pci
 from common import HERE, LONG, TERN, stock, tap
 from qtest_client import Machine, TestError
@@ -728,6 +729,26 @@ class Plugged(KvmCase):
                 machine.close()
 
 
+class Unplugged(KvmCase):
+    """The guest lets go of a device from one of its processors."""
+
+    def test_a_disk_goes_while_it_reads(self):
+        for self.accel in ('', ',kernel-irqchip=off'):
+            with self.subTest(accel=self.accel):
+                machine = self.start('EJECT', '-blockdev', 'driver=null-co,node-name=n0,size=1048576,latency-ns=1000000000',
+                                     '-device', 'virtio-blk-pci,drive=n0,id=d0,addr=4,disable-modern=on')
+                self.wait(machine, HEARTBEAT, 2)
+                virtio_disk.Disk(machine, slot=4).start().post([virtio_disk.header(virtio_disk.T_IN)], [512, 1])
+                machine.qmp.command('device_del', {'id': 'd0'})
+                machine.qtest.write(START, struct.pack('<I', 1 << 4))
+                machine.qmp.wait_event('DEVICE_DELETED')
+                self.wait(machine, TICKS, 1)
+                self.assertEqual(machine.qtest.config_read(4 << 3, 0), 0xffffffff)
+                machine = self.move(machine, 'EJECT')
+                self.goes_on(machine)
+                machine.close()
+
+
 class Two(KvmCase):
     """Two processors."""
     smp = 2
@@ -751,6 +772,21 @@ class Two(KvmCase):
                 machine.qtest.write(HEARTBEAT, bytes(20))
                 machine.qmp.command('cont')
                 self.wait(machine, AP_HEARTBEAT, 2)
+
+    def test_a_processor_ejects_itself(self):
+        for self.accel in ('', ',kernel-irqchip=split', ',kernel-irqchip=off'):
+            with self.subTest(accel=self.accel):
+                machine = self.start('LEAVES')
+                self.wait(machine, AP_HEARTBEAT, 2)
+                machine.qtest.write(START, b'\1')
+                deadline = time.monotonic() + SECONDS
+                while len(machine.qmp.command('query-cpus-fast')) == 2:
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+                machine.qmp.command('stop')
+                machine.qmp.command('cont')
+                self.goes_on(machine)
+                machine.close()
 
 
 if __name__ == '__main__':

@@ -478,6 +478,9 @@ idt_pointer:
 .ifdef LATE
 .set SECOND, 1
 .endif
+.ifdef LEAVES                    /* the second one ejects itself as soon as somebody says so (ACPI CPU hot plug, AF00h) */
+.set SECOND, 1
+.endif
 .ifdef SECOND
 guest:
 .ifdef LATE
@@ -505,6 +508,18 @@ ap_begin:
     xorw %ax, %ax
     movw %ax, %ds
 1:  incl AP_HEARTBEAT
+.ifdef LEAVES
+    cmpl $0, 0x7050
+    je 1b
+    movw $0xaf00, %dx
+    xorl %eax, %eax
+    outb %al, %dx                /* to the registers of commands */
+    incl %eax
+    outl %eax, %dx
+    movb $8, %al
+    movw $0xaf04, %dx
+    outb %al, %dx
+.endif
     jmp 1b
 ap_end:
 .code32
@@ -645,6 +660,20 @@ hole_keeps:
     fail 2
 no_ioapic:
     fail 3
+.endif
+
+/* ---- ejects the PCI slots that stand at 0x7050 as soon as some do, and counts that in 0x7008 ---- */
+.ifdef EJECT
+guest:
+1:  incl HEARTBEAT
+    movl 0x7050, %eax
+    testl %eax, %eax
+    jz 1b
+    movw $0xae08, %dx
+    outl %eax, %dx
+    incl TICKS
+1:  incl HEARTBEAT
+    jmp 1b
 .endif
 
 /* ---- nothing to do ---- */
