@@ -483,10 +483,29 @@ int coroutine_fn qcow2_write_header(Qcow2 *s)
     return ret < 0 ? ret : block_co_flush(s->node->file->node);
 }
 
+/* undo: if the flush fails. The file has the new bytes all the same then, while our caller goes on as if nothing had
+ * changed. */
+static int coroutine_fn patch(Qcow2 *s, unsigned at, const void *data, size_t bytes, bool undo)
+{
+    uint8_t old[QCOW2_V3_HEADER];
+    g_assert(bytes <= sizeof(old));
+    int ret = block_co_read_buf(s->node->file, at, bytes, old, 0);
+    if (ret == 0) {
+        ret = block_co_write_buf(s->node->file, at, bytes, data, 0);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    ret = block_co_flush(s->node->file->node);
+    if (ret < 0 && undo) {
+        block_co_write_buf(s->node->file, at, bytes, old, 0);
+    }
+    return ret;
+}
+
 int coroutine_fn qcow2_patch_header(Qcow2 *s, unsigned at, const void *data, size_t bytes)
 {
-    int ret = block_co_write_buf(s->node->file, at, bytes, data, 0);
-    return ret < 0 ? ret : block_co_flush(s->node->file->node);
+    return patch(s, at, data, bytes, true);
 }
 
 int coroutine_fn qcow2_write_incompatible(Qcow2 *s, uint64_t value)
@@ -496,7 +515,8 @@ int coroutine_fn qcow2_write_incompatible(Qcow2 *s, uint64_t value)
         return 0; /* there is no place for it */
     }
     store_be64(buf, value);
-    int ret = qcow2_patch_header(s, QH_INCOMPATIBLE, buf, sizeof(buf));
+    /* A mark too many (dirty, corrupt) does no harm. */
+    int ret = patch(s, QH_INCOMPATIBLE, buf, sizeof(buf), !(value & ~s->incompatible));
     if (ret == 0) {
         s->incompatible = value;
     }

@@ -317,7 +317,8 @@ bool qcow2_read_header(Qcow2 *s, bool check, GError **error);
 int coroutine_fn qcow2_write_header(Qcow2 *s);
 /* The same into a buffer of a cluster. */
 int qcow2_format_header(const Qcow2 *s, uint8_t *buf);
-/* Writes `bytes` of the header at `at` and flushes. */
+/* Writes `bytes` of the header at `at` and flushes. If that fails the header is what it was before, as far as it can be
+ * written at all. */
 int coroutine_fn qcow2_patch_header(Qcow2 *s, unsigned at, const void *data, size_t bytes);
 int coroutine_fn qcow2_write_incompatible(Qcow2 *s, uint64_t value);
 void qcow2_header_clear(Qcow2 *s);

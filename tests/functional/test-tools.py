@@ -372,6 +372,31 @@ class Failures(Folder):
                 self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
                 self.assertEqual(self.content('top', 'qcow2'), want)
 
+    FLUSH_FAILS_ONCE = ('driver=qcow2,file.driver=blkdebug,file.align=512,file.image.driver=file,file.image.filename={},'
+                        'file.inject-error.0.event=pwritev_rmw_head,file.inject-error.0.iotype=flush,'
+                        'file.inject-error.0.once=on,file.inject-error.0.state={}{}')
+
+    def test_snapshot_whose_flush_fails_is_not_there(self):
+        """The header had named it, and its clusters were free for others."""
+        self.good(IMG, 'create', '-f', 'qcow2', 's.qcow2', '4M')
+        self.good(IO, '-c', 'write -P 1 0 1M', 's.qcow2')
+        done = self.run_in(IMG, 'snapshot', '--image-opts', '-c', 'x', self.FLUSH_FAILS_ONCE.format('s.qcow2', 1, ''))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(self.good(IMG, 'snapshot', '-l', 's.qcow2'), '')
+        self.good(IMG, 'check', '-r', 'all', 's.qcow2')
+        self.good(IO, '-c', 'read -P 1 0 1M', 's.qcow2')
+
+    def test_writes_after_a_resize_whose_flush_failed(self):
+        """The header had named the larger L1 table; they went into the old one, and over the new one."""
+        self.good(IMG, 'create', '-f', 'qcow2', 's.qcow2', '4M')
+        self.good(IO, '-c', 'write -P 1 0 1M', 's.qcow2')
+        done = self.run_in(IO, '--image-opts', '-c', 'truncate 1G', '-c', 'write -P 2 1M 1M', '-c', 'flush',
+                           self.FLUSH_FAILS_ONCE.format('s.qcow2', 1, ''))
+        self.assertIn('Failed to grow the L1 table', done.stderr)
+        self.assertIn('wrote 1048576/1048576', done.stdout)
+        self.assertIn(self.run_in(IMG, 'check', 's.qcow2').returncode, (0, 3))
+        self.good(IO, '-c', 'read -P 1 0 1M', '-c', 'read -P 2 1M 1M', 's.qcow2')
+
     def test_image_is_its_own_backing_file(self):
         self.good(IMG, 'create', '-f', 'qcow2', 'l.qcow2', '1M')
         self.good(IMG, 'rebase', '-u', '-b', 'l.qcow2', '-F', 'qcow2', 'l.qcow2')
