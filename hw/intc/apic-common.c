@@ -133,9 +133,12 @@ static bool apic_post_load(void *opaque, int version, GError **error)
     return true;
 }
 
+/* A start may have been asked for behind an INIT that the processor has not looked at either: its own section has both. */
 static bool sipi_needed(const void *opaque)
 {
-    return ((const ApicState *)opaque)->wait_for_sipi != 0;
+    const ApicState *s = opaque;
+
+    return s->wait_for_sipi != 0 || (s->cpu && cpu_interrupts(&s->cpu->cpu) & CPU_INTERRUPT_SIPI);
 }
 
 static const VmState vmstate_sipi = {

@@ -80,7 +80,6 @@ typedef struct ApicState {
 
     /* user space only */
     int32_t wait_for_sipi, sipi_vector;
-    bool startup_wanted;
     Timer timer;
 } ApicState;
 

@@ -131,13 +131,12 @@ static void accept_message(ApicState *s, unsigned mode, unsigned vector, bool le
         cpu_interrupt(cpu, CPU_INTERRUPT_NMI);
         break;
     case APIC_INIT:
-        s->startup_wanted = false;
+        cpu_clear_interrupt(cpu, CPU_INTERRUPT_SIPI); /* what came before it */
         cpu_interrupt(cpu, CPU_INTERRUPT_INIT);
         break;
     case APIC_STARTUP:
         if (s->wait_for_sipi || (cpu_interrupts(cpu) & CPU_INTERRUPT_INIT)) {
             s->sipi_vector = vector;
-            s->startup_wanted = true;
             cpu_interrupt(cpu, CPU_INTERRUPT_SIPI);
         }
         break;
@@ -590,11 +589,10 @@ static void user_startup(Device *dev)
 {
     ApicState *s = (ApicState *)dev;
 
-    if (s->startup_wanted && s->wait_for_sipi) {
+    if (s->wait_for_sipi) {
         s->wait_for_sipi = false;
         x86_cpu_startup(s->cpu, s->sipi_vector);
     }
-    s->startup_wanted = false;
 }
 
 static void user_external_nmi(Device *dev)
@@ -610,7 +608,6 @@ static void apic_reset(Device *dev)
 
     apic_reset_registers(s, false);
     s->wait_for_sipi = !s->cpu->is_bsp;
-    s->startup_wanted = false;
     timer_del(&s->timer);
 }
 

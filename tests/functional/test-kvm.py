@@ -773,6 +773,22 @@ class Two(KvmCase):
                 machine.qmp.command('cont')
                 self.wait(machine, AP_HEARTBEAT, 2)
 
+    def test_a_processor_whose_start_was_asked_for_starts_after_a_move(self):
+        """INIT and SIPI have come, and the processor has not looked yet, as the machine is paused (a local APIC of ours)."""
+        for running in (False, True):
+            with self.subTest(running=running):
+                machine = self.start('SECOND' if running else 'HALT', accel=',kernel-irqchip=off')
+                self.wait(machine, AP_HEARTBEAT if running else HEARTBEAT, 1)
+                machine.qmp.command('stop')
+                # xorw %ax, %ax; movw %ax, %ds; 1: incl 0x7058; jmp 1b
+                machine.qtest.write(0x5000, bytes.fromhex('31c08ed866ff065870ebf9'))
+                for command in 0xc4500, 0xc4605:
+                    machine.qtest.ask('writel 0xfee00300 0x%x' % command)
+                machine = self.move(machine, 'HALT', accel=',kernel-irqchip=off')
+                machine.qmp.command('cont')
+                self.wait(machine, AP_ID, 2)
+                machine.close()
+
     def test_a_processor_ejects_itself(self):
         for self.accel in ('', ',kernel-irqchip=split', ',kernel-irqchip=off'):
             with self.subTest(accel=self.accel):
