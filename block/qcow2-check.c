@@ -7,6 +7,7 @@
 #include "util/osdep.h"
 #include "qcow2-check.h"
 
+#include "util/bitmap.h"
 #include "util/error.h"
 
 #define report(c, ...)                                    \
@@ -314,6 +315,9 @@ static void compare_cluster(Qcow2Check *c, uint64_t i, uint64_t refcount, unsign
         report(c, "Repairing cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, i,
                refcount, refs);
     }
+    if (leak && refs == 1 && c->leaked) {
+        bitmap_set(c->leaked, i, 1);
+    }
     if (leak) {
         c->result->leaks++;
     } else {
@@ -358,7 +362,8 @@ static int coroutine_fn pass(Qcow2 *s, Qcow2Check *c, BlockCheckResult *result, 
     }
     *c = (Qcow2Check){ .s = s, .result = result, .n = qcow2_clusters(s, length), .quiet = quiet };
     c->refs = g_try_new0(uint32_t, MAX(c->n, 1));
-    if (!c->refs) {
+    c->leaked = g_try_new0(unsigned long, BITS_TO_LONGS(c->n + 1));
+    if (!c->refs || !c->leaked) {
         return -ENOMEM;
     }
     result->total_clusters = qcow2_clusters(s, s->size);
@@ -370,7 +375,7 @@ static int coroutine_fn pass(Qcow2 *s, Qcow2Check *c, BlockCheckResult *result, 
         ret = compare(c, fix);
     }
     if (ret == 0) {
-        ret = qcow2_check_copied(c, false);
+        ret = qcow2_check_copied(c, 0);
     }
     return ret;
 }
@@ -378,6 +383,7 @@ static int coroutine_fn pass(Qcow2 *s, Qcow2Check *c, BlockCheckResult *result, 
 static void pass_end(Qcow2Check *c)
 {
     g_clear_pointer(&c->refs, g_free);
+    g_clear_pointer(&c->leaked, g_free);
 }
 
 /* Everything in the file, nothing in the caches. */
@@ -406,8 +412,8 @@ static int coroutine_fn repair(Qcow2Check *c, unsigned fix)
     if (ret == 0) {
         ret = block_co_flush(s->node->file->node);
     }
-    if (ret == 0 && (fix & BLOCK_FIX_ERRORS)) {
-        ret = qcow2_check_copied(c, true);
+    if (ret == 0 && (!c->rebuild || (fix & BLOCK_FIX_ERRORS))) {
+        ret = qcow2_check_copied(c, fix);
     }
     qcow2_cache_drop_all(s->l2_cache);
     qcow2_cache_drop_all(s->refblock_cache);

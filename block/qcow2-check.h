@@ -10,6 +10,7 @@ typedef struct Qcow2Check {
     BlockCheckResult *result;
     uint32_t *refs; /* saturates */
     uint64_t n;     /* clusters of the file */
+    unsigned long *leaked; /* clusters with one user whose count on disk is larger; NULL: none */
     bool quiet;     /* only counts */
     bool rebuild;   /* reference counts cannot be repaired in place */
     bool stats;     /* count clusters */
@@ -24,9 +25,10 @@ int coroutine_fn qcow2_check_walk_refcounts(Qcow2Check *c);
 int coroutine_fn qcow2_check_read_block(Qcow2Check *c, uint64_t index, uint8_t *buf);
 bool qcow2_check_block_usable(const Qcow2Check *c, uint64_t index);
 
-/* Counts in place; whole structure anew; COPIED of the active tables. */
+/* Counts in place; whole structure anew; COPIED of the active tables (fix: BLOCK_FIX_*; it may be missing where the count is
+ * larger than it has to be, and comes back with BLOCK_FIX_LEAKS). */
 int coroutine_fn qcow2_repair_counts(Qcow2Check *c, unsigned fix);
 int coroutine_fn qcow2_rebuild_counts(Qcow2Check *c);
-int coroutine_fn qcow2_check_copied(Qcow2Check *c, bool fix);
+int coroutine_fn qcow2_check_copied(Qcow2Check *c, unsigned fix);
 
 #endif

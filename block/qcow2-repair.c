@@ -173,6 +173,17 @@ static uint64_t refs_of(const Qcow2Check *c, uint64_t offset)
     return i < c->n ? c->refs[i] : 0;
 }
 
+/* Whether COPIED of an entry is wrong, with fix: to be changed now. A count that is too large is no reason to have
+ * COPIED: nobody writes in place, and that is all. */
+static bool wrong_copied(const Qcow2Check *c, uint64_t entry, unsigned fix, bool *fixes)
+{
+    uint64_t offset = entry & QCOW2_OFFSET_MASK, refs = refs_of(c, offset);
+    bool copied = entry & QCOW2_COPIED;
+    bool leaked = !copied && c->leaked && bitmap_test(c->leaked, offset >> c->s->cluster_bits);
+    *fixes = fix & (leaked ? BLOCK_FIX_LEAKS : BLOCK_FIX_ERRORS);
+    return (refs == 1) != copied && (fix ? *fixes : !leaked);
+}
+
 static void report_copied(Qcow2Check *c, const char *what, uint64_t entry, uint64_t refs, bool fix)
 {
     if (!fix) {
@@ -185,7 +196,7 @@ static void report_copied(Qcow2Check *c, const char *what, uint64_t entry, uint6
     }
 }
 
-static int coroutine_fn copied_table(Qcow2Check *c, uint64_t table, uint8_t *buf, bool fix)
+static int coroutine_fn copied_table(Qcow2Check *c, uint64_t table, uint8_t *buf, unsigned fix)
 {
     Qcow2 *s = c->s;
     int ret = block_co_read_buf(s->node->file, table, s->cluster_size, buf, 0);
@@ -196,23 +207,26 @@ static int coroutine_fn copied_table(Qcow2Check *c, uint64_t table, uint8_t *buf
     for (unsigned i = 0; i < 1u << s->l2_bits; i++) {
         Qcow2Entry e = qcow2_load_entry(s, buf, i);
         uint64_t offset = e.raw & QCOW2_OFFSET_MASK;
+        bool fixes = fix & BLOCK_FIX_ERRORS;
         if ((e.raw & QCOW2_COMPRESSED) && (e.raw & QCOW2_COPIED)) {
             e.raw &= ~QCOW2_COPIED; /* the walk has complained */
         } else if ((e.raw & QCOW2_COMPRESSED) || !offset || s->external_data ||
                    (offset & (s->cluster_size - 1)) || offset >> s->cluster_bits >= c->n ||
-                   (refs_of(c, offset) == 1) == !!(e.raw & QCOW2_COPIED)) {
+                   !wrong_copied(c, e.raw, fix, &fixes)) {
             continue;
         } else {
-            report_copied(c, "data cluster", e.raw, refs_of(c, offset), fix);
+            report_copied(c, "data cluster", e.raw, refs_of(c, offset), fixes);
             e.raw ^= QCOW2_COPIED;
         }
-        qcow2_store_entry(s, buf, i, &e);
-        changed = true;
+        if (fixes) {
+            qcow2_store_entry(s, buf, i, &e);
+            changed = true;
+        }
     }
-    return changed && fix ? block_co_write_buf(s->node->file, table, s->cluster_size, buf, 0) : 0;
+    return changed ? block_co_write_buf(s->node->file, table, s->cluster_size, buf, 0) : 0;
 }
 
-int coroutine_fn qcow2_check_copied(Qcow2Check *c, bool fix)
+int coroutine_fn qcow2_check_copied(Qcow2Check *c, unsigned fix)
 {
     Qcow2 *s = c->s;
     uint8_t *buf = block_alloc(s->node->file->node, s->cluster_size);
@@ -222,9 +236,10 @@ int coroutine_fn qcow2_check_copied(Qcow2Check *c, bool fix)
         if (!table || (table & (s->cluster_size - 1)) || table >> s->cluster_bits >= c->n) {
             continue;
         }
-        if ((refs == 1) != !!(s->l1[i] & QCOW2_COPIED)) {
-            report_copied(c, "L2 cluster", s->l1[i], refs, fix);
-            if (fix) {
+        bool fixes;
+        if (wrong_copied(c, s->l1[i], fix, &fixes)) {
+            report_copied(c, "L2 cluster", s->l1[i], refs, fixes);
+            if (fixes) {
                 uint8_t entry[8];
                 s->l1[i] ^= QCOW2_COPIED;
                 store_be64(entry, s->l1[i]);
