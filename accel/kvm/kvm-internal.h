@@ -9,6 +9,7 @@
 
 typedef struct KvmVcpu {
     int fd;
+    unsigned long id; /* as the kernel has it */
     struct kvm_run *run;
     struct kvm_dirty_gfn *ring; /* NULL: dirty pages come by bitmaps */
     uint32_t ring_next;    /* the first entry that we have not given back */

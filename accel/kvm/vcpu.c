@@ -7,6 +7,8 @@
  * R2  A kick sets exit_request, then immediate_exit, then sends the signal; the loop clears immediate_exit before it
  *     looks at exit_request. Whichever comes first, one of them is seen.
  * R3  Who inhibits sets the count, then looks at `inside`; who enters sets `inside`, then looks at the count.
+ * R4  The kernel does not let go of a virtual CPU before the whole machine ends, and makes no second one of the same id. One
+ *     that was unplugged is kept with all that we have of it, for a processor that comes with its id.
  */
 #include "util/osdep.h"
 
@@ -152,27 +154,56 @@ static bool map_areas(KvmVcpu *vcpu, GError **error)
     return true;
 }
 
-static bool vcpu_create(Cpu *cpu, GError **error)
+static GQueue unplugged = G_QUEUE_INIT; /* KvmVcpu * (R4); big lock */
+
+static KvmVcpu *find_unplugged(unsigned long id)
 {
-    unsigned long id = kvm_state.target->vcpu_id(cpu);
+    for (GList *l = unplugged.head; l; l = l->next) {
+        KvmVcpu *vcpu = l->data;
+
+        if (vcpu->id == id) {
+            g_queue_delete_link(&unplugged, l);
+            return vcpu;
+        }
+    }
+    return NULL;
+}
+
+static KvmVcpu *vcpu_new(const Cpu *cpu, unsigned long id, GError **error)
+{
     KvmVcpu *vcpu = g_new0(KvmVcpu, 1);
 
-    install_signal();
+    vcpu->id = id;
     vcpu->fd = kvm_vm_ioctl(KVM_CREATE_VCPU, (void *)id);
     if (vcpu->fd < 0) {
         error_set_errno(error, -vcpu->fd, "KVM cannot create virtual CPU %d (id %lu)", cpu->index,
                         id);
         g_free(vcpu);
-        return false;
+        return NULL;
     }
     if (!map_areas(vcpu, error)) {
         vcpu_free(vcpu);
+        return NULL;
+    }
+    return vcpu;
+}
+
+static bool vcpu_create(Cpu *cpu, GError **error)
+{
+    unsigned long id = kvm_state.target->vcpu_id(cpu);
+    KvmVcpu *vcpu = find_unplugged(id);
+    struct kvm_mp_state state;
+
+    install_signal();
+    cpu->accel = vcpu ? vcpu : vcpu_new(cpu, id, error);
+    if (!cpu->accel) {
         return false;
     }
-    cpu->accel = vcpu;
+    if (vcpu) { /* the kernel looks at what others have sent it meanwhile (INIT, SIPI): it is not for the new one */
+        kvm_vcpu_ioctl(cpu, KVM_GET_MP_STATE, &state);
+    }
     if (!kvm_state.target->vcpu_created(cpu, error)) {
-        cpu->accel = NULL;
-        vcpu_free(vcpu);
+        g_queue_push_tail(&unplugged, g_steal_pointer(&cpu->accel));
         return false;
     }
     return true;
@@ -187,7 +218,7 @@ static void vcpu_destroy(Cpu *cpu)
     pthread_mutex_lock(&kvm_ring_lock);
     cpu->accel = NULL;
     pthread_mutex_unlock(&kvm_ring_lock);
-    vcpu_free(vcpu);
+    g_queue_push_tail(&unplugged, vcpu);
 }
 
 static void vcpu_kick(Cpu *cpu)

@@ -711,6 +711,28 @@ class Plugged(KvmCase):
                     self.wait(machine, AP_HEARTBEAT, 2)
                     machine.close()
 
+    def test_a_processor_that_went_comes_again(self):
+        """With the id that it had: KVM keeps its own part of a processor as long as the virtual machine lives."""
+        device = {'driver': 'qemu64-x86_64-cpu', 'id': 'c1', 'socket-id': 1, 'core-id': 0, 'thread-id': 0}
+        modes = ['', ',kernel-irqchip=split', ',kernel-irqchip=off'] + ([] if self.no_rings() else [',dirty-ring-size=1024'])
+        for self.accel in modes:
+            with self.subTest(accel=self.accel):
+                machine = self.start('LATE')
+                self.wait(machine, HEARTBEAT, 2)
+                for port, width, value in ((0xaf00, 1, 0), (0xaf00, 4, 1)):
+                    machine.qtest.port_out(port, width, value)
+                for again in range(3):
+                    machine.qmp.command('device_add', device)
+                    if again < 2:
+                        self.goes_on(machine)
+                        machine.qtest.port_out(0xaf04, 1, 8)
+                        machine.qmp.wait_event('DEVICE_DELETED')
+                machine.qtest.write(START, b'\1')
+                self.wait(machine, AP_HEARTBEAT, 2)
+                machine = self.move(machine, 'LATE', '-device', json.dumps(device))
+                self.goes_on(machine, AP_HEARTBEAT)
+                machine.close()
+
     def test_a_device_does_not_interrupt_a_plugged_processor_after_moves(self):
         """Moved before the guest has started it, and after. Only older kernels (6.1 is one) mind what id they are given."""
         device = {'driver': 'qemu64-x86_64-cpu', 'id': 'c1', 'socket-id': 1, 'core-id': 0, 'thread-id': 0}
