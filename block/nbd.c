@@ -129,7 +129,8 @@ static int coroutine_fn receive_piece(NbdState *s, Slot *slot, uint32_t len, boo
         return ret;
     }
     uint64_t offset = load_be64(head), bytes = data ? len - 8 : load_be32(head + 8);
-    if (offset < slot->offset || bytes > slot->bytes ||
+    /* No bytes, or more of them than are left, would be pieces without end. */
+    if (offset < slot->offset || bytes == 0 || bytes > slot->bytes - slot->covered ||
         offset - slot->offset > slot->bytes - bytes) {
         return -EPROTO;
     }
@@ -145,7 +146,7 @@ static int coroutine_fn receive_piece(NbdState *s, Slot *slot, uint32_t len, boo
 static int coroutine_fn receive_status(NbdState *s, Slot *slot, uint32_t len)
 {
     uint8_t head[12];
-    if (slot->command != NBD_CMD_BLOCK_STATUS || len < 12 || (len - 4) % 8) {
+    if (slot->command != NBD_CMD_BLOCK_STATUS || slot->extent || len < 12 || (len - 4) % 8) {
         return -EPROTO;
     }
     int ret = nbd_co_read(s->ioc, head, sizeof(head));

@@ -264,28 +264,49 @@ class Nbd(unittest.TestCase):
             with self.subTest(talk.__name__):
                 self.assertIn(want, self.fake(talk))
 
-    def test_hole_that_does_not_read_as_zeros(self):
-        """A server says of a hole that it is zero, or else it is not."""
-        def send_option_reply(conn, option, kind, data=b''):
+    @staticmethod
+    def negotiate(conn):
+        """Structured replies, and which parts are holes."""
+        def reply(option, kind, data=b''):
             conn.sendall(struct.pack('>QIII', 0x3e889045565a9, option, kind, len(data)) + data)
 
-        def negotiate(conn):
-            conn.sendall(b'NBDMAGICIHAVEOPT' + struct.pack('>H', 3))
-            conn.recv(4, socket.MSG_WAITALL)
-            while True:
-                option, n = struct.unpack('>8xII', conn.recv(16, socket.MSG_WAITALL))
-                if n:
-                    conn.recv(n, socket.MSG_WAITALL)
-                if option == 10:
-                    send_option_reply(conn, option, 4, struct.pack('>I', 1) + b'base:allocation')
-                elif option == 7:
-                    send_option_reply(conn, option, 3, struct.pack('>HQH', 0, 1 << 20, 1))
-                send_option_reply(conn, option, 1)
-                if option == 7:
-                    return
+        conn.sendall(b'NBDMAGICIHAVEOPT' + struct.pack('>H', 3))
+        conn.recv(4, socket.MSG_WAITALL)
+        while True:
+            option, n = struct.unpack('>8xII', conn.recv(16, socket.MSG_WAITALL))
+            if n:
+                conn.recv(n, socket.MSG_WAITALL)
+            if option == 10:
+                reply(option, 4, struct.pack('>I', 1) + b'base:allocation')
+            elif option == 7:
+                reply(option, 3, struct.pack('>HQH', 0, 1 << 20, 1))
+            reply(option, 1)
+            if option == 7:
+                return
 
+    def test_answer_without_end(self):
+        """Pieces that say nothing, or the same again and again, end the connection; a read waited for ever."""
+        def chunks(kind, data):
+            def talk(conn):
+                self.negotiate(conn)
+                cookie = conn.recv(28, socket.MSG_WAITALL)[8:16]
+                chunk = struct.pack('>IHH', 0x668e33ef, 0, kind) + cookie + struct.pack('>I', len(data)) + data
+                until = time.monotonic() + 20
+                while time.monotonic() < until:
+                    conn.sendall(chunk * 1000)
+            return talk
+
+        for kind, data in ((2, struct.pack('>QI', 0, 0)), (2, struct.pack('>QI', 0, 4096)),
+                           (1, struct.pack('>Q', 0) + b'x' * 512)):
+            with self.subTest(kind=kind):
+                start = time.monotonic()
+                self.assertIn('read failed: Input/output error', self.fake(chunks(kind, data)))
+                self.assertLess(time.monotonic() - start, 15)
+
+    def test_hole_that_does_not_read_as_zeros(self):
+        """A server says of a hole that it is zero, or else it is not."""
         def talk(conn):
-            negotiate(conn)
+            self.negotiate(conn)
             while True:
                 head = conn.recv(28, socket.MSG_WAITALL)
                 if len(head) < 28 or head[7] == 2:
