@@ -90,7 +90,23 @@ Device *pcspk_new(IsaBus *bus, PitCommon *pit, GError **error)
     return dev;
 }
 
-/* Migration notes. The gate and the output are the timer's. */
+/* Migration notes. The gate and the output are the timer's. Where the kernel answers the port, the timer has the other bit as well. */
+static bool pcspk_pre_save(void *opaque, GError **error)
+{
+    Pcspk *s = opaque;
+
+    s->data_on = s->pit->has_speaker ? s->pit->speaker_on : s->data_on;
+    return true;
+}
+
+static bool pcspk_post_load(void *opaque, int version, GError **error)
+{
+    Pcspk *s = opaque;
+
+    s->pit->speaker_on = s->data_on;
+    return true;
+}
+
 static bool is_bool(const void *opaque, int64_t value)
 {
     return value == 0 || value == 1;
@@ -116,6 +132,8 @@ static const VmState vmstate_pcspk = {
     .name = "pcspk",
     .version = 1,
     .minimum_version = 1,
+    .pre_save = pcspk_pre_save,
+    .post_load = pcspk_post_load,
     .needed = pcspk_needed,
     .fields = (const VmField[]){ PCSPK_BIT(data_on, is_bool),
                                  PCSPK_BIT(dummy_refresh_clock, is_refresh), VM_END },

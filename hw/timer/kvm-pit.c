@@ -63,13 +63,15 @@ static bool fetch(KvmPit *s, GError **error)
         to->next_transition_time = -1;
     }
     s->common.channels[0].irq_disabled = state.flags & KVM_PIT_FLAGS_HPET_LEGACY;
+    s->common.speaker_on = state.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON;
     return true;
 }
 
 static bool store(KvmPit *s, GError **error)
 {
     struct kvm_pit_state2 state = {
-        .flags = s->common.channels[0].irq_disabled ? KVM_PIT_FLAGS_HPET_LEGACY : 0,
+        .flags = (s->common.channels[0].irq_disabled ? KVM_PIT_FLAGS_HPET_LEGACY : 0) |
+                 (s->common.speaker_on ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0),
     };
     int64_t offset = clock_offset();
     int r;
@@ -188,6 +190,7 @@ static void kvm_pit_reset(Device *dev)
 
     pit_reset_channels(&s->common, clock_get_ns(CLOCK_VIRTUAL));
     s->common.channels[0].irq_disabled = 0;
+    s->common.speaker_on = false;
     if (!store(s, &error)) {
         error_report_gerror(error);
     }
@@ -228,6 +231,7 @@ static bool kvm_pit_realize(Device *dev, GError **error)
         return false;
     }
     device_init_gpio_in(dev, NULL, irq_control, 1);
+    s->common.has_speaker = true;
     s->fresh = true;
     s->state_entry = vm_state_add_handler(run_state_changed, s, 0);
     return true;
@@ -240,7 +244,8 @@ static void kvm_pit_unrealize(Device *dev)
 
 /*
  * Migration notes. The counters are read when the machine stops, so that the time between then and the section does
- * not count; they go to the kernel when it starts again. The kernel begins channel 0's period anew at that moment.
+ * not count; they go to the kernel when it starts again. The kernel begins channel 0's period anew at that moment. The bit of
+ * port 61h is in the section of "isa-pcspk".
  */
 static bool kvm_pit_pre_save(void *opaque, GError **error)
 {

@@ -197,6 +197,17 @@ class Kernel(KvmCase):
     def test_registers_survive_moves(self):
         self.moved('REGISTERS')
 
+    @unittest.skipIf(int(os.uname().release.split('.')[0]) < 6, 'kernels keep that bit to themselves before 6.0')
+    def test_speaker_stays_on_while_paused_and_after_moves(self):
+        machine = self.start('SPEAKER')
+        self.wait(machine, HEARTBEAT, 2)
+        machine.qmp.command('stop')
+        machine.qmp.command('cont')
+        self.goes_on(machine)
+        for _ in range(2):
+            machine = self.move(machine, 'SPEAKER')
+            self.goes_on(machine)
+
     def test_timer_wakes_and_stands_while_paused(self):
         machine = self.start('TIMER')
         self.wait(machine, TICKS, 5)

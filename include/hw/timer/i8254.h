@@ -44,6 +44,8 @@ typedef struct PitCommon {
     IsaDevice isa;
     uint32_t iobase;
     PitChannel channels[PIT_CHANNELS];
+    bool has_speaker; /* port 61h is answered here (by the kernel): its bit 1 is the next, while the machine stands still */
+    bool speaker_on;
 } PitCommon;
 
 typedef struct PitChannelInfo {

@@ -364,6 +364,20 @@ bad_control:
     fail 6
 .endif
 
+/* ---- the speaker is on (port 61h), and stays so ---- */
+.ifdef SPEAKER
+guest:
+    movb $2, %al
+    outb %al, $0x61
+1:  inb $0x61, %al
+    testb $2, %al
+    jz speaker_off
+    incl HEARTBEAT
+    jmp 1b
+speaker_off:
+    fail 1
+.endif
+
 /* ---- the PIT wakes it 100 times a second; NMIs are counted ---- */
 .ifdef TIMER
 guest:
