@@ -114,7 +114,7 @@ static void accept_vector(ApicState *s, unsigned vector, bool level)
     update(s);
 }
 
-/* SIPI takes a vector along; the processor acts on both in its own thread. */
+/* SIPI takes a vector along; the processor acts on both in its own thread. There is no system management mode: nobody hears of an SMI. */
 static void accept_message(ApicState *s, unsigned mode, unsigned vector, bool level)
 {
     Cpu *cpu = &s->cpu->cpu;
@@ -123,9 +123,6 @@ static void accept_message(ApicState *s, unsigned mode, unsigned vector, bool le
     case APIC_FIXED:
     case APIC_LOWEST:
         accept_vector(s, vector, level);
-        break;
-    case APIC_SMI:
-        cpu_interrupt(cpu, CPU_INTERRUPT_SMI);
         break;
     case APIC_NMI:
         cpu_interrupt(cpu, CPU_INTERRUPT_NMI);
@@ -244,9 +241,6 @@ static void local_deliver(ApicState *s, unsigned entry)
     switch (lvt >> 8 & 7) {
     case APIC_FIXED:
         accept_vector(s, lvt & 0xff, entry == APIC_LVT_LINT0 && (lvt & LVT_LEVEL));
-        break;
-    case APIC_SMI:
-        cpu_interrupt(&s->cpu->cpu, CPU_INTERRUPT_SMI);
         break;
     case APIC_NMI:
         cpu_interrupt(&s->cpu->cpu, CPU_INTERRUPT_NMI);

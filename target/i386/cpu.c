@@ -297,8 +297,8 @@ static bool x86_cpu_has_work(const Cpu *cpu)
 {
     uint32_t request = cpu_interrupts(cpu);
 
-    if (request & (CPU_INTERRUPT_NMI | CPU_INTERRUPT_INIT | CPU_INTERRUPT_SIPI | CPU_INTERRUPT_SMI |
-                   CPU_INTERRUPT_MCE | CPU_INTERRUPT_POLL)) {
+    if (request & (CPU_INTERRUPT_NMI | CPU_INTERRUPT_INIT | CPU_INTERRUPT_SIPI | CPU_INTERRUPT_MCE |
+                   CPU_INTERRUPT_POLL)) {
         return true;
     }
     return (request & CPU_INTERRUPT_HARD) && (X86_CPU(cpu)->env.eflags & X86_EFLAGS_IF);

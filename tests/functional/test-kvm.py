@@ -569,6 +569,18 @@ class Split(KvmCase):
 class User(Split):
     accel = ',kernel-irqchip=off'
 
+    def test_a_halted_processor_sleeps_after_a_system_management_interrupt(self):
+        machine = self.start('HALT')
+        self.wait(machine, HEARTBEAT, 1)
+        machine.qtest.ask('writel 0xfee00300 0x44200')  # to itself
+
+        def ticks():
+            with open(f'/proc/{machine.process.pid}/stat', encoding='ascii') as file:
+                return sum(int(word) for word in file.read().rsplit(')', 1)[1].split()[11:13])
+        before = ticks()
+        time.sleep(1)
+        self.assertLess(ticks() - before, os.sysconf('SC_CLK_TCK') / 4)
+
     def test_rom_and_holes(self):
         Kernel.test_rom_and_holes(self)
 
