@@ -24,6 +24,7 @@ static int coroutine_fn write_size(BlockNode *node, uint64_t length, uint32_t bl
     if (ret < 0) {
         s->header = old;
         vdi_header_encode(&old, s->raw);
+        s->on_disk_allocated = UINT32_MAX; /* the file may have it: vdi_settle() writes it anew */
     }
     return ret;
 }

@@ -633,6 +633,35 @@ static void test_no_error_becomes_success(void)
     faulty_close(&f);
 }
 
+/* The header with the smaller size is in the file, then the flush fails: the disk is as large as before, and what is written
+ * there is still there later. */
+static void test_write_behind_the_end_of_a_failed_shrink(void)
+{
+    g_autofree char *path = test_path("shrink.vdi");
+    create(path, "size=10485760");
+    BlockFront *front = open_vdi(path);
+    g_assert_cmpint(write_bytes(front, 5 * MIB, 4096, 1, 0), ==, 0);
+    front_unref(front);
+    g_autofree char *options = g_strdup_printf(
+        "driver=vdi,node-name=v,file.driver=blkdebug,file.image.driver=file,file.image.filename=%s,"
+        "file.inject-error.0.event=l1_update,file.inject-error.0.iotype=flush,file.inject-error.0.once=on",
+        path);
+    BlockNode *node = add_node(options);
+    node->file->node->write_flags = 0; /* FUA is a flush of its own */
+    g_autoptr(GError) error = NULL;
+    front = front_open_node(block_node_ref(node), &error);
+    g_assert_no_error(error);
+    g_assert_false(front_truncate(front, MIB, true, PREALLOC_MODE_OFF, &error));
+    g_assert_cmpstr(error->message, ==, "Could not shrink the image: Input/output error");
+    g_assert_cmpint(write_bytes(front, 5 * MIB, 4096, 2, 0), ==, 0);
+    front_unref(front);
+    del_node("v");
+    front = open_vdi(path);
+    g_assert_cmpint(front_length(front), ==, 10 * MIB);
+    assert_bytes(front, 5 * MIB, 4096, 2);
+    front_unref(front);
+}
+
 typedef struct Wait {
     int calls, ret;
     struct iovec iov;
@@ -960,6 +989,7 @@ int main(int argc, char **argv)
     T(inactivate_activate);
     T(write_after_a_failed_first_write_is_not_lost);
     T(no_error_becomes_success);
+    T(write_behind_the_end_of_a_failed_shrink);
     T(write_beside_a_first_write_waits_for_its_entry);
     T(two_first_writes_do_not_share_a_block_later);
     T(block_is_not_reused_after_power_loss);
