@@ -67,6 +67,45 @@ static Held *hold_guest(VhostDevice *d, const char *what)
     return held;
 }
 
+/* ---- configuration space ------------------------------------------------------------------------------- */
+
+bool vhost_device_has_config(VhostDevice *d, GError **error)
+{
+    return vhost_user_has_protocol(d->vu, VHOST_USER_PROTOCOL_F_CONFIG) ||
+           error_set(error, "the vhost-user back end has no configuration space (VHOST_USER_PROTOCOL_F_CONFIG)");
+}
+
+void vhost_device_follow_config(VhostDevice *d, unsigned len)
+{
+    d->config_len = len;
+    vhost_user_config(d->vu, d->config, len);
+}
+
+static void config_fetched(void *opaque, VhostUserFailure failure, const GError *error)
+{
+    VhostDevice *d = opaque;
+    uint8_t config[VHOST_USER_MAX_CONFIG];
+
+    if (error) {
+        if (failure != VHOST_USER_ENDING) {
+            warn_report("%s: %s", virtio_name(d->vdev), error->message);
+        }
+        return;
+    }
+    vhost_user_config(d->vu, config, d->config_len);
+    if (memcmp(config, d->config, d->config_len)) {
+        memcpy(d->config, config, d->config_len);
+        virtio_notify_config(d->vdev);
+    }
+}
+
+void vhost_device_fetch_config(VhostDevice *d)
+{
+    if (d->config_len) {
+        vhost_user_fetch_config(d->vu, d->config_len, config_fetched, d);
+    }
+}
+
 /* ---- what the session says ----------------------------------------------------------------------------- */
 
 static bool update_blocker(VhostDevice *d, GError **error)
@@ -106,9 +145,7 @@ static void ready(void *opaque, bool again)
     if (!update_blocker(d, &error)) {
         warn_report("%s", error->message);
     }
-    if (d->config_changed) {
-        d->config_changed(d);
-    }
+    vhost_device_fetch_config(d);
 }
 
 static void lost(void *opaque, VhostUserFailure failure, const GError *why)
@@ -127,11 +164,7 @@ static void lost(void *opaque, VhostUserFailure failure, const GError *why)
 
 static void config_changed(void *opaque)
 {
-    VhostDevice *d = opaque;
-
-    if (d->config_changed) {
-        d->config_changed(d);
-    }
+    vhost_device_fetch_config(opaque);
 }
 
 static const VhostUserOps session_ops = { ready, lost, config_changed };

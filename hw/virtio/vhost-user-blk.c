@@ -42,7 +42,6 @@ typedef struct VhostUserBlk {
     uint16_t num_queues;
     uint32_t queue_size;
     int32_t bootindex;
-    uint8_t config[CONFIG_SIZE]; /* as the guest was told last */
 } VhostUserBlk;
 VHOST_VIRTIO_BEGINS(VhostUserBlk);
 #define VHOST_USER_BLK(obj) ((VhostUserBlk *)(obj))
@@ -77,24 +76,6 @@ static void config_written(void *opaque, VhostUserFailure failure, const GError 
     guest_hold_end(hold);
 }
 
-static void config_fetched(void *opaque, VhostUserFailure failure, const GError *error)
-{
-    VhostUserBlk *s = opaque;
-    uint8_t config[CONFIG_SIZE];
-
-    if (error) {
-        if (failure != VHOST_USER_ENDING) {
-            warn_report("%s: %s", virtio_name(&s->vdev), error->message);
-        }
-        return;
-    }
-    vhost_user_config(s->vhost.vu, config, CONFIG_SIZE);
-    if (memcmp(config, s->config, CONFIG_SIZE)) {
-        memcpy(s->config, config, CONFIG_SIZE);
-        virtio_notify_config(&s->vdev);
-    }
-}
-
 static void blk_set_config(VirtioDevice *vdev, const uint8_t *config)
 {
     VhostUserBlk *s = VHOST_USER_BLK(vdev);
@@ -104,13 +85,7 @@ static void blk_set_config(VirtioDevice *vdev, const uint8_t *config)
     }
     vhost_user_set_config(s->vhost.vu, CONFIG_WCE, &config[CONFIG_WCE], 1, config_written,
                           guest_hold_begin("vhost-user"));
-    vhost_user_fetch_config(s->vhost.vu, CONFIG_SIZE, config_fetched, s);
-}
-
-/* The back end says so, or is another one. */
-static void blk_config_changed(VhostDevice *d)
-{
-    vhost_user_fetch_config(d->vu, CONFIG_SIZE, config_fetched, VHOST_USER_BLK(d->vdev));
+    vhost_device_fetch_config(&s->vhost);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -157,10 +132,8 @@ static bool check_backend(VhostUserBlk *s, GError **error)
 {
     unsigned max = MAX(1, vhost_user_max_rings(s->vhost.vu));
 
-    if (!vhost_user_has_protocol(s->vhost.vu, VHOST_USER_PROTOCOL_F_CONFIG)) {
-        return error_set(
-            error,
-            "the vhost-user back end has no configuration space (VHOST_USER_PROTOCOL_F_CONFIG)");
+    if (!vhost_device_has_config(&s->vhost, error)) {
+        return false;
     }
     if (s->num_queues > max) {
         return error_set(error, "The maximum number of queues supported by the backend is %u", max);
@@ -184,9 +157,8 @@ static bool blk_realize(VirtioDevice *vdev, GError **error)
         vhost_device_unrealize(&s->vhost);
         return false;
     }
-    vhost_user_config(s->vhost.vu, s->config, CONFIG_SIZE);
+    vhost_device_follow_config(&s->vhost, CONFIG_SIZE);
     s->vhost.uses_inflight = true;
-    s->vhost.config_changed = blk_config_changed;
     virtio_init(vdev, config_size(s));
     for (unsigned i = 0; i < s->num_queues; i++) {
         virtio_add_queue(vdev, s->queue_size, vhost_device_no_handler);

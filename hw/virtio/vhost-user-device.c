@@ -15,7 +15,6 @@ typedef struct VhostUserGeneric {
     VhostDevice vhost;
     uint16_t virtio_id;
     uint32_t num_vqs, vq_size, config_size;
-    uint8_t config[VHOST_USER_MAX_CONFIG]; /* as the guest was told last */
 } VhostUserGeneric;
 VHOST_VIRTIO_BEGINS(VhostUserGeneric);
 #define VHOST_USER_GENERIC(obj) ((VhostUserGeneric *)(obj))
@@ -37,24 +36,6 @@ static void config_written(void *opaque, VhostUserFailure failure, const GError 
     guest_hold_end(opaque);
 }
 
-static void config_fetched(void *opaque, VhostUserFailure failure, const GError *error)
-{
-    VhostUserGeneric *s = opaque;
-    uint8_t config[VHOST_USER_MAX_CONFIG];
-
-    if (error) {
-        if (failure != VHOST_USER_ENDING) {
-            warn_report("%s: %s", virtio_name(&s->vdev), error->message);
-        }
-        return;
-    }
-    vhost_user_config(s->vhost.vu, config, s->config_size);
-    if (memcmp(config, s->config, s->config_size)) {
-        memcpy(s->config, config, s->config_size);
-        virtio_notify_config(&s->vdev);
-    }
-}
-
 static void generic_set_config(VirtioDevice *vdev, const uint8_t *config)
 {
     VhostUserGeneric *s = VHOST_USER_GENERIC(vdev);
@@ -69,16 +50,7 @@ static void generic_set_config(VirtioDevice *vdev, const uint8_t *config)
     if (first < end) {
         vhost_user_set_config(s->vhost.vu, first, config + first, end - first, config_written,
                               guest_hold_begin("vhost-user"));
-        vhost_user_fetch_config(s->vhost.vu, s->config_size, config_fetched, s);
-    }
-}
-
-static void generic_config_changed(VhostDevice *d)
-{
-    VhostUserGeneric *s = VHOST_USER_GENERIC(d->vdev);
-
-    if (s->config_size) {
-        vhost_user_fetch_config(d->vu, s->config_size, config_fetched, s);
+        vhost_device_fetch_config(&s->vhost);
     }
 }
 
@@ -116,12 +88,8 @@ static bool check_backend(VhostUserGeneric *s, GError **error)
     if (s->config_size == 0) {
         return true;
     }
-    if (!vhost_user_has_protocol(s->vhost.vu, VHOST_USER_PROTOCOL_F_CONFIG)) {
-        return error_set(
-            error,
-            "the vhost-user back end has no configuration space (VHOST_USER_PROTOCOL_F_CONFIG)");
-    }
-    return vhost_user_fetch_config_and_wait(s->vhost.vu, s->config_size, error);
+    return vhost_device_has_config(&s->vhost, error) &&
+           vhost_user_fetch_config_and_wait(s->vhost.vu, s->config_size, error);
 }
 
 static bool generic_realize(VirtioDevice *vdev, GError **error)
@@ -139,9 +107,8 @@ static bool generic_realize(VirtioDevice *vdev, GError **error)
         vhost_device_unrealize(&s->vhost);
         return false;
     }
-    vhost_user_config(s->vhost.vu, s->config, s->config_size);
+    vhost_device_follow_config(&s->vhost, s->config_size);
     s->vhost.uses_inflight = true;
-    s->vhost.config_changed = generic_config_changed;
     virtio_init(vdev, s->config_size);
     for (unsigned i = 0; i < s->num_vqs; i++) {
         virtio_add_queue(vdev, s->vq_size, vhost_device_no_handler);

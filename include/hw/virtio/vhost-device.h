@@ -72,8 +72,9 @@ typedef struct VhostDevice {
     uint64_t offered;    /* features that the back end had when the driver was offered them */
     const bool *enable;  /* rings that are to be enabled, NULL: all */
     void (*link_changed)(struct VhostDevice *d, bool up); /* the back end went, or is back */
-    void (*config_changed)(struct VhostDevice *d); /* the back end says so, or has come back */
-    uint8_t *inflight;                             /* scratch of vmstate_vhost_inflight */
+    unsigned config_len;                   /* of the configuration space that is the back end's; 0: nothing */
+    uint8_t config[VHOST_USER_MAX_CONFIG]; /* as the guest was told last */
+    uint8_t *inflight;                     /* scratch of vmstate_vhost_inflight */
     uint32_t inflight_len;
     uint16_t inflight_queues, inflight_size;
 } VhostDevice;
@@ -114,6 +115,15 @@ bool vhost_device_get_features(VhostDevice *d, uint64_t *features, uint64_t own,
 void vhost_device_reset(VhostDevice *d);
 bool vhost_device_start(VhostDevice *d, GError **error);
 void vhost_device_stop(VhostDevice *d);
+/*
+ * For devices whose configuration space is the back end's. First: whether it has one. In realize, behind vhost_device_realize(), with
+ * the first len (at most VHOST_USER_MAX_CONFIG) bytes in the cache: from now on the guest hears of changes. Asks the back end for them
+ * anew, as when the driver has written there.
+ */
+bool vhost_device_has_config(VhostDevice *d, GError **error);
+void vhost_device_follow_config(VhostDevice *d, unsigned len);
+void vhost_device_fetch_config(VhostDevice *d);
+
 /* d->enable has changed. */
 void vhost_device_update_enables(VhostDevice *d);
 bool vhost_device_queue_enable(VhostDevice *d, unsigned n, GError **error);
