@@ -461,14 +461,18 @@ static void coroutine_fn node_event(BlockNode *node, BlkdebugEvent event)
     }
 }
 
-/* Clusters that the image's end cuts off are whole for this. */
+/* Clusters that the image's end cuts off are whole for this. Drivers take no flags here: FUA is a
+ * flush. */
 static int coroutine_fn write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes,
-                                         IoVec *vec, size_t vec_offset)
+                                         IoVec *vec, size_t vec_offset, unsigned flags)
 {
     if (!node->driver->write_compressed) {
         return -ENOTSUP;
     }
     int ret = node->driver->write_compressed(node, offset, bytes, vec, vec_offset);
+    if (ret == 0 && (flags & BLOCK_FUA)) {
+        ret = flush_written(node);
+    }
     node_written(node, ret == 0 ? offset + bytes : 0);
     return ret;
 }
@@ -494,7 +498,7 @@ int coroutine_fn block_co_write(BlockEdge *edge, uint64_t offset, uint64_t bytes
     request_begin(node, &req, ROUND_DOWN(offset, align), ROUND_UP(offset + bytes, align), true,
                   pad || (flags & BLOCK_SERIALISING));
     if (flags & BLOCK_COMPRESSED) {
-        ret = pad ? -EINVAL : write_compressed(node, offset, bytes, vec, vec_offset);
+        ret = pad ? -EINVAL : write_compressed(node, offset, bytes, vec, vec_offset, flags);
     } else if (pad) {
         ret = write_padded(node, offset, bytes, vec, vec_offset, flags);
     } else {

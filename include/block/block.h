@@ -259,7 +259,7 @@ struct BlockDriver {
     int coroutine_fn (*truncate)(BlockNode *node, uint64_t length, bool exact,
                                  PreallocMode prealloc, GError **error);
     /* Whole clusters (the last one may be cut off by the image's end); bytes 0: no more will
-     * come. */
+     * come. BLOCK_FUA is the core's work: it flushes the node afterwards. */
     int coroutine_fn (*write_compressed)(BlockNode *node, uint64_t offset, uint64_t bytes,
                                          IoVec *vec, size_t vec_offset);
     int coroutine_fn (*block_status)(BlockNode *node, bool want_zero, uint64_t offset,

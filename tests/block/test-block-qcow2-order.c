@@ -133,6 +133,49 @@ static void test_second_writer(void)
     g_unlink(path);
 }
 
+/* A compressed write that was acknowledged with FUA is in the file, also through a filter; and if it does not get
+ * there it is not acknowledged. */
+static void test_compressed_fua(void)
+{
+    g_autofree char *path = test_path("fua.qcow2");
+    g_autofree char *copy = test_path("copy.qcow2");
+    create(path, "size=1M,cluster_size=64k");
+    add_debugged(path);
+    add_node("driver=copy-on-read,node-name=cor,file=fmt");
+    BlockFront *front = add_front("cor");
+    g_autofree uint8_t *buf = g_malloc(131072);
+    memset(buf, 0x5a, 65536);
+    for (unsigned i = 0; i < 65536; i++) {
+        buf[65536 + i] = g_random_int_range(0, 256); /* stored as it is */
+    }
+    g_assert_cmpint(front_write(front, 65536, 131072, buf, BLOCK_COMPRESSED | BLOCK_FUA), ==, 0);
+    Raw raw = raw_load(path); /* power goes now */
+    raw_store(copy, &raw);
+    drop_front(front);
+    del_node("cor");
+    del_node("fmt");
+    del_node("debug");
+    front = open_image(copy);
+    g_autofree uint8_t *got = g_malloc(131072);
+    g_assert_cmpint(front_read(front, 65536, 131072, got), ==, 0);
+    g_assert_cmpmem(got, 131072, buf, 131072);
+    front_unref(front);
+
+    g_autofree char *debug =
+        g_strdup_printf("driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s,"
+                        "inject-error.0.event=l2_update,inject-error.0.once=on",
+                        path);
+    add_node(debug);
+    add_node("driver=qcow2,node-name=fmt,file=debug");
+    front = add_front("fmt");
+    g_assert_cmpint(front_write(front, 262144, 65536, buf, BLOCK_COMPRESSED | BLOCK_FUA), ==, -EIO);
+    g_assert_cmpint(front_write(front, 262144, 65536, buf, BLOCK_COMPRESSED | BLOCK_FUA), ==, 0);
+    del_debugged(front);
+    g_assert_cmpint(check(path, 0).corruptions, ==, 0);
+    g_unlink(copy);
+    g_unlink(path);
+}
+
 /* A cluster that was discarded while a write to it is in flight is not given to somebody else. */
 static void test_discard_under_write(void)
 {
@@ -208,6 +251,8 @@ int main(int argc, char **argv)
     g_test_add_func("/block/qcow2/failed-allocation-then-good-write", test_failed_allocation);
     g_test_add_func("/block/qcow2/failed-write-back", test_failed_write_back);
     g_test_add_func("/block/qcow2/second-writer-of-a-new-cluster", test_second_writer);
+    g_test_add_func("/block/qcow2/compressed-write-with-fua-survives-a-power-loss",
+                    test_compressed_fua);
     g_test_add_func("/block/qcow2/discard-under-a-write", test_discard_under_write);
     g_test_add_func("/block/qcow2/counts-are-written-in-order", test_counts_in_order);
     return qcow2_test_end();
