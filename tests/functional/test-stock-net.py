@@ -264,7 +264,8 @@ class StockNet(unittest.TestCase):
         self.addCleanup(machine.close)
         self.wire.accept()
         end = time.monotonic() + PATIENCE
-        while 'connecting' in machine.qmp.hmp('info network'):  # the socket is; a packet would still find no cable
+        # The socket is connected; until the machine knows of it (stock says nothing at all till then), a packet finds no cable.
+        while 'unix:' not in machine.qmp.hmp('info network'):
             self.assertLess(time.monotonic(), end)
         return machine
 
