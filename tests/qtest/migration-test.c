@@ -347,7 +347,8 @@ static void test_dirty(void)
     QTest *a = start(MACHINE), *b = start(MACHINE " -incoming defer");
     const unsigned pages = 1024;
     g_autofree uint32_t *model = g_new0(uint32_t, pages);
-    qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 1000000}}");
+    /* Twenty seconds for all of it: the source comes to no end before it may. */
+    migration_set_parameters(a, "'max-bandwidth': 200000, 'downtime-limit': 1");
     migration_incoming_or_exit(b, uri);
     for (unsigned i = 0; i < pages; i++) {
         model[i] = g_test_rand_int();
@@ -355,7 +356,7 @@ static void test_dirty(void)
     }
     migration_outgoing(a, uri);
     migration_expect(a, "active");
-    for (unsigned i = 0; i < 3000; i++) {
+    for (unsigned i = 0; i < 3000 || i % 100 || migration_number(a, "ram.normal") < pages / 8; i++) {
         unsigned page = g_test_rand_int_range(0, pages);
         model[page] = i % 7 ? (uint32_t)g_test_rand_int() : 0;
         qtest_writel(a, 0x200000 + page * 4096, model[page]);
@@ -493,7 +494,7 @@ static void *peer_thread(void *opaque)
     g_assert_cmpint(p->fd, >=, 0);
     while (p->taken < p->limit) {
         struct pollfd pfd[2] = { { p->fd, POLLIN, 0 }, { p->wake[0], POLLIN, 0 } };
-        int n = poll(pfd, 2, p->complete ? 150 : 5000);
+        int n = poll(pfd, 2, p->complete ? 150 : 60000);
         if (n == 0 && p->complete) {
             peer_answer(p);
             p->complete = false;
@@ -594,7 +595,9 @@ static void test_peer_stalls(void)
         if (strcmp(qtest_json_string(info, "status"), "running") == 0 &&
             strcmp(migration_wait(q, "active"), "active") == 0) {
             qtest_qmp_ok(q, "{'execute': 'migrate_cancel'}");
-            migration_expect(q, "cancelled");
+            if (strcmp(migration_wait(q, "cancelled"), "cancelled") != 0) { /* the source has given up before */
+                expect_failure(q, "while the guest stood still");
+            }
         } else {
             expect_failure(q, "while the guest stood still");
         }
@@ -748,6 +751,7 @@ static void test_image_is_locked(void)
     QTest *a = migration_start(args, shared, own, ""), *b = migration_start(args, shared, locked, "-incoming defer");
     QTest *c = migration_start(MACHINE " -drive file=%s,format=raw", locked);
     migration_set_capabilities(a, "return-path", true);
+    qtest_memset(a, 0x200000, 0x5a, 0x400000); /* with 100000 bytes a second not sent before postcopy begins */
     for (unsigned postcopy = 0; postcopy < 2; postcopy++) {
         migration_set_capabilities(a, "postcopy-ram", postcopy);
         migration_set_capabilities(b, "postcopy-ram", postcopy);

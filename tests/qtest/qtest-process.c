@@ -15,6 +15,7 @@
 
 #define START_SECONDS 120
 #define ANSWER_MS 60000
+#define END_SECONDS 60
 
 static bool oob;
 static GPtrArray *live; /* pids to end if the test program fails */
@@ -475,7 +476,7 @@ int qtest_run(char **out, const char *args, ...)
     text = g_strdup_vprintf(args, ap);
     va_end(ap);
     p.pid = spawn(text, &p.stderr_fd);
-    status = qtest_process_wait(&p, 10);
+    status = qtest_process_wait(&p, END_SECONDS);
     close(p.stderr_fd);
     if (out) {
         *out = g_string_free(p.stderr_text, FALSE);

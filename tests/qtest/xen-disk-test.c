@@ -245,7 +245,7 @@ static const char *migration_status(QTest *q)
 
 static void wait_migration(QTest *q, const char *wanted)
 {
-    for (int i = 0; i < 10000 && strcmp(migration_status(q), wanted); i++) {
+    for (int i = 0; i < 60000 && strcmp(migration_status(q), wanted); i++) {
         g_assert_false(strcmp(wanted, "failed") && !strcmp(migration_status(q), "failed"));
         g_usleep(1000);
     }
@@ -271,10 +271,9 @@ static bool read_behind_the_first_pass(const char *options)
                     "-device xen-disk,drive=d0,vdev=xvda%s -incoming unix:%s",
                     qtest_image("xen.img", XEN_IMAGE, XEN_SEED), options, path);
     qtest_set_moving(b, false);
-    qtest_qmp_ok(q,
-                 "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 3000000}}");
+    qtest_qmp_ok(q, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 1000000, 'downtime-limit': 1}}");
     qtest_qmp_ok(q, "{'execute': 'migrate', 'arguments': {'uri': 'unix:%s'}}", path);
-    for (int i = 0; i < 5000; i++) { /* until what is above XEN_DATA is being sent */
+    for (int i = 0; i < 60000; i++) { /* until what is above XEN_DATA is being sent */
         json_object *info = qtest_qmp_return(q, "{'execute': 'query-migrate'}");
         json_object *ram;
         bool enough = json_object_object_get_ex(info, "ram", &ram) &&
@@ -285,6 +284,7 @@ static bool read_behind_the_first_pass(const char *options)
         }
         g_usleep(1000);
     }
+    qtest_qmp_ok(q, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 50000}}");
     xen_run(f, XEN_OP_READ, 64, 4, 1, 0);
     xen_check_read(f, 64, 4, 1);
     qtest_qmp_ok(q, "{'execute': 'migrate-set-parameters', 'arguments': {'max-bandwidth': 0}}");
@@ -340,11 +340,11 @@ static void expect_failure(QTest *q, const char *text)
 /* Without quiesce: it comes after everything has stopped, and is caught and named. */
 static void test_late_completion(void)
 {
-    XenFront *f = start_late(",x-copy=on,x-quiesce=off,x-late-ms=150");
+    XenFront *f = start_late(",x-copy=on,x-quiesce=off,x-late-ms=3000"); /* all has stopped before */
     pause_before_switchover(f->q);
     migrate_nowhere(f->q);
     wait_migration(f->q, "pre-switchover");
-    g_usleep(200000);
+    g_usleep(3500000);
     qtest_qmp_ok(f->q, "{'execute': 'migrate-continue', 'arguments': {'state': 'pre-switchover'}}");
     expect_failure(f->q, "wrote guest memory after it had been told to stop");
     finish(f);
