@@ -245,6 +245,11 @@ static bool card_extra_needed(void *opaque)
     return ((VirtioPci *)opaque)->migrate_extra;
 }
 
+static bool card_queue_enabled(void *opaque, unsigned n)
+{
+    return ((VirtioPci *)opaque)->priv->vqs[n].enabled;
+}
+
 static bool card_loaded(void *opaque, GError **error)
 {
     VirtioPci *card = opaque;
@@ -326,6 +331,7 @@ static const VirtioTransportOps transport_ops = {
     .load_queue = card_load_queue,
     .extra = &vmstate_virtio_pci,
     .extra_needed = card_extra_needed,
+    .queue_enabled = card_queue_enabled,
     .loaded = card_loaded,
 };
 

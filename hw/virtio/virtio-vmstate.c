@@ -376,24 +376,28 @@ static bool load_queues(VirtioDevice *vdev, VmReader *r, GError **error)
 }
 
 /*
- * What was a legacy driver's ring has its other parts behind the table. Checked as if a driver had set it up; where a packed
- * ring is has to be within it, whether or not the subsection with it came.
+ * A modern driver's queue that the card's part says was enabled is enabled, wherever it is: a part of it may be at address 0 (not
+ * all of them: that is a queue which was made anew since). For a legacy driver 0 is no place; its ring has the other parts behind
+ * the table. A stream without the card's part (migrate-extra=off) has the address alone, which is 0 before the queue is enabled.
+ * Checked as if a driver had set it up; where a packed ring is has to be within it, whether or not the subsection with it came.
  */
 static bool restore_queue(VirtioDevice *vdev, VirtQueue *vq, GError **error)
 {
+    const VirtioBus *bus = bus_of(vdev);
     bool broken = virtio_is_broken(vdev);
+    bool modern = bus->ops->queue_enabled && bus->ops->queue_enabled(bus->opaque, vq->n);
 
     vq->used_known = virtio_has(vdev, VIRTIO_F_RING_PACKED);
     vq->signalled_valid = false;
     vq->notification = true;
-    vq->enabled = vq->desc != 0;
+    vq->enabled = vq->desc || (modern && (vq->avail || vq->used));
     vq->packed = virtio_has(vdev, VIRTIO_F_RING_PACKED);
     if (!vq->enabled) {
         vq->last_avail = vq->shadow_avail = vq->used_idx = 0;
         vq->last_avail_wrap = vq->used_wrap = true;
         return true;
     }
-    if (!vq->avail) {
+    if (!modern && !vq->avail) {
         vq->avail = vq->desc + virtio_queue_desc_bytes(vq);
         vq->used = (vq->avail + virtio_queue_avail_bytes(vq) + 4095) & ~(hwaddr)4095;
     }

@@ -485,6 +485,61 @@ static void test_queue_reset(void)
     }
 }
 
+/* Address 0 is memory like any other: each part of a ring may begin there, and does where the machine has moved to. */
+static void test_at_address_zero(void)
+{
+    for (unsigned n = 0; n < 6; n++) {
+        const unsigned offset[] = { VIRTIO_COMMON_Q_DESC, VIRTIO_COMMON_Q_AVAIL,
+                                    VIRTIO_COMMON_Q_USED };
+        unsigned part = n / 2, packed = n % 2;
+        Ring r;
+        uint64_t *places[] = { &r.vq.desc, &r.vq.avail, &r.vq.used };
+
+        start(&r, packed ? ",packed=on" : "");
+        virtio_queue_reset(&r.vq); /* has new indices; once more, to be enabled elsewhere */
+        qtest_writew(r.q, r.d.common + VIRTIO_COMMON_Q_RESET, 1);
+        for (unsigned i = 0; i < 3; i++) {
+            uint64_t at = i == part ? 0 : *places[i];
+
+            *places[i] = at;
+            qtest_writel(r.q, r.d.common + offset[i], at);
+            qtest_writel(r.q, r.d.common + offset[i] + 4, 0);
+        }
+        qtest_writew(r.q, r.d.common + VIRTIO_COMMON_Q_VECTOR, 1);
+        qtest_writew(r.q, r.d.common + VIRTIO_COMMON_Q_ENABLE, 1);
+        expect_works(&r);
+        qtest_move(r.q);
+        g_assert_cmpuint(qtest_readw(r.q, r.d.common + VIRTIO_COMMON_Q_ENABLE), ==, 1);
+        expect_works(&r);
+        move(&r);
+        virtio_queue_reset(&r.vq);
+        expect_works(&r);
+        qtest_end(r.q);
+    }
+}
+
+/* A legacy driver's 0 is no place: it lets go of the queue, and the queue has none where the machine moves to. */
+static void test_legacy_address_zero(void)
+{
+    Ring r;
+
+    r.q = qtest_start("-machine %s -m 16 -device virtio-rng-pci,addr=4", qtest_machine("pc"));
+    qtest_set_moving(r.q, g_getenv("TERN_TEST_LONG"));
+    virtio_driver_init(&r.d, r.q, DEVFN, VIRTIO_DRIVER_LEGACY, 0xc000, 0xe0000000, HEAP);
+    set_up(&r);
+    expect_works(&r);
+    qtest_outl(r.q, r.d.io + 8, 0);
+    qtest_move(r.q);
+    g_assert_cmphex(qtest_inl(r.q, r.d.io + 8), ==, 0);
+    virtio_driver_set_status(&r.d, VIRTIO_ST_ACK | VIRTIO_ST_DRIVER | VIRTIO_ST_OK);
+    virtio_queue_notify(&r.vq);
+    g_assert_cmphex(qtest_inl(r.q, r.d.io + 8), ==, 0);
+    virtio_driver_reset(&r.d);
+    set_up(&r);
+    expect_works(&r);
+    qtest_end(r.q);
+}
+
 /* EVENT_IDX: the device interrupts when the driver's index is passed, and not before. */
 static void test_event_index(void)
 {
@@ -544,6 +599,8 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/virtio-ring/small-ring", test_small_ring);
     g_test_add_func("/virtio-ring/queue-reset", test_queue_reset);
+    g_test_add_func("/virtio-ring/at-address-zero", test_at_address_zero);
+    g_test_add_func("/virtio-ring/legacy-address-zero", test_legacy_address_zero);
     g_test_add_func("/virtio-ring/event-index", test_event_index);
     return g_test_run();
 }

@@ -33,6 +33,8 @@ typedef struct VirtioTransportOps {
     bool (*load_queue)(void *opaque, unsigned n, VmReader *r, GError **error);
     const VmState *extra; /* NULL: none */
     bool (*extra_needed)(void *opaque);
+    /* After a load: the driver has enabled queue n by a register of its own, wherever it is. NULL: there is none. */
+    bool (*queue_enabled)(void *opaque, unsigned n);
     /* All of the device has arrived. */
     bool (*loaded)(void *opaque, GError **error);
 } VirtioTransportOps;
