@@ -512,8 +512,8 @@ static PoisonVerdict tell(void *cpu, const PoisonEntry *e, bool action_required,
         break;
     case POISON_NOT_NOW:
         if (first) {
+            warn_untold(e); /* who sees the event finds the reason in the log */
             send_event(MEMORY_FAILURE_ACTION_IGNORE, action_required, recursive);
-            warn_untold(e);
         }
         break;
     }

@@ -295,8 +295,12 @@ class Machine:
         """What it wrote to standard output and standard error (also after close())."""
         if self.errors.closed:
             return self.last_words
-        self.errors.seek(0)
-        return self.errors.read().decode('utf-8', 'replace')
+        data = b''
+        while True:  # not by seek(): the program writes where the descriptor that it shares with us stands
+            more = os.pread(self.errors.fileno(), 1 << 16, len(data))
+            if not more:
+                return data.decode('utf-8', 'replace')
+            data += more
 
     def wait(self, timeout=TIMEOUT):
         """Wait for its end; returns the exit status, negative for a signal."""

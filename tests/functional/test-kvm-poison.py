@@ -96,8 +96,7 @@ class Poison(kvm.KvmCase):
         machine.qmp.command('stop')
         saved = self.path('deferred')
         machine.qmp.command('migrate', {'uri': f'exec:cat > {saved}'})
-        while machine.qmp.command('query-migrate')['status'] not in ('completed', 'failed'):
-            time.sleep(0.01)
+        self.assertEqual(machine.wait_migration()['status'], 'completed')
         with open(saved, 'rb') as file:
             self.assertIn(struct.pack('>QQQ', 0x9c00180000000134, 0x800000, 0x8c), file.read())
 
@@ -161,19 +160,21 @@ class Poison(kvm.KvmCase):
         destination = self.start('POISON', '-cpu', INTEL, '-incoming', 'defer')
         for machine in (source, destination):
             machine.qmp.command('migrate-set-capabilities', {'capabilities': [{'capability': 'postcopy-ram', 'state': True}]})
-        source.qmp.command('migrate-set-parameters', {'max-bandwidth': 200000, 'max-postcopy-bandwidth': 100000})
+        # nothing comes then that nobody waits for
+        source.qmp.command('migrate-set-parameters', {'max-bandwidth': 1 << 16, 'max-postcopy-bandwidth': 1})
         source.qtest.write(0x500000, os.urandom(0x100000))
         destination.qmp.command('migrate-incoming', {'uri': 'unix:' + self.path('move')})
         source.qmp.command('migrate', {'uri': 'unix:' + self.path('move')})
         source.qmp.command('migrate-start-postcopy')
-        while destination.qmp.command('query-status')['status'] != 'running':
-            time.sleep(0.01)
+        self.wait_status(source, 'query-migrate', 'postcopy-active')
+        self.wait_status(destination, 'query-status', 'running')
         source.qmp.command('x-poison-page', {'address': 0x5ff000, 'notice': 'action-optional'})
         self.assertEqual(source.qmp.wait_event('MEMORY_FAILURE')['data'],
                          {'recipient': 'guest', 'action': 'ignore', 'flags': {'action-required': False, 'recursive': False}})
         self.assertIn('it is told where it runs', source.stderr())
         source.qmp.command('migrate-set-parameters', {'max-postcopy-bandwidth': 0})
-        self.assertEqual(source.wait_migration()['status'], 'completed')
+        for machine in (source, destination):
+            self.assertEqual(machine.wait_migration()['status'], 'completed', machine.stderr())
         self.assertEqual(destination.qmp.wait_event('MEMORY_FAILURE')['data']['action'], 'inject')
         entry, = destination.qmp.command('x-query-memory-errors')
         self.assertTrue(entry['reported'])
@@ -247,12 +248,9 @@ class Hardware(kvm.KvmCase):
         self.goes_on(machine)
 
     def arrives(self, source, destination):
-        while source.qmp.command('query-migrate')['status'] not in ('completed', 'failed'):
-            time.sleep(0.01)
-        status = source.qmp.command('query-migrate')
+        status = source.wait_migration()
         self.assertEqual(status['status'], 'completed', status.get('error-desc'))
-        while destination.qmp.command('query-status')['status'] != 'running':
-            time.sleep(0.01)
+        self.wait_status(destination, 'query-status', 'running')
 
     def connect(self, source, destination, uri, *capabilities):
         for machine in (source, destination):

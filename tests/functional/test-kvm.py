@@ -103,6 +103,16 @@ class KvmCase(unittest.TestCase):
                             + machine.qmp.hmp('info registers')[:200])
             time.sleep(0.01)
 
+    def wait_status(self, machine, command, *wanted, seconds=SECONDS):
+        """Until that query's status is one of these."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = machine.qmp.command(command).get('status')
+            if status in wanted:
+                return status
+            self.assertLess(time.monotonic(), deadline, f'{command}: {status}, not {wanted}; {machine.stderr()}')
+            time.sleep(0.005)
+
     def goes_on(self, machine, address=HEARTBEAT, n=2):
         return self.wait(machine, address, self.word(machine, address) + n)
 
