@@ -134,7 +134,10 @@ static int coroutine_fn write_back_locked(Qcow2 *s)
 int coroutine_fn qcow2_write_back(Qcow2 *s)
 {
     co_mutex_lock(&s->back_lock);
-    int ret = write_back_locked(s);
+    int ret = qcow2_restore_header(s); /* W4 */
+    if (ret == 0) {
+        ret = write_back_locked(s);
+    }
     co_mutex_unlock(&s->back_lock);
     return ret;
 }
@@ -152,10 +155,10 @@ static int coroutine_fn start_locked(Qcow2 *s)
 {
     int ret = 0;
     if (s->autoclear & ~QCOW2_AUTOCLEAR_KNOWN) {
-        s->autoclear &= QCOW2_AUTOCLEAR_KNOWN;
         uint8_t buf[8];
-        store_be64(buf, s->autoclear);
+        store_be64(buf, s->autoclear & QCOW2_AUTOCLEAR_KNOWN);
         ret = qcow2_patch_header(s, QH_AUTOCLEAR, buf, sizeof(buf));
+        s->autoclear &= ret < 0 ? UINT64_MAX : QCOW2_AUTOCLEAR_KNOWN;
     }
     if (ret == 0) {
         ret = qcow2_invalidate_bitmaps(s);

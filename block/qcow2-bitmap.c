@@ -88,10 +88,13 @@ int coroutine_fn qcow2_invalidate_bitmaps(Qcow2 *s)
         uint8_t buf[4];
         store_be32(buf, b->flags | QCOW2_BITMAP_IN_USE);
         ret = block_co_write_buf(s->node->file, b->flags_offset, sizeof(buf), buf, 0);
-        if (ret == 0) {
-            b->flags |= QCOW2_BITMAP_IN_USE;
-            wrote = true;
-        }
+        wrote = true;
     }
-    return ret < 0 || !wrote ? ret : block_co_flush(s->node->file->node);
+    if (ret == 0 && wrote) {
+        ret = block_co_flush(s->node->file->node);
+    }
+    for (unsigned i = 0; s->bitmaps && ret == 0 && i < s->bitmaps->len; i++) {
+        g_array_index(s->bitmaps, Qcow2Bitmap, i).flags |= QCOW2_BITMAP_IN_USE;
+    }
+    return ret;
 }

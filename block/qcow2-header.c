@@ -472,34 +472,70 @@ int qcow2_format_header(const Qcow2 *s, uint8_t *buf)
     return 0;
 }
 
+/* What a change that failed has left in the file is still to be taken back. */
+static int coroutine_fn restore_locked(Qcow2 *s)
+{
+    if (!s->undo) {
+        return 0;
+    }
+    int ret = block_co_write_buf(s->node->file, s->undo_at, s->undo_bytes, s->undo, 0);
+    if (ret == 0) {
+        ret = block_co_flush(s->node->file->node);
+    }
+    if (ret == 0) {
+        g_clear_pointer(&s->undo, free);
+    }
+    return ret;
+}
+
+int coroutine_fn qcow2_restore_header(Qcow2 *s)
+{
+    if (!s->undo) {
+        return 0;
+    }
+    co_mutex_lock(&s->patch_lock);
+    int ret = restore_locked(s);
+    co_mutex_unlock(&s->patch_lock);
+    return ret;
+}
+
+/* W4. undo: when it fails the file has the new bytes perhaps, while our caller goes on as if nothing had changed. */
+static int coroutine_fn patch(Qcow2 *s, uint64_t at, const void *data, size_t bytes, bool undo)
+{
+    uint8_t *old = block_alloc(s->node->file->node, bytes);
+    if (!old) {
+        return -ENOMEM;
+    }
+    co_mutex_lock(&s->patch_lock);
+    int ret = restore_locked(s);
+    if (ret == 0) {
+        ret = block_co_read_buf(s->node->file, at, bytes, old, 0);
+    }
+    if (ret == 0) {
+        ret = block_co_write_buf(s->node->file, at, bytes, data, 0);
+        if (ret == 0) {
+            ret = block_co_flush(s->node->file->node);
+        }
+        if (ret < 0 && undo) {
+            s->undo = g_steal_pointer(&old);
+            s->undo_at = at;
+            s->undo_bytes = bytes;
+            restore_locked(s);
+        }
+    }
+    co_mutex_unlock(&s->patch_lock);
+    free(old);
+    return ret;
+}
+
 int coroutine_fn qcow2_write_header(Qcow2 *s)
 {
     uint8_t *buf = block_alloc(s->node->file->node, s->cluster_size);
     int ret = buf ? qcow2_format_header(s, buf) : -ENOMEM;
     if (ret == 0) {
-        ret = block_co_write_buf(s->node->file, 0, s->cluster_size, buf, 0);
+        ret = patch(s, 0, buf, s->cluster_size, true);
     }
     free(buf);
-    return ret < 0 ? ret : block_co_flush(s->node->file->node);
-}
-
-/* undo: if the flush fails. The file has the new bytes all the same then, while our caller goes on as if nothing had
- * changed. */
-static int coroutine_fn patch(Qcow2 *s, unsigned at, const void *data, size_t bytes, bool undo)
-{
-    uint8_t old[QCOW2_V3_HEADER];
-    g_assert(bytes <= sizeof(old));
-    int ret = block_co_read_buf(s->node->file, at, bytes, old, 0);
-    if (ret == 0) {
-        ret = block_co_write_buf(s->node->file, at, bytes, data, 0);
-    }
-    if (ret < 0) {
-        return ret;
-    }
-    ret = block_co_flush(s->node->file->node);
-    if (ret < 0 && undo) {
-        block_co_write_buf(s->node->file, at, bytes, old, 0);
-    }
     return ret;
 }
 

@@ -108,6 +108,7 @@ extern const struct BlockDriver *const qcow2_mutant;
 #define qcow2_refcounts_dirty mutant_qcow2_refcounts_dirty
 #define qcow2_relieve mutant_qcow2_relieve
 #define qcow2_repair_counts mutant_qcow2_repair_counts
+#define qcow2_restore_header mutant_qcow2_restore_header
 #define qcow2_run mutant_qcow2_run
 #define qcow2_set_entry mutant_qcow2_set_entry
 #define qcow2_set_l2 mutant_qcow2_set_l2

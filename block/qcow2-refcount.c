@@ -497,8 +497,12 @@ static int coroutine_fn alloc_locked(Qcow2 *s, uint64_t min, uint64_t max, uint6
                                      uint64_t *got)
 {
     uint64_t c = s->free_hint;
+    int ret = qcow2_restore_header(s); /* W4: it may name what is free */
+    if (ret < 0) {
+        return ret;
+    }
     for (;;) {
-        int ret = next_free(s, &c);
+        ret = next_free(s, &c);
         if (ret < 0) {
             return ret;
         }
@@ -522,7 +526,7 @@ static int coroutine_fn alloc_locked(Qcow2 *s, uint64_t min, uint64_t max, uint6
         }
     }
     for (uint64_t i = 0; i < *got; i++) {
-        int ret = set_count(s, c + i, 1);
+        ret = set_count(s, c + i, 1);
         if (ret < 0) {
             while (i-- > 0) {
                 set_count(s, c + i, 0); /* else leaked */

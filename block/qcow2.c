@@ -188,6 +188,7 @@ static void unload(Qcow2 *s)
     qcow2_snapshots_clear(s);
     qcow2_bitmaps_clear(s);
     qcow2_drop_scratch(s);
+    g_clear_pointer(&s->undo, free);
     g_clear_pointer(&s->l1, g_free);
     g_clear_pointer(&s->l1_dirty, g_free);
     g_clear_pointer(&s->reftable, g_free);
@@ -317,6 +318,7 @@ static void init_state(Qcow2 *s, BlockNode *node)
     co_mutex_init(&s->table_lock);
     co_mutex_init(&s->back_lock);
     co_mutex_init(&s->header_lock);
+    co_mutex_init(&s->patch_lock);
     co_queue_init(&s->compress_queue);
     g_queue_init(&s->changes);
     g_queue_init(&s->uses);

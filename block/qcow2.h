@@ -10,6 +10,9 @@
  * W2  an L2 entry points only to data, and an L1 entry only to a table, that is on disk whole;
  * W3  a cluster that some entry on disk points to is not written for another purpose.
  *
+ * W4  when a change of the header fails, the old bytes are in the file, flushed, before a cluster is handed out or
+ *     a write-back is acknowledged (Qcow2.undo until then).
+ *
  * So clusters may leak, and nothing else. In memory:
  *
  * M1  An L2 entry in the cache points to data that was written completely (acknowledged by the
@@ -285,7 +288,11 @@ struct Qcow2 {
     CoMutex alloc_lock;  /* reference counts are changed by one at a time */
     CoMutex table_lock;  /* L1 and the allocation of L2 tables */
     CoMutex back_lock;   /* write-back */
-    CoMutex header_lock; /* header updates, first write */
+    CoMutex header_lock; /* first write */
+    CoMutex patch_lock;  /* the header is changed by one at a time; inside of any */
+    uint8_t *undo;       /* W4: bytes of the header that have to be written, or NULL */
+    uint64_t undo_at;
+    size_t undo_bytes;
     GQueue changes;      /* Qcow2Change, oldest first */
     GQueue uses;         /* Qcow2Use */
     GArray *freed;       /* Qcow2Freed */
@@ -313,13 +320,16 @@ struct Qcow2 {
 
 /* Reads and checks the header; fills s. */
 bool qcow2_read_header(Qcow2 *s, bool check, GError **error);
-/* Writes the whole header anew, with extensions, into the first cluster. -ENOSPC if it does not fit. */
+/* Writes the whole header anew, with extensions, into the first cluster. -ENOSPC if it does not fit. If it fails: as
+ * qcow2_patch_header(). */
 int coroutine_fn qcow2_write_header(Qcow2 *s);
 /* The same into a buffer of a cluster. */
 int qcow2_format_header(const Qcow2 *s, uint8_t *buf);
-/* Writes `bytes` of the header at `at` and flushes. If that fails the header is what it was before, as far as it can be
- * written at all. */
+/* Writes `bytes` of the header at `at` and flushes. If that fails the header is what it was before, at once or before
+ * anything relies on it (W4). */
 int coroutine_fn qcow2_patch_header(Qcow2 *s, unsigned at, const void *data, size_t bytes);
+/* W4: 0 when the header in the file is the one in memory. */
+int coroutine_fn qcow2_restore_header(Qcow2 *s);
 int coroutine_fn qcow2_write_incompatible(Qcow2 *s, uint64_t value);
 void qcow2_header_clear(Qcow2 *s);
 /* Values that follow from the header's. */
