@@ -400,8 +400,10 @@ class BrokenConnection(Base):
             vm, path = self.destination()
             relay = self.relay(path, chunk=chunk)
             source.capabilities(return_path=bool(chunk & 1))
+            source.qmp.command('migrate-set-parameters', {'x-switchover-timeout': 300000})  # 50000 pieces of one byte on a busy host
             source.migrate(relay.uri)
-            self.assertEqual(source.wait_migration()['status'], 'completed')
+            info = source.wait_migration(300)
+            self.assertEqual(info['status'], 'completed', info)
             vm.qmp.wait_event('RESUME')
             self.runs(vm)
             self.drop(source, relay)
@@ -411,16 +413,17 @@ class BrokenConnection(Base):
     def test_destination_killed(self):
         """SIGKILL at random moments of a slow migration."""
         source = self.source()
+        source.qtest.write(0x200000, os.urandom(1 << 20))  # ten seconds: it does not end before
         for _ in range(60 if common.LONG else 8):
             source.capabilities(return_path=self.rng.randrange(2) == 1)
             self.driver.begin()
             vm, path = self.destination()
-            source.qmp.command('migrate-set-parameters', {'max-bandwidth': 400000})
+            source.qmp.command('migrate-set-parameters', {'max-bandwidth': 100000, 'downtime-limit': 1})
             source.migrate('unix:' + path)
             time.sleep(self.rng.random() * 0.1)
             vm.process.kill()
             info = source.wait_migration()
-            source.qmp.command('migrate-set-parameters', {'max-bandwidth': 1 << 33})
+            source.qmp.command('migrate-set-parameters', {'max-bandwidth': 1 << 33, 'downtime-limit': 300})
             self.assertEqual(info['status'], 'failed', info)
             self.runs(source)
             self.drop(vm)
@@ -455,6 +458,12 @@ class BrokenConnection(Base):
 
 
 class Stalls(Base):
+    def wait_status(self, vm, status):
+        deadline = time.monotonic() + 60
+        while vm.qmp.command('query-migrate')['status'] != status:
+            self.assertLess(time.monotonic(), deadline, status)
+            time.sleep(0.01)
+
     def quick(self, vm, what):
         start = time.monotonic()
         vm.qmp.command('query-status', timeout=60)
@@ -497,7 +506,7 @@ class Stalls(Base):
             vm, path = self.destination(memory='8')
             relay = self.relay(path, offset, 'stall')
             source.migrate(relay.uri)
-            relay.stopped.wait(0.5)
+            relay.stopped.wait(60)
             start = time.monotonic()
             source.qmp.command('migrate_cancel')
             info = source.wait_migration()
@@ -554,6 +563,7 @@ class Stalls(Base):
             source.migrate('unix:' + path)
             silent, _ = listener.accept()
             with silent:
+                self.wait_status(source, 'active')
                 time.sleep(0.3)
                 self.quick(source, 'nothing is read')
                 self.assertEqual(source.qmp.command('query-migrate')['status'], 'active')

@@ -69,7 +69,7 @@ class Installed(unittest.TestCase):
 
     def run_it(self, *args):
         return subprocess.run([self.program, *args], stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=30,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=120,
                               env={'PATH': '/usr/bin:/bin', 'LC_ALL': 'C', 'HOME': self.run_dir})
 
     def test_files(self):

@@ -15,7 +15,7 @@ import unittest
 
 import common
 from common import tap
-from qtest_client import Machine, TestError
+from qtest_client import Machine, TestError, halting_rom
 
 BDF, IO, MSIX, BAR = 4 << 3, 0xc000, 0xe0000000, 0xe0004000
 STATUS, GF_SELECT, GF, Q_SELECT, Q_SIZE, Q_VECTOR, Q_ENABLE, Q_DESC = 20, 8, 12, 22, 24, 26, 28, 32
@@ -224,9 +224,16 @@ def section(path):
 class StockVirtio(unittest.TestCase):
     maxDiff = None
 
+    def setUp(self):
+        rom = tempfile.NamedTemporaryFile()  # it comes with the stream: no firmware is to run in stock, and look at the card
+        self.addCleanup(rom.close)
+        rom.write(halting_rom())
+        rom.flush()
+        self.rom = rom.name
+
     def machine(self, command, name, *more):
         device = 'virtio-rng-pci,addr=4' + (',packed=on' if name.startswith('packed') else '')
-        machine = Machine(command, ['-machine', 'pc-i440fx-7.2', '-m', '16', '-vga', 'none', '-device', device, *more])
+        machine = Machine(command, ['-machine', 'pc-i440fx-7.2', '-m', '16', '-vga', 'none', '-bios', self.rom, '-device', device, *more])
         self.addCleanup(machine.close)
         return machine
 

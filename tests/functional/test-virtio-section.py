@@ -140,14 +140,14 @@ class VirtioSection(unittest.TestCase):
             return virtio_section.text(section(path, device.section))
 
     def load(self, data, args):
-        """How a destination that gets these bytes ends, and what it says; None if it runs on for a while."""
+        """How a destination that gets these bytes ends, and what it says; None if it runs on."""
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
             file.flush()
             process = subprocess.Popen([*common.TERN, '-accel', 'qtest', '-display', 'none', '-nodefaults', *args,
                                         '-incoming', 'exec:cat ' + file.name], stderr=subprocess.PIPE, text=True)
             try:
-                text = process.communicate(timeout=10)[1]
+                text = process.communicate(timeout=60)[1]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

@@ -180,7 +180,7 @@ class Vnc(unittest.TestCase):
             self.qmp.command('query-status')
             slowest = max(slowest, time.monotonic() - began)
             time.sleep(0.002)
-        self.assertLess(slowest, 2)
+        self.assertLess(slowest, 30)
 
     def test_garbage(self):
         self.start()

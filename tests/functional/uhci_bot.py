@@ -103,7 +103,7 @@ class Uhci:
     def status(self, index):
         return struct.unpack('<I', self.qtest.read(self.memory + self.TDS + 32 * index + 4, 4))[0]
 
-    def finish(self, count, timeout=2.0):
+    def finish(self, count, timeout=60.0):
         """Wait until the TDs are done; returns their status words.  A short packet ends early."""
         deadline = time.monotonic() + timeout
         polls = 0
@@ -177,7 +177,7 @@ class Uhci:
             raise Stalled(words[-1])
         return answer
 
-    def pipe(self, address, endpoint, incoming, data_or_length, packet=64, timeout=2.0):
+    def pipe(self, address, endpoint, incoming, data_or_length, packet=64, timeout=60.0):
         """A bulk or interrupt transfer with toggles kept; returns the data or the count sent."""
         length = data_or_length if incoming else len(data_or_length)
         data = self.memory + self.DATA
@@ -281,7 +281,7 @@ class MassStorage:
         return struct.pack('<IIIBBB', 0x43425355, self.tag, length, 0x80 if incoming else 0,
                            lun, len(cdb)) + bytes(cdb).ljust(16, b'\0')
 
-    def command(self, cdb, length=0, data=None, lun=0, timeout=2.0):
+    def command(self, cdb, length=0, data=None, lun=0, timeout=60.0):
         """Run one command; data given means host to device."""
         incoming = data is None
         total = length if incoming else len(data)

@@ -52,7 +52,7 @@ class Backend:
     def ask(self, word='counts'):
         self.process.stdin.write(word + '\n')
         self.process.stdin.flush()
-        if not select.select([self.process.stdout], [], [], 10)[0]:
+        if not select.select([self.process.stdout], [], [], 60)[0]:
             raise TestError('the back end does not answer')
         return json.loads(self.process.stdout.readline())
 
