@@ -9,6 +9,8 @@
  *     reconnect-delay seconds after the loss; else it fails. Requests are idempotent.
  * N3  What a server sends is checked against what was asked: a reply to nothing, data outside of the
  *     request, or too little of it end the connection or fail the request.
+ * N4  The first attempt after a loss is made at once; the next ones after pauses that double, also when each of
+ *     them succeeds and is lost again. A connection that has lasted (SETTLED_MS, or the pause) ends the series.
  */
 #include "util/osdep.h"
 #include "nbd.h"
@@ -23,7 +25,9 @@ TRACE_EVENT(nbd_client_handshake_success)
 TRACE_EVENT(nbd_client_loop_ret)
 
 #define SLOTS 16
+#define RECONNECT_PAUSE_MIN_MS 100
 #define RECONNECT_PAUSE_MAX_MS 16000
+#define SETTLED_MS 1000
 
 typedef struct Slot {
     bool used, done;
@@ -53,8 +57,9 @@ typedef struct NbdState {
     uint64_t next_cookie;
     CoQueue slot_queue, connect_queue;
     CoMutex send_lock;
-    int64_t lost_ns; /* since when there is none */
     bool reconnecting;
+    int64_t connected_ns; /* the last connection */
+    unsigned pause_ms;    /* N4: before the next attempt */
     Timer give_up; /* N2 */
     IoConnect *connect;
     IoChannel *negotiating;
@@ -254,6 +259,10 @@ static void coroutine_fn receive_entry(void *opaque)
         }
     }
     s->receiving = false;
+    int64_t lasted_ms = (clock_get_ns(CLOCK_REALTIME_NS) - s->connected_ns) / NS_PER_MS;
+    if (lasted_ms >= MAX(s->pause_ms, SETTLED_MS)) {
+        s->pause_ms = 0;
+    }
     if (!s->closing) {
         start_reconnect(s);
     }
@@ -305,6 +314,7 @@ static bool coroutine_fn connect_once(NbdState *s, NbdExport *info, GError **err
           info->size, info->flags);
     s->ioc = c.ioc;
     s->receiving = true;
+    s->connected_ns = clock_get_ns(CLOCK_REALTIME_NS);
     s->info = *info;
     coroutine_enter(coroutine_create(receive_entry, s));
     return true;
@@ -335,14 +345,19 @@ static void coroutine_fn pause_ms(NbdState *s, unsigned ms)
 static void coroutine_fn reconnect_entry(void *opaque)
 {
     NbdState *s = opaque;
-    unsigned pause = 100;
+    /* The server may have closed a connection before we look at it. */
     while (!s->closing && !s->ioc) {
         NbdExport before = s->info, now;
         g_autoptr(GError) error = NULL;
+        pause_ms(s, s->pause_ms);
+        if (s->closing) {
+            break;
+        }
+        s->pause_ms = CLAMP(s->pause_ms * 2, RECONNECT_PAUSE_MIN_MS, RECONNECT_PAUSE_MAX_MS);
         if (connect_once(s, &now, &error)) {
             NbdState check = { .info = before };
             if (same_export(&check, &now)) {
-                break;
+                continue;
             }
             warn_report("nbd: %s: the export is another one now", s->node->name);
             s->info = before;
@@ -351,8 +366,6 @@ static void coroutine_fn reconnect_entry(void *opaque)
                 pause_ms(s, 50);
             }
         }
-        pause_ms(s, pause);
-        pause = MIN(pause * 2, RECONNECT_PAUSE_MAX_MS);
     }
     if (s->ioc) {
         timer_del(&s->give_up);

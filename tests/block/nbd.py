@@ -326,6 +326,51 @@ class Nbd(unittest.TestCase):
 
         self.assertEqual(self.fake(talk, convert), b'\x55' * (1 << 20))
 
+    def flapping(self, lose):
+        """A server that loses its connections for two seconds, by lose(conn), and then answers: what the client says, and
+        how often it came in that time."""
+        listener = socket.socket(socket.AF_UNIX)
+        name = path('flap')
+        listener.bind(name)
+        listener.listen(1)
+        times = []
+
+        def serve():
+            while True:
+                conn, _ = listener.accept()
+                with conn:
+                    times.append(time.monotonic())
+                    try:
+                        self.hello(conn)
+                        if len(times) > 1 and times[-1] - times[1] > 2:
+                            head = conn.recv(28, socket.MSG_WAITALL)
+                            conn.sendall(struct.pack('>II', 0x67446698, 0) + head[8:16] + b'\x07' * 512)
+                            conn.recv(28, socket.MSG_WAITALL)
+                            return
+                        if len(times) == 1:
+                            conn.recv(28, socket.MSG_WAITALL)
+                        else:
+                            lose(conn)
+                    except OSError:
+                        pass
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            out = io('driver=raw,file.driver=nbd,file.reconnect-delay=60,file.server.type=unix,file.server.path=' + name,
+                     'read -P 7 0 512', options=('--image-opts',), ok=False)
+        finally:
+            listener.close()
+            os.unlink(name)
+        return out, len(times)
+
+    def test_server_that_loses_connections(self):
+        """The client tries again and again, but not as fast as it can: a request is done when the server answers. It made
+        thousands of attempts a second, or (closed at once) none after the first."""
+        for lose in (lambda conn: None, lambda conn: conn.recv(28, socket.MSG_WAITALL)):
+            out, attempts = self.flapping(lose)
+            self.assertIn('read 512/512', out)
+            self.assertLess(attempts, 20)
+
     def test_names(self):
         for name, want in (('nbd:unix:', 'path of a socket'), ('nbd:host', 'error parsing address'),
                            ('nbd+unix:///x', 'socket=PATH'), ('nbd://', 'no host'), ('nbd://h/?x=1', 'parameters'),
