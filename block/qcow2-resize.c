@@ -323,11 +323,11 @@ static void free_tables(Qcow2 *s, uint64_t length)
     }
 }
 
-/* The file ends behind the last cluster that is in use. */
-static int coroutine_fn cut_file(Qcow2 *s, GError **error)
+static int coroutine_fn cut_file_locked(Qcow2 *s, GError **error)
 {
     int64_t length = block_node_length(s->node->file->node);
-    uint64_t end = qcow2_clusters(s, MAX(length, 0));
+    /* What a request in flight has not written yet lies behind the file's end. */
+    uint64_t end = MAX(s->end_hint, qcow2_clusters(s, MAX(length, 0)));
     uint64_t count = 0;
     while (end > 0) {
         int ret = qcow2_refcount(s, end - 1, &count);
@@ -347,6 +347,16 @@ static int coroutine_fn cut_file(Qcow2 *s, GError **error)
     if (ret == 0) {
         s->end_hint = end;
     }
+    return ret;
+}
+
+/* The file ends behind the last cluster that is in use. Nobody takes one meanwhile: it would be cut off, and its first
+ * user's data be seen by the next. */
+static int coroutine_fn cut_file(Qcow2 *s, GError **error)
+{
+    co_mutex_lock(&s->alloc_lock);
+    int ret = cut_file_locked(s, error);
+    co_mutex_unlock(&s->alloc_lock);
     return ret;
 }
 

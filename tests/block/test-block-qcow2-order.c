@@ -206,6 +206,49 @@ static void test_discard_under_write(void)
     g_unlink(path);
 }
 
+/* The disk shrinks while a write whose cluster lies behind the end of the file is held: that cluster has been used, and who
+ * gets it later finds zeros around what he writes. */
+static void test_shrink_under_a_write(void)
+{
+    enum { C = 4096 };
+    g_autofree char *path = test_path("shrink.qcow2");
+    create(path, "size=1M,cluster_size=4k");
+    g_autofree char *debug = g_strdup_printf(
+        "driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s", path);
+    add_node(debug);
+    BlockNode *node = add_node(
+        "driver=qcow2,node-name=fmt,file=debug,discard=unmap,pass-discard-request=off");
+    GError *error = NULL;
+    BlockFront *front = front_open_node(block_node_ref(node), &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(fill(front, 0, 4 * C, 0x11), ==, 0);
+    g_assert_cmpint(fill(front, 100 * C, 5 * C, 0x22), ==, 0); /* will be cut off */
+    g_assert_cmpint(front_flush(front), ==, 0);
+    g_assert_cmpint(block_debug_break(node, BLKDEBUG_EVENT_WRITE_AIO, "A"), ==, 0);
+    Pending *late = submit(front, 4 * C, C, 0x44, 0);
+    MAIN_LOOP_WHILE(!block_debug_is_suspended(node, "A"));
+    front_truncate(front, 32 * C, false, PREALLOC_MODE_OFF, &error);
+    g_assert_no_error(error);
+    block_debug_resume(node, "A");
+    g_assert_cmpint(finish(late), ==, 0);
+    assert_reads(front, 4 * C, C, 0x44);
+    g_assert_cmpint(front_discard(front, 4 * C, C), ==, 0);
+    g_assert_cmpint(front_flush(front), ==, 0);
+    for (unsigned i = 5; i < 16; i++) {
+        g_assert_cmpint(fill(front, i * C, 512, i), ==, 0);
+    }
+    for (unsigned i = 5; i < 16; i++) {
+        assert_reads(front, i * C, 512, i);
+        assert_reads(front, i * C + 512, C - 512, 0);
+    }
+    front_unref(front);
+    del_node("fmt");
+    del_node("debug");
+    BlockCheckResult r = check(path, 0);
+    g_assert_cmpint(r.corruptions + r.leaks, ==, 0);
+    g_unlink(path);
+}
+
 /* A block of counts is held on its way to the disk, and one behind it changes and is written to make
  * room: what was meant to be written before must not be written later. */
 static void test_counts_in_order(void)
@@ -254,6 +297,8 @@ int main(int argc, char **argv)
     g_test_add_func("/block/qcow2/compressed-write-with-fua-survives-a-power-loss",
                     test_compressed_fua);
     g_test_add_func("/block/qcow2/discard-under-a-write", test_discard_under_write);
+    g_test_add_func("/block/qcow2/zeros-around-a-write-after-a-shrink-under-a-write",
+                    test_shrink_under_a_write);
     g_test_add_func("/block/qcow2/counts-are-written-in-order", test_counts_in_order);
     return qcow2_test_end();
 }
