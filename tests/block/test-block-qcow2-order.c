@@ -287,6 +287,135 @@ static void test_counts_in_order(void)
     g_unlink(path);
 }
 
+/* ---- a disk shrinks while somebody takes a cluster ---- */
+
+enum { SMALL = 512, PER_BLOCK = SMALL / 8 }; /* refcount_bits=64 */
+
+static uint64_t count_of(const Raw *r, uint64_t cluster)
+{
+    uint64_t block = load_be64(r->data + load_be64(r->data + 48) + cluster / PER_BLOCK * 8);
+    return block ? load_be64(r->data + block + cluster % PER_BLOCK * 8) : 0;
+}
+
+/* An image of which everything in use ends one cluster before the end of what a block of counts is about; all
+ * metadata lie before that, and the file goes on for some more of these blocks. Returns the clusters of the disk that are written. */
+static unsigned create_scanned(const char *path)
+{
+    create(path, "size=1280M,cluster_size=512,refcount_bits=64");
+    BlockFront *front = open_image(path);
+    BlockSnapshot snapshot = { .name = "large", .icount = -1 };
+    GError *error = NULL;
+    g_assert_cmpint(fill(front, 0, SMALL, 1), ==, 0);
+    block_snapshot_create(front_node(front), &snapshot, &error); /* a copy of L1: 640 clusters */
+    g_assert_no_error(error);
+    block_snapshot_delete(front_node(front), NULL, "large", &error);
+    g_assert_no_error(error);
+    for (unsigned i = 1;; i++) {
+        g_assert_cmpuint(i, <, 2000);
+        g_assert_cmpint(fill(front, i * SMALL, SMALL, i + 1), ==, 0);
+        g_assert_cmpint(front_flush(front), ==, 0);
+        Raw raw = raw_load(path);
+        uint64_t end = raw.len / SMALL, first = 0;
+        while (end > 0 && !count_of(&raw, end - 1)) {
+            end--;
+        }
+        while (count_of(&raw, first)) {
+            first++;
+        }
+        bool found = first == end && end % PER_BLOCK == PER_BLOCK - 1 && raw.len / SMALL > end + 5 * PER_BLOCK;
+        g_free(raw.data);
+        if (found) {
+            front_unref(front);
+            return i + 1;
+        }
+    }
+}
+
+typedef struct Scan {
+    BlockNode *node;
+    BlockFront *front;
+    unsigned at, stops, ticks;
+    uint64_t offset;
+    Pending *write;
+} Scan;
+
+/* The main loop runs this while the disk shrinks: at the chosen load of a block of counts somebody writes. He may be
+ * done before we go on, or have to wait for it. */
+static gboolean scan_tick(gpointer opaque)
+{
+    Scan *s = opaque;
+    if (!block_debug_is_suspended(s->node, "A")) {
+        return G_SOURCE_CONTINUE;
+    }
+    if (s->ticks++ == 0 && s->stops++ == s->at) {
+        s->write = submit(s->front, s->offset, SMALL, 0xee, 0);
+    }
+    if (s->write && !s->write->done && s->ticks < 100) {
+        g_usleep(100);
+        return G_SOURCE_CONTINUE;
+    }
+    s->ticks = 0;
+    if (!s->write) { /* the next one may come before this call returns */
+        block_debug_break(s->node, BLKDEBUG_EVENT_REFBLOCK_LOAD, "A");
+    }
+    block_debug_resume(s->node, "A");
+    return G_SOURCE_CONTINUE;
+}
+
+/* false: there is no such load. */
+static bool shrink_with_write(const char *path, unsigned at, unsigned written)
+{
+    GError *error = NULL;
+    g_autofree char *debug = g_strdup_printf(
+        "driver=blkdebug,node-name=debug,image.driver=file,image.filename=%s", path);
+    add_node(debug);
+    BlockNode *node = add_node("driver=qcow2,node-name=fmt,file=debug,refcount-cache-size=2048");
+    BlockFront *front = front_open_node(block_node_ref(node), &error);
+    g_assert_no_error(error);
+    /* Now the end is there, and it is known where the next free cluster is. */
+    g_assert_cmpint(fill(front, written * SMALL, SMALL, written + 1), ==, 0);
+    g_assert_cmpint(front_flush(front), ==, 0);
+    written++;
+    Scan scan = { .node = node, .front = front, .at = at, .offset = (uint64_t)written * SMALL };
+    block_debug_break(node, BLKDEBUG_EVENT_REFBLOCK_LOAD, "A");
+    guint source = g_idle_add(scan_tick, &scan);
+    front_truncate(front, 640u << 20, false, PREALLOC_MODE_OFF, &error);
+    g_assert_no_error(error);
+    g_source_remove(source);
+    bool met = scan.write;
+    if (met) {
+        g_assert_cmpint(finish(scan.write), ==, 0);
+        assert_reads(front, scan.offset, SMALL, 0xee);
+    }
+    front_unref(front);
+    del_node("fmt");
+    del_node("debug");
+    front = open_image(path);
+    for (unsigned i = 0; i < written; i++) {
+        assert_reads(front, i * SMALL, SMALL, i + 1);
+    }
+    assert_reads(front, scan.offset, SMALL, met ? 0xee : 0);
+    front_unref(front);
+    g_assert_cmpint(check(path, 0).corruptions, ==, 0);
+    return met;
+}
+
+/* The end of what is in use is looked for in blocks of counts that have to be read: a cluster that is taken behind the
+ * place where the search is stays in the file. */
+static void test_write_under_a_shrink(void)
+{
+    g_autofree char *path = test_path("scan.qcow2");
+    g_autofree char *copy = test_path("copy.qcow2");
+    unsigned written = create_scanned(path), at = 0;
+    do {
+        Raw raw = raw_load(path);
+        raw_store(copy, &raw);
+    } while (shrink_with_write(copy, at++, written));
+    g_assert_cmpuint(at, >, 5);
+    g_unlink(copy);
+    g_unlink(path);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -299,6 +428,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/qcow2/discard-under-a-write", test_discard_under_write);
     g_test_add_func("/block/qcow2/zeros-around-a-write-after-a-shrink-under-a-write",
                     test_shrink_under_a_write);
+    g_test_add_func("/block/qcow2/write-under-a-shrink-is-not-cut-off", test_write_under_a_shrink);
     g_test_add_func("/block/qcow2/counts-are-written-in-order", test_counts_in_order);
     return qcow2_test_end();
 }
