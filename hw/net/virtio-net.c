@@ -216,15 +216,14 @@ static void take_over(VirtioNet *n)
     set_polling(n, true);
 }
 
-/* The backend gets the rings. One that is not needed stays away from a card without a cable, which sends to nobody. */
+/* The backend gets the rings; of a card whose cable is pulled, which sends to nobody, when the cable is back. */
 static bool start_vhost(VirtioNet *n, GError **error)
 {
     VirtioDevice *vdev = &n->vdev;
     bool optional = n->vhost && vhost_net_is_optional(n->vhost);
-    bool gone = !nic_queue(&n->nic, 0)->peer; /* netdev_del */
     g_autoptr(GError) err = NULL;
 
-    if (!n->vhost || n->vhost_runs || ((optional || gone) && nic_queue(&n->nic, 0)->link_down)) {
+    if (!n->vhost || n->vhost_runs || nic_queue(&n->nic, 0)->link_down) {
         return true;
     }
     for (unsigned i = 0; i < n->max_pairs; i++) {
@@ -276,6 +275,9 @@ static QuiesceResult net_quiesce(VirtioDevice *vdev, GError **error)
 {
     VirtioNet *n = (VirtioNet *)vdev;
 
+    if (n->vhost && vhost_net_is_away(n->vhost) && !nic_queue(&n->nic, 0)->link_down) {
+        virtio_notify_config(vdev); /* there is another back end where the machine goes to (see net_save()) */
+    }
     return n->vhost ? vhost_net_quiesce(n->vhost, error) : QUIESCE_DONE;
 }
 
@@ -345,20 +347,40 @@ static void link_of_vhost(VirtioNet *n, bool up)
     }
 }
 
-void virtio_net_link_changed(NetClient *nc)
+/* The link is up for the guest if its cable is plugged in and, with vhost-user, somebody is at the other end. */
+static bool set_link_status(VirtioNet *n)
 {
-    VirtioNet *n = nc->opaque;
+    bool away = n->vhost && vhost_net_is_away(n->vhost);
     uint16_t old = n->status;
 
-    if (nc->link_down) {
+    if (nic_queue(&n->nic, 0)->link_down || away) {
         n->status &= ~VIRTIO_NET_S_LINK_UP;
     } else {
         n->status |= VIRTIO_NET_S_LINK_UP;
     }
-    if (n->vhost && (vhost_net_is_optional(n->vhost) || !nc->peer) && nc->queue_index == 0) {
+    return n->status != old;
+}
+
+static void back_end_changed(VirtioDevice *vdev)
+{
+    if (set_link_status((VirtioNet *)vdev)) {
+        virtio_notify_config(vdev);
+    }
+}
+
+void virtio_net_link_changed(NetClient *nc)
+{
+    VirtioNet *n = nc->opaque;
+    bool changed;
+
+    if (nc->queue_index) {
+        return; /* all queues have one cable */
+    }
+    changed = set_link_status(n);
+    if (n->vhost) {
         link_of_vhost(n, !nc->link_down);
     }
-    if (n->status != old) {
+    if (changed) {
         virtio_notify_config(&n->vdev);
     }
 }
@@ -486,7 +508,7 @@ static bool net_realize(VirtioDevice *vdev, GError **error)
         return false;
     }
     n->vhost = vhost_net_of(n->conf.backends, n->conf.n_backends);
-    if (n->vhost && !vhost_net_connect(n->vhost, vdev, n->max_pairs, error)) {
+    if (n->vhost && !vhost_net_connect(n->vhost, vdev, n->max_pairs, back_end_changed, error)) {
         n->vhost = NULL;
         return false;
     }
@@ -537,7 +559,8 @@ static void virtio_net_init(Object *obj)
  * backend's: they stay behind, as on a wire.
  *
  * Saved: what the control queue has set. The table of addresses is in the stream as far as it is used; where its groups
- * begin follows from the first address that is one. The link is that of the source until somebody changes it here. has_vnet_hdr
+ * begin follows from the first address that is one. The link is that of the source until somebody changes it here; that a back end
+ * is away is not saved, since there is one here, and the guest is told to look before it moves. has_vnet_hdr
  * and has_ufo say what the source's backend could: a driver that was promised it cannot do without.
  *
  * Checked: the number of addresses, of pairs, and that the backend here can do what the driver uses.
@@ -547,6 +570,7 @@ static bool net_save(VirtioDevice *vdev, VmWriter *w, GError **error)
 {
     VirtioNet *n = (VirtioNet *)vdev;
     unsigned offloads = net_peer_offloads(nic_queue(&n->nic, 0));
+    bool link_down = nic_queue(&n->nic, 0)->link_down;
 
     if (n->vhost && !vhost_net_check_late(n->vhost, error)) {
         return false;
@@ -554,7 +578,7 @@ static bool net_save(VirtioDevice *vdev, VmWriter *w, GError **error)
     vm_put_bytes(w, n->mac, 6);
     vm_put_be32(w, n->pairs[0].tx_waiting);
     vm_put_be32(w, n->mergeable);
-    vm_put_be16(w, n->status);
+    vm_put_be16(w, link_down ? n->status : n->status | VIRTIO_NET_S_LINK_UP);
     vm_put_u8(w, n->promisc);
     vm_put_u8(w, n->allmulti);
     vm_put_be32(w, n->mac_table.in_use);
@@ -710,6 +734,7 @@ static bool net_post_load(VirtioDevice *vdev, GError **error)
     for (unsigned i = 0; i < n->max_pairs; i++) {
         nic_queue(&n->nic, i)->link_down = !(n->status & VIRTIO_NET_S_LINK_UP);
     }
+    set_link_status(n);
     return true;
 }
 

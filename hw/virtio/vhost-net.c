@@ -4,7 +4,8 @@
  * netdev; ring 2i receives for the guest, ring 2i + 1 sends. The control queue is the card's own and not the back end's.
  *
  * Enables go out behind SET_FEATURES and SET_MEM_TABLE, as everything that the session does (VU5). A back end that goes and
- * can come back is a cable that is pulled: the link is down meanwhile.
+ * can come back is a link that is down meanwhile; the rings wait for it. A cable that the user pulls (set_link) is something else: the card
+ * takes the rings from the back end, and drops what the driver sends.
  */
 #include "util/osdep.h"
 
@@ -24,7 +25,8 @@ struct VhostNet {
     const NetVhost **kernel_pairs; /* NULL: vhost-user */
     bool force;
     unsigned queues;
-    bool away, pulled; /* the back end is; the link was down before, which is the user's */
+    bool away; /* the back end is */
+    VhostNetChanged *changed;
     bool enable[VHOST_USER_MAX_RINGS];
 };
 
@@ -160,16 +162,14 @@ NET_BACKEND_REGISTER(vhost_user_backend)
 static void link_changed(VhostDevice *d, bool up)
 {
     VhostNet *net = (VhostNet *)d;
-    NetClient *nc = NULL;
-    g_autoptr(GError) error = NULL;
 
-    if (!up && !net->away && net_find(net->name, NET_CLIENT_DRIVER_VHOST_USER, &nc, 1)) {
-        net->pulled = nc->link_down;
-    }
     net->away = !up;
-    if (!net->pulled && !net_set_link(net->name, up, &error)) {
-        warn_report("%s: %s", net->name, error->message);
-    }
+    net->changed(d->vdev);
+}
+
+bool vhost_net_is_away(const VhostNet *net)
+{
+    return net->away;
 }
 
 /* Ends what is made for one card: the kernel's. */
@@ -208,7 +208,8 @@ static bool connect_kernel(VhostNet *net, VirtioDevice *vdev, GError **error)
     return true;
 }
 
-bool vhost_net_connect(VhostNet *net, VirtioDevice *vdev, unsigned max_pairs, GError **error)
+bool vhost_net_connect(VhostNet *net, VirtioDevice *vdev, unsigned max_pairs,
+                       VhostNetChanged *changed, GError **error)
 {
     unsigned max;
 
@@ -231,6 +232,8 @@ bool vhost_net_connect(VhostNet *net, VirtioDevice *vdev, unsigned max_pairs, GE
     }
     net->vhost.enable = net->enable;
     net->vhost.link_changed = link_changed;
+    net->changed = changed;
+    net->away = false;
     net->refs++;
     return true;
 }

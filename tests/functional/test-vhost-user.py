@@ -914,6 +914,84 @@ class Net(Case):
         vm.qmp.command('set_link', {'name': 'n0', 'up': True})
         self.assertEqual(card.get(virtio_pci.DEVICE, 6, 2) & 1, 1)
 
+    def dropped(self, queue):
+        """The card takes the packet, and no back end sees it."""
+        at = queue.data + 64 * (queue.posted % 64)
+        queue.card.qtest.fill(at, 64, 0)
+        queue.post([(at, 16, False), (at + 32, 16, True)])
+        queue.kick()
+        self.assertTrue(queue.wait(), 'the packet was not taken')
+        self.assertEqual(queue.card.qtest.read(at + 32, 16), bytes(16), 'the packet went through a cable that is pulled')
+
+    def link(self, card):
+        return card.get(virtio_pci.DEVICE, 6, 2) & 1
+
+    def set_link(self, vm, name, up):
+        vm.qmp.command('set_link', {'name': name, 'up': up})
+
+    def test_packets_through_a_cable_that_is_pulled(self):
+        """By the netdev's name or the card's: the rings are taken from the back end, and given back; also where the machine moves."""
+        for protocol, name in ((ALL, 'n0'), (ALL & ~REPLY_ACK, 'd0')):
+            path = os.path.join(self.folder, name)
+            backend, vm = self.start_net(path=path, protocol=protocol, trace=path + 't', options=['--discard-requests'])
+            card = Card(vm, 1)
+            queues, _ = card.start(3, VERSION_1 | 1 << 16)
+            self.echo(queues[1], 1)
+            before = len(backend.messages())
+            self.set_link(vm, name, False)
+            self.assertEqual(self.link(card), 0)
+            halted = [line for line in backend.messages()[before:] if line[0] == '>' and 'GET_VRING_BASE' in line]
+            self.assertEqual(len(halted), 2, 'a ring of the pair runs on')
+            self.dropped(queues[1])
+            self.set_link(vm, name, True)
+            self.assertEqual(self.link(card), 1)
+            self.echo(queues[1], 2)
+            self.set_link(vm, name, False)
+            uri = 'unix:' + path + 'm'
+            _, target = self.start_net(path=path + 'o', protocol=protocol, machine_args=['-incoming', uri])
+            vm.qmp.command('migrate', {'uri': uri})
+            self.assertEqual(vm.wait_migration()['status'], 'completed')
+            target.qmp.wait_event('RESUME')
+            card.moved(target)
+            self.assertEqual(self.link(card), 0)
+            self.dropped(queues[1])
+            self.set_link(target, name, True)
+            self.assertEqual(self.link(card), 1)
+            self.echo(queues[1], 3)
+
+    def test_cable_that_is_pulled_while_the_back_end_is_away(self):
+        backend, vm = self.start_net(chardev=',reconnect=1')
+        card = Card(vm, 1)
+        queues, _ = card.start(3, VERSION_1 | 1 << 16)
+        backend.kill()
+        self.assertTrue(wait_for(lambda: self.link(card) == 0))
+        self.set_link(vm, 'd0', False)
+        self.backend(device='net', queues=1)
+        self.log(vm, 'the back end has come back')
+        self.assertEqual(self.link(card), 0)
+        self.dropped(queues[1])
+        self.set_link(vm, 'd0', True)
+        self.assertEqual(self.link(card), 1)
+        self.echo(queues[1], 9)
+
+    def test_machine_that_moves_while_the_back_end_is_away(self):
+        """The back end there is another one: the cable is not pulled, and the guest is told to look."""
+        backend, vm = self.start_net(chardev=',reconnect=1')
+        card = Card(vm, 1)
+        queues, _ = card.start(3, VERSION_1 | 1 << 16)
+        backend.kill()
+        self.assertTrue(wait_for(lambda: self.link(card) == 0))
+        uri = 'unix:' + os.path.join(self.folder, 'm')
+        card.get(virtio_pci.ISR, 0, 1)
+        _, target = self.start_net(path=os.path.join(self.folder, 'o'), machine_args=['-incoming', uri])
+        vm.qmp.command('migrate', {'uri': uri})
+        self.assertEqual(vm.wait_migration()['status'], 'completed')
+        target.qmp.wait_event('RESUME')
+        card.moved(target)
+        self.assertEqual(card.get(virtio_pci.ISR, 0, 1) & 2, 2)
+        self.assertEqual(self.link(card), 1)
+        self.echo(queues[1], 5)
+
     def test_migration(self):
         _, vm = self.start_net()
         card = Card(vm, 1)

@@ -16,8 +16,13 @@ VhostNet *vhost_net_of(NetClient *const *peers, unsigned n);
 /* Whether the card can do the backend's work: the kernel moves packets of a tap interface, which we could as well. A start that
  * fails is no error of the device then, unless vhostforce=on. */
 bool vhost_net_is_optional(const VhostNet *net);
+/* The back end has gone, or is there again: see vhost_net_is_away(). */
+typedef void VhostNetChanged(VirtioDevice *vdev);
 /* In realize, before virtio_init(): a back end that answers. max_pairs: of the card. */
-bool vhost_net_connect(VhostNet *net, VirtioDevice *vdev, unsigned max_pairs, GError **error);
+bool vhost_net_connect(VhostNet *net, VirtioDevice *vdev, unsigned max_pairs,
+                       VhostNetChanged *changed, GError **error);
+/* Whether the link is down because the back end has gone; it may come back. */
+bool vhost_net_is_away(const VhostNet *net);
 /* In realize, when the queues are there. */
 bool vhost_net_realize(VhostNet *net, GError **error);
 /* In unrealize, before the card's clients go. NULL is allowed. */
