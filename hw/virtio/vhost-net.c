@@ -281,8 +281,8 @@ bool vhost_net_start(VhostNet *net, unsigned pairs, unsigned curr, unsigned mtu,
 {
     set_enable(net, curr);
     net->vhost.max_rings = 2 * pairs;
-    if (mtu && net->vhost.vu) {
-        vhost_user_set_mtu(net->vhost.vu, (uint16_t)mtu, NULL, NULL);
+    if (net->vhost.vu) {
+        vhost_user_set_mtu(net->vhost.vu, (uint16_t)mtu);
     }
     return vhost_device_start(&net->vhost, error);
 }

@@ -107,6 +107,7 @@ struct VhostUser {
     /* the plan (VU4) */
     bool planned;
     uint64_t plan_features;
+    uint16_t mtu; /* 0: none */
     VhostUserMemory *memory;
     VuRing rings[VHOST_USER_MAX_RINGS];
     unsigned nrings;

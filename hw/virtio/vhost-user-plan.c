@@ -627,10 +627,18 @@ static bool say_driver_ok(VhostUser *vu)
            tell_u64(vu, VHOST_USER_SET_STATUS, STATUS_DRIVER_OK, true);
 }
 
+static bool send_mtu(VhostUser *vu)
+{
+    VhostUserMessage message = vu_message(VHOST_USER_NET_SET_MTU, 8);
+
+    message.payload.u64 = vu->mtu;
+    return !vu->mtu || !vu_has(vu, VHOST_USER_PROTOCOL_F_MTU) || vu_tell(vu, &message, NULL, 0);
+}
+
 bool vu_run_plan(VhostUser *vu, bool again)
 {
     /* the log first (VU6): features say LOG_ALL as soon as there is one */
-    if ((logging(vu) && !log_ensure(vu, true)) || !vu_send_features(vu) ||
+    if ((logging(vu) && !log_ensure(vu, true)) || !vu_send_features(vu) || !send_mtu(vu) ||
         !vu_send_memory(vu, vu->memory) || !send_inflight(vu) || !set_up_rings(vu, again) ||
         !enable_rings(vu, again) || !say_driver_ok(vu)) {
         return false;

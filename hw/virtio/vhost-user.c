@@ -873,7 +873,16 @@ void vhost_user_send_rarp(VhostUser *vu, const uint8_t mac[6], VhostUserDone *do
     submit_simple(vu, VHOST_USER_SEND_RARP, VHOST_USER_PROTOCOL_F_RARP, value, done, opaque);
 }
 
-void vhost_user_set_mtu(VhostUser *vu, uint16_t mtu, VhostUserDone *done, void *opaque)
+static bool run_set_mtu(VhostUser *vu, VuJob *job)
 {
-    submit_simple(vu, VHOST_USER_NET_SET_MTU, VHOST_USER_PROTOCOL_F_MTU, mtu, done, opaque);
+    vu->mtu = (uint16_t)job->u64;
+    return true;
+}
+
+void vhost_user_set_mtu(VhostUser *vu, uint16_t mtu)
+{
+    VuJob *job = vu_job_new(run_set_mtu, NULL, NULL);
+
+    job->u64 = mtu;
+    vu_submit(vu, job);
 }

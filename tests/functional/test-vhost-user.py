@@ -992,6 +992,50 @@ class Net(Case):
         self.assertEqual(self.link(card), 1)
         self.echo(queues[1], 5)
 
+    MTU = ALL | 1 << 4
+
+    def start_mtu(self, mtu_feature=True, rules=(), protocol=MTU, chardev=''):
+        features = self.FEATURES | 1 << 3
+        self.NIC = 'virtio-net-pci,id=d0,netdev=n0,romfile=,host_mtu=1400'
+        backend, vm = self.start_net(protocol=protocol, rules=rules, chardev=chardev, trace=os.path.join(self.folder, 't'),
+                                     options=['--features', hex(features)])
+        card = Card(vm, 1)
+        queues, _ = card.start(3, VERSION_1 | (1 << 3 if mtu_feature else 0))
+        return backend, vm, card, queues
+
+    def mtu_lines(self, backend):
+        return [n for n, line in enumerate(backend.messages()) if line[0] == '>' and 'NET_SET_MTU' in line]
+
+    def test_mtu(self):
+        """Said between the features, where the driver took MTU, and the rings; to the next back end as well."""
+        for protocol in self.MTU, self.MTU & ~REPLY_ACK:
+            backend, vm, _, queues = self.start_mtu(protocol=protocol, chardev=',reconnect=1')
+            self.echo(queues[1], 1)
+            for _ in range(2):
+                names = [line.split()[1] for line in backend.messages() if line[0] == '>']
+                self.assertEqual(len(self.mtu_lines(backend)), 1)
+                self.assertLess(names.index('SET_FEATURES'), names.index('NET_SET_MTU'))
+                self.assertLess(names.index('NET_SET_MTU'), names.index('SET_VRING_ENABLE'))
+                backend.kill()
+                backend = self.backend(device='net', queues=1, protocol=protocol, trace=os.path.join(self.folder, 'u'),
+                                       options=['--features', hex(self.FEATURES | 1 << 3)])
+                self.log(vm, 'the back end has come back')
+                self.echo(queues[1], 2)
+            vm.close()
+            backend.kill()
+
+    def test_mtu_that_the_driver_did_not_take(self):
+        backend, _, _, queues = self.start_mtu(mtu_feature=False)
+        self.echo(queues[1], 1)
+        self.assertEqual(self.mtu_lines(backend), [])
+
+    def test_mtu_that_the_back_end_refuses(self):
+        """The guest is told that its device does not work, and the log has the reason; no ring is given to that back end."""
+        backend, vm, card, _ = self.start_mtu(rules=['NET_SET_MTU=refuse'])
+        self.assertTrue(wait_for(lambda: card.status & NEEDS_RESET))
+        self.log(vm, 'NET_SET_MTU')
+        self.assertFalse([line for line in backend.messages() if 'SET_VRING_ENABLE' in line])
+
     def test_migration(self):
         _, vm = self.start_net()
         card = Card(vm, 1)

@@ -31,7 +31,8 @@ void vhost_net_unrealize(VhostNet *net);
 /* own: features that the card has by itself (address, status, control queue), apart from what the interface can. */
 bool vhost_net_get_features(VhostNet *net, uint64_t *features, uint64_t own, GError **error);
 void vhost_net_reset(VhostNet *net);
-/* The rings of `pairs` pairs are set up, those of the first `curr` are enabled. mtu 0: nothing is said. */
+/* The rings of `pairs` pairs are set up, those of the first `curr` are enabled. mtu 0: nothing is said. One that
+ * the back end refuses is a start that fails. */
 bool vhost_net_start(VhostNet *net, unsigned pairs, unsigned curr, unsigned mtu, GError **error);
 void vhost_net_stop(VhostNet *net);
 /* The driver uses another number of pairs (control queue). */

@@ -149,8 +149,9 @@ void vhost_user_set_config(VhostUser *vu, unsigned offset, const void *data, uns
 void vhost_user_fetch_config(VhostUser *vu, unsigned len, VhostUserDone *done, void *opaque);
 /* SEND_RARP; without the protocol feature nothing is sent. */
 void vhost_user_send_rarp(VhostUser *vu, const uint8_t mac[6], VhostUserDone *done, void *opaque);
-/* NET_SET_MTU; without the protocol feature nothing is sent. */
-void vhost_user_set_mtu(VhostUser *vu, uint16_t mtu, VhostUserDone *done, void *opaque);
+/* NET_SET_MTU behind the features of the next start, and of each that repeats it (VU4); 0: none. Without the protocol feature
+ * nothing is sent. A back end that refuses it, which it can with REPLY_ACK, refuses the start. */
+void vhost_user_set_mtu(VhostUser *vu, uint16_t mtu);
 
 /*
  * Waits until every job that was given is over, and calls the functions of those that are. Big lock. In the main thread,
