@@ -451,6 +451,9 @@ static void hpet_reset(Device *dev)
 
         timer_del(&t->qemu_timer);
         t->tn = i;
+        if (s->isr & UINT64_C(1) << i) {
+            timer_lower(t); /* while it is known which line it holds */
+        }
         t->cmp = UINT64_MAX;
         t->config =
             TN_PERIODIC_CAP | TN_SIZE_CAP | (s->msi ? TN_FSB_CAP : 0) | (uint64_t)s->intcap << 32;

@@ -474,6 +474,29 @@ static void test_hpet_level_and_route(void)
     qtest_end(q);
 }
 
+/* A line that a level interrupt holds up falls with the reset, on its own route and on that of legacy replacement. */
+static void test_hpet_reset_lowers_lines(void)
+{
+    for (unsigned legacy = 0; legacy < 2; legacy++) {
+        QTest *q = qtest_start("-machine pc -global hpet.hpet-intcap=0x800000");
+        unsigned pin = legacy ? 8 : 23, timer = legacy ? 0x20 : 0;
+
+        qtest_irq_intercept_in(q, "/machine/ioapic");
+        set_hpet(q, 0x100 + timer, 23 << 9 | 0x06);
+        set_hpet(q, 0x10, 1 | legacy << 1);
+        set_hpet(q, 0x108 + timer, 1000);
+        set_hpet(q, 0x10c + timer, 0);
+        qtest_clock_step(q, 10100);
+        g_assert_cmphex(hpet(q, 0x20), ==, 1 << legacy);
+        g_assert_true(qtest_get_irq(q, pin));
+        qtest_qmp_ok(q, "{'execute': 'system_reset'}");
+        json_object_put(qtest_wait_event(q, "RESET"));
+        g_assert_cmphex(hpet(q, 0x20), ==, 0);
+        g_assert_false(qtest_get_irq(q, pin));
+        qtest_end(q);
+    }
+}
+
 /* Comparators 0 and 1 take the lines of the 8254 and of the clock; switched off they give them back. */
 static void test_hpet_legacy_replacement(void)
 {
@@ -657,6 +680,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pc-timer/hpet-registers", test_hpet_registers);
     g_test_add_func("/pc-timer/hpet-options", test_hpet_options);
     g_test_add_func("/pc-timer/hpet-level-and-route", test_hpet_level_and_route);
+    g_test_add_func("/pc-timer/hpet-reset-lowers-lines", test_hpet_reset_lowers_lines);
     g_test_add_func("/pc-timer/hpet-legacy-replacement", test_hpet_legacy_replacement);
     g_test_add_func("/pc-timer/hpet-late-comparator", test_hpet_late_comparator);
     g_test_add_func("/pc-timer/interrupts-across-moves", test_interrupts_across_moves);
