@@ -186,6 +186,8 @@ static void ioapic_write_entry(IoApic *s, unsigned n, bool high, uint32_t value)
     }
     if (!(entry & RED_LEVEL)) {
         entry &= ~RED_REMOTE_IRR;
+    } else {
+        s->irr |= s->levels & 1u << n; /* the line may have risen while this was an edge pin */
     }
     s->ioredtbl[n] = entry;
     entry_changed(s, n);
@@ -294,7 +296,8 @@ Device *ioapic_new(Object *parent, GError **error)
 /*
  * Migration notes. All registers and the request bits. A level pin whose request was sent has Remote IRR set, so
  * nothing is sent again on arrival; a request that was latched and not sent (masked) stays latched. The levels of the
- * pins are not in the section: devices drive their lines anew when they arrive, which must not look like an edge.
+ * pins are not in the section: irr has those of level pins, and the lines of PCI cards, which may be high before the guest
+ * makes theirs level pins, are driven anew when the cards arrive, which must not look like an edge.
  */
 static bool ioapic_post_load(void *opaque, int version, GError **error)
 {

@@ -4,7 +4,7 @@
  * request register, where they can be looked at; the test speaks with the boot processor's APIC.
  */
 #include "util/osdep.h"
-#include "qtest-client.h"
+#include "pci-config.h"
 
 #define APIC UINT64_C(0xfee00000)
 #define IOAPIC UINT64_C(0xfec00000)
@@ -240,6 +240,39 @@ static void test_io_apic_sends(void)
     qtest_end(q);
 }
 
+/* A card holds its line before the guest has set the pin up: the level is there when the pin becomes a level pin, here and there. */
+static void test_line_that_was_high(void)
+{
+    for (unsigned moved = 0; moved < 2; moved++) {
+        QTest *q = start("-device e1000,addr=4");
+
+        qtest_pci_write(q, 1 << 3, 0x60, 0x0a0a0a0a);
+        qtest_pci_write(q, 4 << 3, 0x10, 0xe0000000);
+        qtest_pci_write(q, 4 << 3, 0x04, 0x02);
+        qtest_writel(q, 0xe00000d0, 4); /* IMS */
+        qtest_writel(q, 0xe00000c8, 4); /* ICS */
+        if (moved) {
+            qtest_move(q);
+        }
+        g_assert_false(requested(q, 0x70));
+        qtest_writel(q, IOAPIC, 0x10 + 2 * 10);
+        qtest_writel(q, IOAPIC + 0x10, 0x18070); /* level, masked */
+        if (moved) {
+            qtest_move(q);
+        }
+        g_assert_false(requested(q, 0x70));
+        qtest_writel(q, IOAPIC + 0x10, 0x8070);
+        g_assert_true(requested(q, 0x70));
+        /* and as long as it is high */
+        qtest_writel(q, IOAPIC + 0x40, 0x70);
+        g_assert_cmphex(qtest_readl(q, IOAPIC + 0x10), ==, 0xc070);
+        qtest_readl(q, 0xe00000c0); /* ICR: the card lets go of it */
+        qtest_writel(q, IOAPIC + 0x40, 0x70);
+        g_assert_cmphex(qtest_readl(q, IOAPIC + 0x10), ==, 0x8070);
+        qtest_end(q);
+    }
+}
+
 static void test_second_processor(void)
 {
     QTest *q = start("-smp 2");
@@ -273,6 +306,7 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/errors", test_errors);
     g_test_add_func("/apic/priorities", test_priorities);
     g_test_add_func("/apic/io-apic-sends", test_io_apic_sends);
+    g_test_add_func("/apic/line-that-was-high", test_line_that_was_high);
     g_test_add_func("/apic/second-processor", test_second_processor);
     return g_test_run();
 }
