@@ -138,6 +138,13 @@ static void write_tctl(E1000 *s, unsigned reg, uint32_t value)
     e1000_transmit(s);
 }
 
+/* Another descriptor, of which nothing has been taken. */
+static void write_tdh(E1000 *s, unsigned reg, uint32_t value)
+{
+    write_16(s, reg, value);
+    s->tx.done = 0;
+}
+
 static void write_tdt(E1000 *s, unsigned reg, uint32_t value)
 {
     E1000_REG(s, E1000_TDT) = value & 0xffff;
@@ -198,7 +205,7 @@ static const RegisterRange ranges[] = {
     { E1000_TDFHS + 16, E1000_TDFHS + 16, read_plain, write_13, true },
     { E1000_TDBAL, E1000_TDBAH, read_plain, write_plain, false },
     { E1000_TDLEN, E1000_TDLEN, read_plain, write_length, false },
-    { E1000_TDH, E1000_TDH, read_plain, write_16, false },
+    { E1000_TDH, E1000_TDH, read_plain, write_tdh, false },
     { E1000_TDT, E1000_TDT, read_plain, write_tdt, false },
     { E1000_TXDCTL, E1000_TXDCTL, read_plain, write_plain, false },
     { E1000_TADV, E1000_TADV, read_plain, write_16, false },

@@ -6,8 +6,9 @@
  * T2  With segmentation tx.header holds the packet's first hdr_len bytes once they have come, and each segment begins
  *     with them.
  * T3  Between two descriptors all of it is in the saved state.
- * T4  A ring that takes long is left between two descriptors and gone on with from the main loop, while the machine runs. It
- *     is the head's and the tail's difference that says so, also after a move.
+ * T4  A ring that takes long is left between two descriptors, or two segments of one, and gone on with from the main loop, while
+ *     the machine runs. It is the head's and the tail's difference that says so, also after a move; tx.done bytes of the
+ *     head's descriptor have been taken then.
  */
 #include "util/osdep.h"
 #include "e1000.h"
@@ -36,7 +37,8 @@ enum {
     POPTS_TXSM = 2,
 };
 
-/* Frames at one go: everybody else wants the big lock, too. A ring has room for hours of segments of one byte. */
+/* Frames, and KiB, at one go: everybody else wants the big lock, too. A ring has room for hours of segments of one byte, a descriptor
+ * for a million. */
 #define BURST 4096
 #define RING_LENGTH(s) (E1000_REG(s, E1000_TDLEN) / E1000_DESCRIPTOR)
 
@@ -84,6 +86,7 @@ static void send_frame(E1000 *s, const uint8_t *frame, size_t len, const Descrip
     g_autofree uint8_t *flat = NULL;
     unsigned n = 1;
 
+    s->burst += 1 + len / 1024; /* T4: one that is too short to leave takes its time, too */
     if (len < ETH_HEADER) {
         return;
     }
@@ -102,7 +105,6 @@ static void send_frame(E1000 *s, const uint8_t *frame, size_t len, const Descrip
         net_send(nic_queue(&s->nic, 0), iov, n);
     }
     count_sent(s, frame, len + (n == 3 ? VLAN_TAG : 0));
-    s->burst++;
 }
 
 /* ---- segmentation (SDM 3.5) ---------------------------------------------------------------------------------------------- */
@@ -172,12 +174,14 @@ static void gather(E1000 *s, uint64_t address, unsigned len)
     s->tx.size += len;
 }
 
-static void gather_segments(E1000 *s, const Descriptor *d, unsigned len)
+/* False: that is enough for now (T4). */
+static bool gather_segments(E1000 *s, const Descriptor *d, unsigned total)
 {
     E1000Tx *tx = &s->tx;
+    unsigned len = total - MIN(total, tx->done);
     unsigned header = tx->tso_props.hdr_len;
     unsigned full = MIN(header + tx->tso_props.mss, E1000_DATA_MAX - 1);
-    uint64_t address = d->address;
+    uint64_t address = d->address + (total - len);
 
     while (len) {
         unsigned before = tx->size;
@@ -190,13 +194,19 @@ static void gather_segments(E1000 *s, const Descriptor *d, unsigned len)
             memcpy(tx->header, tx->data, header);
         }
         if (tx->size < full) {
-            return;
+            break;
         }
         send_packet(s, true, d);
         tx->tso_frames++;
         memcpy(tx->data, tx->header, header);
         tx->size = header;
+        if (len && s->burst >= BURST) {
+            tx->done = total - len;
+            return false;
+        }
     }
+    tx->done = 0;
+    return true;
 }
 
 static void packet_done(E1000Tx *tx)
@@ -227,7 +237,8 @@ static void context_descriptor(E1000 *s, const Descriptor *d)
     s->tx.last_was_tso = tso;
 }
 
-static void data_descriptor(E1000 *s, const Descriptor *d)
+/* False: it is not done yet (T4). */
+static bool data_descriptor(E1000 *s, const Descriptor *d)
 {
     E1000Tx *tx = &s->tx;
     bool extended = d->lower & CMD_DEXT;
@@ -238,12 +249,14 @@ static void data_descriptor(E1000 *s, const Descriptor *d)
         tx->sum_needed = d->upper >> 8;
     }
     if (segmented) {
-        gather_segments(s, d, len);
+        if (!gather_segments(s, d, len)) {
+            return false;
+        }
     } else {
         gather(s, d->address, len);
     }
     if (!(d->lower & CMD_EOP)) {
-        return;
+        return true;
     }
     if (!extended && d->lower & CMD_IC) {
         put_sum(tx->data, tx->size, d->upper >> 8 & 0xff, 0, d->lower >> 16 & 0xff);
@@ -252,6 +265,7 @@ static void data_descriptor(E1000 *s, const Descriptor *d)
         send_packet(s, segmented, d);
     }
     packet_done(tx);
+    return true;
 }
 
 static uint64_t descriptor_address(E1000 *s, unsigned i)
@@ -274,7 +288,8 @@ static uint32_t write_back(E1000 *s, uint64_t at, const Descriptor *d)
     return ICR_TXDW;
 }
 
-static uint32_t process_descriptor(E1000 *s, uint64_t at)
+/* False: it is not done yet. */
+static bool process_descriptor(E1000 *s, uint64_t at, uint32_t *causes)
 {
     uint8_t raw[E1000_DESCRIPTOR] = { 0 };
     Descriptor d;
@@ -284,9 +299,19 @@ static uint32_t process_descriptor(E1000 *s, uint64_t at)
     if ((d.lower & CMD_DEXT) && (d.lower & DTYP_MASK) == 0) {
         context_descriptor(s, &d);
     } else if (!(d.lower & CMD_DEXT) || (d.lower & DTYP_MASK) == DTYP_DATA) {
-        data_descriptor(s, &d);
+        if (!data_descriptor(s, &d)) {
+            return false;
+        }
     }
-    return write_back(s, at, &d);
+    s->tx.done = 0;
+    *causes |= write_back(s, at, &d);
+    return true;
+}
+
+static void leave_for_now(E1000 *s, uint32_t *causes)
+{
+    *causes &= ~ICR_TXQE;
+    bh_schedule(s->go_on);
 }
 
 void e1000_transmit(E1000 *s)
@@ -310,7 +335,10 @@ void e1000_transmit(E1000 *s)
     while (E1000_REG(s, E1000_TDH) != E1000_REG(s, E1000_TDT)) {
         unsigned head = E1000_REG(s, E1000_TDH);
 
-        causes |= process_descriptor(s, descriptor_address(s, head));
+        if (!process_descriptor(s, descriptor_address(s, head), &causes)) {
+            leave_for_now(s, &causes);
+            break;
+        }
         if (E1000_REG(s, E1000_TDH) != head || RING_LENGTH(s) != n) {
             break; /* a descriptor that pointed at our registers: the ring is another one now */
         }
@@ -319,8 +347,7 @@ void e1000_transmit(E1000 *s)
             break; /* around once: the tail is where no head comes by */
         }
         if (s->burst >= BURST && E1000_REG(s, E1000_TDH) != E1000_REG(s, E1000_TDT)) { /* T4 */
-            causes &= ~ICR_TXQE;
-            bh_schedule(s->go_on);
+            leave_for_now(s, &causes);
             break;
         }
     }

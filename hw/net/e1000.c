@@ -272,7 +272,8 @@ static void e1000_config_written(PciDevice *dev, unsigned addr, unsigned len)
  * In flight: a packet that is being put together from descriptors: tx.size bytes of tx.data, tx.header, tso_frames,
  * sum_needed and both contexts are saved, so that the next descriptor goes on with it. A packet whose last descriptor was
  * done has left; the backend has it, or the queue in front of the backend, which stays behind as the wire would. A ring that
- * was left in the middle (T4) is gone on with at the other side; stock does so when its driver writes the tail again. Packets
+ * was left in the middle (T4) is gone on with at the other side; stock does so when its driver writes the tail again. In the middle of a descriptor
+ * e1000/tx_done says how far it is: frames cannot be sent again, and no field of stock's has it. Packets
  * for the guest that wait for descriptors stay in the source's queue and are lost, as on a full card.
  *
  * Timers are not in stock's stream. A negotiation that was going on (control register: restart; status: not done) starts
@@ -308,9 +309,25 @@ static bool full_needed(const void *opaque)
     return ((const E1000 *)opaque)->extra_registers;
 }
 
+/* A subsection of ours: only a driver that asks for more frames by one descriptor than there are in a turn meets it. */
+static bool done_needed(const void *opaque)
+{
+    return ((const E1000 *)opaque)->tx.done != 0;
+}
+
+static bool done_post_load(void *opaque, int version, GError **error)
+{
+    const E1000 *s = opaque;
+
+    return (s->tx.done && s->tx.done <= 0xfffff) ||
+           error_set(error, "e1000: 0x%" PRIx32 " bytes of a descriptor", s->tx.done);
+}
+
 static bool e1000_pre_load(void *opaque, GError **error)
 {
     E1000 *s = opaque;
+
+    s->tx.done = 0;
 
     memset(s->mac, 0, sizeof(s->mac));
     timer_del(&s->autoneg);
@@ -398,6 +415,15 @@ static const VmState vmstate_tso = {
                                  CONTEXT_FIELDS_2("tx.tso_props", tso_props), VM_END },
 };
 
+static const VmState vmstate_done = {
+    .name = "e1000/tx_done",
+    .version = 1,
+    .minimum_version = 1,
+    .needed = done_needed,
+    .post_load = done_post_load,
+    .fields = (const VmField[]){ VM_NAMED("tx.done", u32, uint32_t, E1000, tx.done), VM_END },
+};
+
 #define MAC_FIELD(name) VM_NAMED("mac_reg[" #name "]", u32, uint32_t, E1000, mac[E1000_##name >> 2])
 #define MAC_FIELDS(wire, first, count)                                                       \
     {                                                                                        \
@@ -473,7 +499,7 @@ static const VmState vmstate_e1000 = {
             MAC_FIELDS("mac_reg[1]", E1000_MTA, E1000_MTA_COUNT),
             MAC_FIELDS("mac_reg[2]", E1000_VFTA, E1000_VFTA_COUNT),
             VM_END },
-    .subsections = (const VmState *const[]){ &vmstate_mit, &vmstate_full, &vmstate_tso, NULL },
+    .subsections = (const VmState *const[]){ &vmstate_mit, &vmstate_full, &vmstate_tso, &vmstate_done, NULL },
 };
 
 /* ---- registration ------------------------------------------------------------------------------------------------------- */

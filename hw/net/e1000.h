@@ -196,6 +196,7 @@ typedef struct E1000Tx {
     uint8_t data[E1000_DATA_MAX];
     uint16_t size;
     uint16_t tso_frames; /* segments that are out */
+    uint32_t done;       /* T4: bytes of the head's descriptor that have been taken */
     uint8_t sum_needed;  /* POPTS of the packet's first descriptor */
     E1000Context props, tso_props;
     E1000Context saved_props; /* scratch of the description: one that stands for both */

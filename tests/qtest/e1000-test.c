@@ -623,6 +623,46 @@ static void test_segments_take_their_time(void)
     end(c);
 }
 
+/*
+ * One descriptor that asks for a frame a byte is sent in turns as well, and gone on with where the machine has moved to: each frame
+ * leaves once. Without headers the frames are too short for the wire, and take turns all the same.
+ */
+static void test_descriptor_of_many_segments(void)
+{
+    enum { RING_AT = 0x200000, BYTES = 200000, TPT = 0x40d4 };
+
+    for (unsigned headers = 0; headers < 2; headers++) {
+        unsigned header = 54 * headers;
+        Card *c = start_with("-netdev hubport,id=n,hubid=0");
+        uint8_t desc[32] = { 0 };
+
+        wr(c, TCTL, 0);
+        wr(c, TDBAL, RING_AT);
+        wr(c, TDLEN, 0x1000);
+        wr(c, TDH, 0);
+        wr(c, TCTL, 2);
+        store_le32(desc + 8, BYTES | DEXT | TSE | 3u << 24);
+        store_le32(desc + 12, header << 8 | 1 << 16);
+        store_le64(desc + 16, TX_BUF);
+        store_le32(desc + 24, BYTES | DATA | DEXT | TSE | EOP | RS);
+        qtest_memwrite(c->q, RING_AT, desc, sizeof(desc));
+        qtest_readl(c->q, MMIO + TPT);
+        qtest_set_moving(c->q, false);
+        qtest_qmp_ok(c->q, "{'execute': 'stop'}");
+        qtest_writel(c->q, MMIO + TDT, 2);
+        g_assert_cmpuint(qtest_readl(c->q, MMIO + TDH), ==, 1);
+        g_assert_cmpuint(qtest_readl(c->q, RING_AT + 28) & 1, ==, 0);
+        qtest_move(c->q);
+        g_assert_cmpuint(qtest_readl(c->q, RING_AT + 28) & 1, ==, 0);
+        qtest_qmp_ok(c->q, "{'execute': 'cont'}");
+        while (qtest_readl(c->q, MMIO + TDH) != 2) {
+        }
+        g_assert_cmpuint(qtest_readl(c->q, RING_AT + 28) & 1, ==, 1);
+        g_assert_cmpuint(qtest_readl(c->q, MMIO + TPT), ==, header ? BYTES - header : 0);
+        end(c);
+    }
+}
+
 static void test_bad_registers(void)
 {
     Card *c = start();
@@ -698,6 +738,7 @@ int main(int argc, char **argv)
     g_test_add_func("/e1000/link", test_link);
     g_test_add_func("/e1000/bad-rings", test_bad_rings);
     g_test_add_func("/e1000/segments-take-their-time", test_segments_take_their_time);
+    g_test_add_func("/e1000/descriptor-of-many-segments", test_descriptor_of_many_segments);
     g_test_add_func("/e1000/bad-registers", test_bad_registers);
     g_test_add_func("/e1000/user-network", test_user_network);
     return g_test_run();
