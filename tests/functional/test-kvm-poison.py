@@ -252,6 +252,12 @@ class Hardware(kvm.KvmCase):
         self.assertEqual(status['status'], 'completed', status.get('error-desc'))
         self.wait_status(destination, 'query-status', 'running')
 
+    @staticmethod
+    def make_slow(source):
+        """Its precopy has not come to an end when it is asked for postcopy."""
+        source.qtest.write(0x600000, os.urandom(0x100000))
+        source.qmp.command('migrate-set-parameters', {'max-bandwidth': 1 << 16})
+
     def connect(self, source, destination, uri, *capabilities):
         for machine in (source, destination):
             for name in capabilities:
@@ -264,6 +270,8 @@ class Hardware(kvm.KvmCase):
         """The guest is told, and meets the error again where it goes on."""
         kind = self.told(source)
         destination = self.start('POISON', *self.INCOMING)
+        if 'postcopy-ram' in capabilities:
+            self.make_slow(source)
         self.connect(source, destination, uri, *capabilities)
         if 'postcopy-ram' in capabilities:
             source.qmp.command('migrate-start-postcopy')
@@ -333,7 +341,6 @@ class Hardware(kvm.KvmCase):
     def test_postcopy(self):
         machine = self.running()
         self.lose(machine)
-        machine.qmp.command('migrate-set-parameters', {'max-bandwidth': 2000000})
         self.send(machine, self.socket(), 'postcopy-ram')
         self.saw('postcopy', self.sent)
 
@@ -341,9 +348,12 @@ class Hardware(kvm.KvmCase):
         machine = self.running()
         machine.qtest.write(0x400000, b'x' * 0x400000)
         destination = self.start('POISON', *self.INCOMING)
-        machine.qmp.command('migrate-set-parameters', {'max-bandwidth': 2000000})
+        machine.qmp.command('migrate-set-parameters', {'max-bandwidth': 200000})
         self.connect(machine, destination, self.socket())
-        time.sleep(0.5)
+        deadline = time.monotonic() + kvm.SECONDS
+        while machine.qmp.command('query-migrate').get('ram', {}).get('transferred', 0) < 100000:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
         self.lose(machine)
         machine.qmp.command('migrate-set-parameters', {'max-bandwidth': 0})
         self.arrives(machine, destination)
@@ -358,7 +368,7 @@ class Hardware(kvm.KvmCase):
             destination = self.start('POISON', *self.INCOMING)
             self.lose(destination, 0x500000)
             if 'postcopy-ram' in capabilities:
-                machine.qmp.command('migrate-set-parameters', {'max-bandwidth': 500000})
+                self.make_slow(machine)
             self.connect(machine, destination, self.socket(), *capabilities)
             if 'postcopy-ram' in capabilities:
                 machine.qmp.command('migrate-start-postcopy')

@@ -10,6 +10,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -113,6 +114,13 @@ class KvmCase(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f'{command}: {status}, not {wanted}; {machine.stderr()}')
             time.sleep(0.005)
 
+    def arrived(self, machine, seconds=SECONDS):
+        """Until a machine that was moved is what it was: running, or paused."""
+        deadline = time.monotonic() + seconds
+        while machine.qmp.command('query-status')['status'] == 'inmigrate':
+            self.assertLess(time.monotonic(), deadline, machine.stderr())
+            time.sleep(0.005)
+
     def goes_on(self, machine, address=HEARTBEAT, n=2):
         return self.wait(machine, address, self.word(machine, address) + n)
 
@@ -122,14 +130,9 @@ class KvmCase(unittest.TestCase):
         uri = 'unix:' + self.path('move')
         destination.qmp.command('migrate-incoming', {'uri': uri})
         source.qmp.command('migrate', {'uri': uri})
-        while True:
-            status = source.qmp.command('query-migrate')
-            if status['status'] in ('completed', 'failed'):
-                break
-            time.sleep(0.005)
+        status = source.wait_migration()
         self.assertEqual(status['status'], 'completed', status.get('error-desc'))
-        while destination.qmp.command('query-status')['status'] == 'inmigrate':
-            time.sleep(0.005)
+        self.arrived(destination)
         source.close()
         return destination
 
@@ -162,8 +165,7 @@ class Kernel(KvmCase):
         machine.qmp.command('migrate', {'uri': uri})
         machine.qmp.command('migrate-start-postcopy')
         began = time.monotonic()
-        while target.qmp.command('query-status')['status'] == 'inmigrate':
-            time.sleep(0.005)
+        self.arrived(target)
         self.goes_on(target, n=3)
         most = (time.monotonic() - began) * 1000
         time.sleep(1.5)
@@ -181,13 +183,16 @@ class Kernel(KvmCase):
         self.goes_on(target)
 
     def dirty_rate(self, machine, mode):
-        machine.qmp.command('calc-dirty-rate', {'calc-time': 200, 'calc-time-unit': 'millisecond', 'mode': mode})
+        """The first that is not 0, which is what a guest that has hardly run in that time has: less than a MiB in a second."""
+        deadline = time.monotonic() + SECONDS
         while True:
+            machine.qmp.command('calc-dirty-rate', {'calc-time': 200, 'calc-time-unit': 'millisecond', 'mode': mode})
+            self.wait_status(machine, 'query-dirty-rate', 'measured')
             info = machine.qmp.command('query-dirty-rate', {'calc-time-unit': 'millisecond'})
-            if info['status'] != 'measuring':
-                self.assertGreaterEqual(info['calc-time'], 200)
+            self.assertGreaterEqual(info['calc-time'], 200)
+            if info['dirty-rate']:
                 return info
-            time.sleep(0.02)
+            self.assertLess(time.monotonic(), deadline, info)
 
     def test_dirty_rate(self):
         machine = self.start('PATTERNS')
@@ -277,12 +282,10 @@ class Kernel(KvmCase):
             machine.qmp.command('stop')
             registers = machine.qmp.hmp('info registers')
             machine.qmp.command('migrate', {'uri': f'exec:cat > {file}'})
-            while machine.qmp.command('query-migrate')['status'] not in ('completed', 'failed'):
-                time.sleep(0.01)
+            self.assertEqual(machine.wait_migration()['status'], 'completed')
             machine.close()
             machine = self.start('REGISTERS', '-incoming', f'exec:cat {file}', '-S')
-            while machine.qmp.command('query-status')['status'] == 'inmigrate':
-                time.sleep(0.01)
+            self.arrived(machine)
             self.assertEqual(machine.qmp.hmp('info registers'), registers)
             machine.qmp.command('cont')
             self.goes_on(machine)
@@ -308,8 +311,7 @@ class Kernel(KvmCase):
         machine.qmp.command('stop')
         saved = self.path('mce')
         machine.qmp.command('migrate', {'uri': f'exec:cat > {saved}'})
-        while machine.qmp.command('query-migrate')['status'] not in ('completed', 'failed'):
-            time.sleep(0.01)
+        self.assertEqual(machine.wait_migration()['status'], 'completed')
         with open(saved, 'rb') as file:
             self.assertIn(bytes.fromhex('8c00000000000123' '0000000000001000' '0000000000002000'), file.read())
 
@@ -348,7 +350,7 @@ class Peer(KvmCase):
         machine.close()
         found = {}
         for name in ('cpu_common', 'cpu', 'apic', 'kvm-tpr-opt', 'kvmclock', 'i8259', 'ioapic', 'i8254'):
-            found[name] = subprocess.run([os.path.join(HERE, '../tools/stream-dump'), 'hex', file, name],
+            found[name] = subprocess.run([sys.executable, os.path.join(HERE, '../tools/stream-dump'), 'hex', file, name],
                                          stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
         return found, registers
 
@@ -384,7 +386,9 @@ class Peer(KvmCase):
         self.addCleanup(machine.close)
         for command in commands[1:]:
             before = len(text())
-            while len(text()) < before + 40:
+            deadline = time.monotonic() + 90
+            while len(text()) < before + 40 and 'No bootable device' not in text():
+                self.assertLess(time.monotonic(), deadline, text()[-300:])
                 time.sleep(0.005)
             destination = Machine(command, args + ['-incoming', 'defer'], accel='kvm')
             self.addCleanup(destination.close)
@@ -451,8 +455,7 @@ class Writers(KvmCase):
             self.assertEqual(self.pages(source), here)
             source.close()
             destination = self.start('WRITERS', '-S', '-incoming', f'exec:cat {file}')
-            while destination.qmp.command('query-status')['status'] == 'inmigrate':
-                time.sleep(0.005)
+            self.arrived(destination)
             there = self.pages(destination)
             self.assertEqual([n for n, page in enumerate(here) if n != 7 and page != there[n]], [])
             destination.qmp.command('cont')
@@ -545,12 +548,12 @@ class Throttle(KvmCase):
             self.assertLess(time.monotonic() - began, 120, f'throttled by {seen} per cent, and no end')
             time.sleep(0.01)
         self.assertEqual(info['status'], 'completed', info.get('error-desc'))
-        self.assertEqual(seen, [30, 50, 70, 90, 99][:len(seen)])
-        self.assertGreaterEqual(len(seen), 3)  # a sixth of its speed
+        steps = [30, 50, 70, 90, 99]
+        self.assertEqual(seen, [percent for percent in steps if percent in seen])  # one that was short may have been missed
+        self.assertGreaterEqual(seen[-1], steps[2])  # a sixth of its speed
         self.assertNotIn('cpu-throttle-percentage', info)
         machine.close()
-        while destination.qmp.command('query-status')['status'] == 'inmigrate':
-            time.sleep(0.005)
+        self.arrived(destination)
         self.wait(destination, HEARTBEAT, self.word(destination, HEARTBEAT) + 2, seconds=60)
         print(f'# writes {fast / 1e6:.0f} MB/s, sent {bandwidth / 1e6:.1f} MB/s: throttled by {seen} per cent, '
               f'{info["ram"]["dirty-sync-count"]} passes, {info["total-time"]} ms, downtime {info["downtime"]} ms; '
@@ -587,9 +590,12 @@ class User(Split):
         def ticks():
             with open(f'/proc/{machine.process.pid}/stat', encoding='ascii') as file:
                 return sum(int(word) for word in file.read().rsplit(')', 1)[1].split()[11:13])
-        before = ticks()
-        time.sleep(1)
-        self.assertLess(ticks() - before, os.sysconf('SC_CLK_TCK') / 4)
+        seen = []
+        while len(seen) < 8 and (not seen or seen[-1] >= os.sysconf('SC_CLK_TCK') / 4):  # what begins it may take its time
+            before = ticks()
+            time.sleep(1)
+            seen.append(ticks() - before)
+        self.assertLess(seen[-1], os.sysconf('SC_CLK_TCK') / 4, seen)
 
     def test_rom_and_holes(self):
         Kernel.test_rom_and_holes(self)
@@ -625,7 +631,8 @@ class Clocks(KvmCase):
     """What the guest's clocks say (the guest itself ends in a fault if one goes back): across moves, and of time in which it did not
     run, as with stock."""
     NAMES = ('tsc', 'kvmclock', 'pm timer', 'hpet')
-    PAUSE = 0.6
+    PAUSE = 2
+    PVCLOCK = 0x7200
 
     def begin(self, command, *more):
         machine = Machine(command, ['-M', 'pc-i440fx-7.2', '-m', '16M', '-bios', self.rom('CLOCKS'), *more],
@@ -639,26 +646,35 @@ class Clocks(KvmCase):
         return [sums[0] / self.tsc_rate, sums[1] / 1e9, sums[2] / 3579545, sums[3] / 1e8]
 
     def calibrate(self, machine):
+        """By what kvmclock's page says (Documentation/virt/kvm/x86/msr.rst): time does not come into it."""
         self.wait(machine, HEARTBEAT, 20)
-        first = struct.unpack('<2Q', machine.qtest.read(0x7100, 16))
-        time.sleep(0.2)
-        second = struct.unpack('<2Q', machine.qtest.read(0x7100, 16))
-        self.tsc_rate = (second[0] - first[0]) / ((second[1] - first[1]) / 1e9)
+        factor, shift = struct.unpack('<Ib', machine.qtest.read(self.PVCLOCK + 24, 5))
+        self.tsc_rate = 1e9 * 2.0 ** (32 - shift) / factor
 
     def counted(self, machine, stand_still):
-        """Which clocks count the time of stand_still(machine), which returns the machine that goes on."""
+        """Which clocks count the time of stand_still(machine), which returns the machine that goes on.
+
+        One that does has come at least to when the guest was last seen to have work to do; one that does not, at most to the end without
+        that time."""
         self.calibrate(machine)
         machine.qmp.command('stop')
         before = self.seconds(machine)
         began = time.monotonic()
         machine.qmp.command('cont')
         machine, stood = stand_still(machine)
-        self.goes_on(machine, n=20)
+        goal, now = self.word(machine, HEARTBEAT) + 20, time.monotonic()
+        while True:
+            least, now = now, time.monotonic()
+            if self.word(machine, HEARTBEAT) >= goal:
+                break
+            self.assertEqual(self.word(machine, FAULT), 0, 'the guest saw something wrong')
+            self.assertLess(now - began, SECONDS)
+            time.sleep(0.005)
         machine.qmp.command('stop')
-        ran = time.monotonic() - began - stood
+        most = time.monotonic() - began - stood
         after = self.seconds(machine)
         machine.close()
-        return {name: b - a > ran + stood / 2 for name, a, b in zip(self.NAMES, before, after)}
+        return {name: b - a > (least - began + most) / 2 for name, a, b in zip(self.NAMES, before, after)}
 
     def paused(self, machine):
         machine.qmp.command('stop')
@@ -674,8 +690,7 @@ class Clocks(KvmCase):
         machine.close()
         time.sleep(self.PAUSE)
         machine = self.begin(command, '-incoming', f'exec:cat {file}')
-        while machine.qmp.command('query-status')['status'] == 'inmigrate':
-            time.sleep(0.005)
+        self.arrived(machine)
         return machine, self.PAUSE
 
     def saved_paused(self, machine):
@@ -688,11 +703,15 @@ class Clocks(KvmCase):
         if not stock():
             self.skipTest('no stock emulator')
         for how in (self.paused, self.saved) + ((self.saved_paused,) if LONG else ()):
-            found = []
-            for self.command in (TERN, stock()[0]):
-                found.append(self.counted(self.begin(self.command), how))
             with self.subTest(how=how.__name__):
-                self.assertEqual(found[0], found[1])
+                self.command = TERN
+                ours = self.counted(self.begin(TERN), how)
+                self.command = stock()[0]
+                try:
+                    theirs = self.counted(self.begin(stock()[0]), how)
+                except self.failureException as error:  # 7.2's time stamp counter goes back, once in a while, where KVM is nested
+                    self.skipTest(f'with stock: {error}')
+                self.assertEqual(ours, theirs)
 
     def test_no_clock_goes_back(self):
         for self.accel in ('', ',kernel-irqchip=split', ',kernel-irqchip=off'):
