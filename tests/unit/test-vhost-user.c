@@ -10,257 +10,11 @@
 #include <sys/mman.h>
 #include <fcntl.h>
 
-#include "../vhost-user/backend.h"
-#include "hw/virtio/vhost-user.h"
-#include "system/ram.h"
 #include "util/bytes.h"
 #include "util/error.h"
-#include "util/main-loop.h"
+#include "vhost-user-rig.h"
 
-#define RAM_SIZE (UINT64_C(4) << 20)
-#define RING_SIZE 64
-#define TIMEOUT_MS 400
-#define MAX_QUEUES 16
-
-typedef struct Fixture {
-    Backend *backend;
-    Chardev *chr;
-    ChardevFe fe;
-    VhostUser *vu;
-    VhostUserMemory *memory;
-    unsigned queues;
-    int kick[MAX_QUEUES], call[MAX_QUEUES];
-    uint16_t posted[MAX_QUEUES];
-    unsigned ready, again, lost, config_changes;
-    VhostUserFailure last_failure;
-    char *lost_text;
-    bool over;
-    VhostUserFailure failure;
-    char *text;
-} Fixture;
-
-static uint8_t *ram;
-static MemoryRegion *ram_region;
-static char *socket_path;
-static unsigned timeout_ms =
-    10000; /* silence is tested with less; a machine that is busy needs its time */
-
-/* ---- the driver ---------------------------------------------------------------------------------------- */
-
-static hwaddr ring_at(unsigned q)
-{
-    return 0x100000 + q * 0x10000;
-}
-
-static VhostUserRing ring(Fixture *f, unsigned q)
-{
-    return (VhostUserRing){
-        .index = q,
-        .num = RING_SIZE,
-        .enable = true,
-        .base = f->posted[q],
-        .desc = ring_at(q),
-        .avail = ring_at(q) + 0x1000,
-        .used = ring_at(q) + 0x2000,
-        .desc_bytes = RING_SIZE * 16,
-        .avail_bytes = 6 + RING_SIZE * 2,
-        .used_bytes = 6 + RING_SIZE * 8,
-        .kick_fd = f->kick[q],
-        .call_fd = f->call[q],
-    };
-}
-
-/* Posts a request: 8 bytes out, 8 bytes in; the echo device inverts them. */
-static void post(Fixture *f, unsigned q)
-{
-    uint8_t *d = ram + ring_at(q), *avail = d + 0x1000;
-    unsigned slot = f->posted[q] % (RING_SIZE / 2), head = slot * 2;
-    uint64_t buffer = ring_at(q) + 0x4000 + slot * 16;
-
-    memset(ram + buffer, 0x5a, 8);
-    memset(ram + buffer + 8, 0, 8);
-    store_le64(d + head * 16, buffer);
-    store_le32(d + head * 16 + 8, 8);
-    store_le16(d + head * 16 + 12, 1);
-    store_le16(d + head * 16 + 14, (uint16_t)(head + 1));
-    store_le64(d + head * 16 + 16, buffer + 8);
-    store_le32(d + head * 16 + 24, 8);
-    store_le16(d + head * 16 + 28, 2);
-    store_le16(avail + 4 + f->posted[q] % RING_SIZE * 2, (uint16_t)head);
-    f->posted[q]++;
-    __atomic_store_n((uint16_t *)(avail + 2), f->posted[q], __ATOMIC_RELEASE);
-}
-
-static void kick(Fixture *f, unsigned q)
-{
-    g_assert_cmpint(eventfd_write(f->kick[q], 1), ==, 0);
-}
-
-static uint16_t used(unsigned q)
-{
-    return __atomic_load_n((uint16_t *)(ram + ring_at(q) + 0x2002), __ATOMIC_ACQUIRE);
-}
-
-static bool answered(Fixture *f, unsigned q)
-{
-    unsigned slot = (uint16_t)(f->posted[q] - 1) % (RING_SIZE / 2);
-
-    return used(q) == f->posted[q] && ram[ring_at(q) + 0x4000 + slot * 16 + 8] == 0xa5;
-}
-
-/* Runs the main loop until the condition holds, at most a minute. */
-#define RUN_UNTIL(cond)                                                \
-    do {                                                               \
-        gint64 end_ = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND; \
-        while (!(cond) && g_get_monotonic_time() < end_) {             \
-            main_loop_iterate(false);                                  \
-            g_usleep(200);                                             \
-        }                                                              \
-        g_assert_true(cond);                                           \
-    } while (0)
-
-/* ---- the fixture --------------------------------------------------------------------------------------- */
-
-static void on_ready(void *opaque, bool again)
-{
-    Fixture *f = opaque;
-
-    f->ready++;
-    f->again += again;
-}
-
-static void on_lost(void *opaque, VhostUserFailure failure, const GError *why)
-{
-    Fixture *f = opaque;
-
-    f->lost++;
-    f->last_failure = failure;
-    g_free(f->lost_text);
-    f->lost_text = g_strdup(why->message);
-}
-
-static void on_config(void *opaque)
-{
-    ((Fixture *)opaque)->config_changes++;
-}
-
-static const VhostUserOps ops = { on_ready, on_lost, on_config };
-
-static void on_done(void *opaque, VhostUserFailure failure, const GError *error)
-{
-    Fixture *f = opaque;
-
-    f->over = true;
-    f->failure = failure;
-    g_free(f->text);
-    f->text = error ? g_strdup(error->message) : NULL;
-}
-
-static Chardev *new_chardev(bool reconnect)
-{
-    g_autofree char *spec =
-        g_strdup_printf("socket,id=c0,path=%s%s", socket_path, reconnect ? ",reconnect-ms=20" : "");
-    GError *error = NULL;
-    bool help = false;
-    Chardev *chr = chardev_new_option(spec, &help, &error);
-
-    g_assert_no_error(error);
-    return chr;
-}
-
-static Fixture *setup_session(const BackendOptions *options, bool reconnect)
-{
-    Fixture *f = g_new0(Fixture, 1);
-    BackendOptions o = *options;
-    VhostUserOptions vo = {
-        .name = "test",
-        .fe = &f->fe,
-        .timeout_ms = timeout_ms,
-        .protocol_features = ~(UINT64_C(1) << VHOST_USER_PROTOCOL_F_STATUS),
-    };
-    GError *error = NULL;
-
-    o.path = socket_path;
-    memset(ram, 0, RAM_SIZE);
-    f->backend = backend_new(&o, &error);
-    g_assert_no_error(error);
-    f->queues = MAX(1, o.queues);
-    for (unsigned i = 0; i < MAX_QUEUES; i++) {
-        f->kick[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        f->call[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    }
-    f->memory = vhost_user_memory_new(address_space_memory, &error);
-    g_assert_no_error(error);
-    f->chr = new_chardev(reconnect);
-    g_assert_true(chardev_fe_attach(&f->fe, f->chr, &error));
-    f->vu = vhost_user_new(&vo, &ops, f);
-    return f;
-}
-
-static Fixture *setup(const BackendOptions *options, bool reconnect)
-{
-    Fixture *f = setup_session(options, reconnect);
-    GError *error = NULL;
-
-    vhost_user_wait_ready(f->vu, &error);
-    g_assert_no_error(error);
-    return f;
-}
-
-static void teardown(Fixture *f)
-{
-    GError *error = NULL;
-
-    vhost_user_free(f->vu);
-    chardev_fe_detach(&f->fe);
-    g_assert_true(chardev_remove("c0", &error));
-    backend_free(f->backend);
-    vhost_user_memory_unref(f->memory);
-    for (unsigned i = 0; i < MAX_QUEUES; i++) {
-        close(f->kick[i]);
-        close(f->call[i]);
-    }
-    g_free(f->lost_text);
-    g_free(f->text);
-    g_free(f);
-}
-
-static void start_async(Fixture *f)
-{
-    VhostUserRing rings[MAX_QUEUES];
-
-    for (unsigned q = 0; q < f->queues; q++) {
-        rings[q] = ring(f, q);
-    }
-    f->over = false;
-    vhost_user_start(f->vu, UINT64_C(1) << 32, f->memory, rings, f->queues, true, on_done, f);
-}
-
-static void start(Fixture *f)
-{
-    start_async(f);
-    RUN_UNTIL(f->over);
-    g_assert_cmpstr(f->text, ==, NULL);
-}
-
-static void stop(Fixture *f, bool reset)
-{
-    GError *error = NULL;
-
-    g_assert_true(vhost_user_stop_and_wait(f->vu, reset, &error));
-    g_assert_no_error(error);
-}
-
-static void all_answered(Fixture *f)
-{
-    BackendCounts c;
-
-    for (unsigned q = 0; q < f->queues; q++) {
-        RUN_UNTIL(answered(f, q));
-    }
-    backend_get_counts(f->backend, &c);
-    g_assert_cmpuint(c.lost, ==, 0);
-}
+#define TIMEOUT_MS 400 /* of tests of silence */
 
 /* ---- the race ------------------------------------------------------------------------------------------ */
 
@@ -275,7 +29,7 @@ static void enable_race(uint64_t protocol, bool no_protocol, bool requests, unsi
         .discard_kicks = !requests,
         .disable_on_features = true,
     };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     unsigned rounds = g_getenv("TERN_TEST_LONG") ? 1000 / queues + 1 : 3;
     unsigned delay = g_getenv("TERN_TEST_LONG") ? 200 / queues : 30 / queues + 1;
 
@@ -283,18 +37,18 @@ static void enable_race(uint64_t protocol, bool no_protocol, bool requests, unsi
     for (unsigned i = 0; i < rounds; i++) {
         gint64 before = g_get_monotonic_time();
 
-        start(f);
+        rig_start(f);
         if (!no_protocol) {
             g_assert_cmpint(g_get_monotonic_time() - before, >=, delay * 1000 * queues);
         }
         for (unsigned q = 0; q < queues; q++) {
-            post(f, q);
-            kick(f, q);
+            rig_post(f, q);
+            rig_kick(f, q);
         }
-        all_answered(f);
-        stop(f, i % 2);
+        rig_all_answered(f);
+        rig_stop(f, i % 2);
     }
-    teardown(f);
+    rig_teardown(f);
 }
 
 static void first_request_right_after_enable_is_lost(void)
@@ -326,28 +80,28 @@ static void request_after_a_queue_reset_is_lost(void)
                          .queues = 2,
                          .protocol = BACKEND_ALL_PROTOCOL,
                          .discard_requests = true };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
 
     backend_add_rule(f->backend, VHOST_USER_SET_VRING_ENABLE, 0, BACKEND_DELAY, 20);
-    start(f);
+    rig_start(f);
     for (unsigned i = 0; i < 4; i++) {
         VhostUserRing r;
 
         f->over = false;
-        vhost_user_ring_stop(f->vu, 1, on_done, f);
+        vhost_user_ring_stop(f->vu, 1, rig_done, f);
         RUN_UNTIL(f->over);
         g_assert_cmpint(f->failure, ==, VHOST_USER_OK);
-        r = ring(f, 1);
+        r = rig_ring(f, 1);
         f->over = false;
-        vhost_user_ring_start(f->vu, &r, on_done, f);
+        vhost_user_ring_start(f->vu, &r, rig_done, f);
         RUN_UNTIL(f->over);
         for (unsigned q = 0; q < 2; q++) {
-            post(f, q);
-            kick(f, q);
+            rig_post(f, q);
+            rig_kick(f, q);
         }
-        all_answered(f);
+        rig_all_answered(f);
     }
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* The kick is on its way when the ring is stopped: the request was served, or is still there. */
@@ -357,48 +111,48 @@ static void request_kicked_just_before_a_stop_is_lost(void)
                          .protocol = BACKEND_ALL_PROTOCOL,
                          .discard_requests = true,
                          .data_delay_ms = 5 };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
 
     backend_add_rule(f->backend, VHOST_USER_GET_VRING_BASE, 0, BACKEND_DELAY, 15);
     for (unsigned i = 0; i < 5; i++) {
         uint32_t base;
 
-        start(f);
-        post(f, 0);
-        kick(f, 0);
-        stop(f, false);
+        rig_start(f);
+        rig_post(f, 0);
+        rig_kick(f, 0);
+        rig_stop(f, false);
         g_assert_true(vhost_user_ring_base(f->vu, 0, &base));
-        g_assert_cmpuint(base, ==, used(0));
-        f->posted[0] = used(0); /* the next start goes on there */
-        start(f);
-        f->posted[0] = __atomic_load_n((uint16_t *)(ram + ring_at(0) + 0x1002), __ATOMIC_ACQUIRE);
-        all_answered(f);
-        stop(f, false);
+        g_assert_cmpuint(base, ==, rig_used(0));
+        f->posted[0] = rig_used(0); /* the next start goes on there */
+        rig_start(f);
+        f->posted[0] = __atomic_load_n((uint16_t *)(rig_ram + rig_ring_at(0) + 0x1002), __ATOMIC_ACQUIRE);
+        rig_all_answered(f);
+        rig_stop(f, false);
     }
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* Whether the time that the enables take is waited for by a job and not by the main loop. */
 static void main_loop_stands_still_while_a_back_end_enables(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     unsigned iterations = 0;
 
     backend_add_rule(f->backend, VHOST_USER_SET_VRING_ENABLE, 0, BACKEND_DELAY, 200);
-    start_async(f);
+    rig_start_async(f);
     while (!f->over) {
         main_loop_iterate(false);
         iterations++;
         g_usleep(1000);
     }
     g_assert_cmpuint(iterations, >, 10);
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* ---- order --------------------------------------------------------------------------------------------- */
 
-static void check_golden(Fixture *f, const char *name)
+static void check_golden(Rig *f, const char *name)
 {
     g_autofree char *trace = backend_trace(f->backend);
     g_autofree char *path =
@@ -418,17 +172,17 @@ static void golden_session(const char *name, uint64_t protocol, bool no_protocol
                          .queues = queues,
                          .protocol = protocol,
                          .no_protocol = no_protocol };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
 
-    start(f);
+    rig_start(f);
     for (unsigned q = 0; q < queues; q++) {
-        post(f, q);
-        kick(f, q);
+        rig_post(f, q);
+        rig_kick(f, q);
     }
-    all_answered(f);
-    stop(f, true);
+    rig_all_answered(f);
+    rig_stop(f, true);
     check_golden(f, name);
-    teardown(f);
+    rig_teardown(f);
 }
 
 static void messages_are_in_the_order_of_the_specification(void)
@@ -450,21 +204,21 @@ static void rings_are_enabled_before_the_features_that_disable_them(void)
                          .protocol = BACKEND_ALL_PROTOCOL,
                          .disable_on_features = true,
                          .discard_requests = true };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
 
-    start(f);
+    rig_start(f);
     for (unsigned i = 0; i < 4; i++) {
         f->over = false;
-        vhost_user_set_features(f->vu, UINT64_C(1) << 32 | (i & 1) << 28, on_done, f);
+        vhost_user_set_features(f->vu, UINT64_C(1) << 32 | (i & 1) << 28, rig_done, f);
         RUN_UNTIL(f->over);
         g_assert_cmpstr(f->text, ==, NULL);
         for (unsigned q = 0; q < 2; q++) {
-            post(f, q);
-            kick(f, q);
+            rig_post(f, q);
+            rig_kick(f, q);
         }
-        all_answered(f);
+        rig_all_answered(f);
     }
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* ---- silence, death, lies ------------------------------------------------------------------------------ */
@@ -473,59 +227,59 @@ static void back_end_that_never_answers_hangs_the_caller(void)
 {
     static const uint32_t at[] = { VHOST_USER_SET_VRING_ENABLE, VHOST_USER_SET_MEM_TABLE };
 
-    timeout_ms = TIMEOUT_MS;
+    rig_timeout_ms = TIMEOUT_MS;
     for (unsigned i = 0; i < G_N_ELEMENTS(at); i++) {
         BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-        Fixture *f = setup(&o, false);
+        Rig *f = rig_setup(&o, false);
         gint64 before = g_get_monotonic_time();
 
         backend_add_rule(f->backend, at[i], 0, BACKEND_SILENT, 0);
-        start_async(f);
+        rig_start_async(f);
         RUN_UNTIL(f->over);
         g_assert_cmpint(f->failure, ==, VHOST_USER_SILENT);
         g_assert_cmpint(g_get_monotonic_time() - before, <, 30 * G_TIME_SPAN_SECOND);
         g_assert_nonnull(strstr(f->text, vhost_user_request_name(at[i])));
-        teardown(f);
+        rig_teardown(f);
     }
-    timeout_ms = 60000;
+    rig_timeout_ms = 60000;
 }
 
 static void back_end_that_never_answers_hangs_the_start_of_the_device(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f;
+    Rig *f;
     GError *error = NULL;
 
-    timeout_ms = TIMEOUT_MS;
-    f = setup_session(&o, false);
+    rig_timeout_ms = TIMEOUT_MS;
+    f = rig_setup_session(&o, false);
     backend_free(f->backend);
-    o.path = socket_path;
+    o.path = rig_socket_path;
     f->backend = backend_new(&o, &error);
     g_assert_no_error(error);
     vhost_user_wait_ready(f->vu, NULL); /* whichever connection it was */
-    teardown(f);
+    rig_teardown(f);
 
-    f = setup_session(&o, false);
+    f = rig_setup_session(&o, false);
     backend_add_rule(f->backend, 0, 0, BACKEND_SILENT, 0);
     if (!vhost_user_wait_ready(f->vu, &error)) {
         g_assert_nonnull(strstr(error->message, "did not answer"));
         g_clear_error(&error);
     }
-    teardown(f);
-    timeout_ms = 60000;
+    rig_teardown(f);
+    rig_timeout_ms = 60000;
 }
 
 static void end_of_the_program_waits_for_a_silent_back_end(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     gint64 before;
 
     backend_add_rule(f->backend, VHOST_USER_SET_FEATURES, 0, BACKEND_SILENT, 0);
-    start_async(f);
+    rig_start_async(f);
     g_usleep(20000);
     before = g_get_monotonic_time();
-    teardown(f);
+    rig_teardown(f);
     g_assert_cmpint(g_get_monotonic_time() - before, <, 30 * G_TIME_SPAN_SECOND);
 }
 
@@ -535,16 +289,16 @@ static void negative_reply_goes_unnoticed(void)
 
     for (unsigned i = 0; i < G_N_ELEMENTS(at); i++) {
         BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-        Fixture *f = setup(&o, false);
+        Rig *f = rig_setup(&o, false);
 
         backend_add_rule(f->backend, at[i], 1, BACKEND_REFUSE, 0);
-        start_async(f);
+        rig_start_async(f);
         RUN_UNTIL(f->over);
         g_assert_cmpint(f->failure, ==, VHOST_USER_REFUSED);
         g_assert_nonnull(strstr(f->text, vhost_user_request_name(at[i])));
-        stop(f, true);
-        start(f); /* the connection stands */
-        teardown(f);
+        rig_stop(f, true);
+        rig_start(f); /* the connection stands */
+        rig_teardown(f);
     }
 }
 
@@ -569,10 +323,10 @@ static void lying_back_end_is_believed(void)
 
     for (unsigned i = 0; i < G_N_ELEMENTS(lies); i++) {
         BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-        Fixture *f = setup(&o, false);
+        Rig *f = rig_setup(&o, false);
 
         backend_add_rule(f->backend, lies[i].request, 1, lies[i].action, 0);
-        start_async(f);
+        rig_start_async(f);
         RUN_UNTIL(f->over);
         if (f->failure == VHOST_USER_OK) {
             g_autoptr(GError) error = NULL;
@@ -583,21 +337,21 @@ static void lying_back_end_is_believed(void)
             g_assert_cmpint(f->failure, ==, VHOST_USER_LIED);
         }
         RUN_UNTIL(!vhost_user_connected(f->vu));
-        teardown(f);
+        rig_teardown(f);
     }
 }
 
 static void what_nobody_asked_for_is_taken_for_a_reply(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     VhostUserHeader h = { VHOST_USER_SET_VRING_ENABLE, 5, 0 };
 
-    start(f);
+    rig_start(f);
     backend_send_raw(f->backend, &h, sizeof(h));
     RUN_UNTIL(f->lost > 0);
     g_assert_cmpint(f->last_failure, ==, VHOST_USER_LIED);
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* The guest has reset the device: its memory is something else by now. */
@@ -607,16 +361,16 @@ static void other_rings_go_on_behind_a_refused_stop(void)
                          .queues = 3,
                          .protocol =
                              BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_RESET_DEVICE };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     g_autoptr(GError) error = NULL;
 
-    start(f);
+    rig_start(f);
     backend_add_rule(f->backend, VHOST_USER_SET_VRING_ENABLE, 0, BACKEND_REFUSE, 0);
     g_assert_false(vhost_user_stop_and_wait(f->vu, true, &error));
     g_assert_nonnull(strstr(error->message, "refused SET_VRING_ENABLE"));
     g_assert_cmpuint(backend_count(f->backend, VHOST_USER_GET_VRING_BASE), ==, 3);
     g_assert_cmpuint(backend_count(f->backend, VHOST_USER_RESET_DEVICE), ==, 1);
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* A region went and the next one was refused: what the back end has now is not what it had, and nobody says so to it again. */
@@ -625,25 +379,25 @@ static void memory_that_was_refused_is_taken_for_sent(void)
     BackendOptions o = { .personality = BACKEND_ECHO,
                          .protocol =
                              BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS };
-    Fixture *f = setup(&o, true);
+    Rig *f = rig_setup(&o, true);
     VhostUserMemory *half = vhost_user_memory_new(address_space_memory, NULL);
 
     half->regions[0].wire.size /= 2;
-    start(f);
+    rig_start(f);
     backend_add_rule(f->backend, VHOST_USER_ADD_MEM_REG, 0, BACKEND_REFUSE, 0);
     f->over = false;
-    vhost_user_set_memory(f->vu, half, on_done, f);
+    vhost_user_set_memory(f->vu, half, rig_done, f);
     RUN_UNTIL(f->over);
     g_assert_cmpint(f->failure, ==, VHOST_USER_REFUSED);
     backend_clear_rules(f->backend);
     f->over = false;
-    vhost_user_set_memory(f->vu, f->memory, on_done, f);
+    vhost_user_set_memory(f->vu, f->memory, rig_done, f);
     RUN_UNTIL(f->over);
-    post(f, 0);
-    kick(f, 0);
-    all_answered(f);
+    rig_post(f, 0);
+    rig_kick(f, 0);
+    rig_all_answered(f);
     vhost_user_memory_unref(half);
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* ---- coming back --------------------------------------------------------------------------------------- */
@@ -656,66 +410,66 @@ static void request_posted_while_the_back_end_was_away_is_lost(void)
                              .protocol = BACKEND_ALL_PROTOCOL,
                              .discard_requests = discard,
                              .discard_kicks = !discard };
-        Fixture *f = setup(&o, true);
+        Rig *f = rig_setup(&o, true);
         GError *error = NULL;
 
-        start(f);
+        rig_start(f);
         for (unsigned i = 0; i < 3; i++) {
             backend_disconnect(f->backend, true);
             RUN_UNTIL(f->lost == i + 1);
             g_assert_cmpint(f->last_failure, ==, VHOST_USER_AWAY);
             for (unsigned q = 0; q < 2; q++) {
-                post(f, q);
-                kick(f, q);
+                rig_post(f, q);
+                rig_kick(f, q);
             }
             backend_add_rule(f->backend, VHOST_USER_SET_VRING_ENABLE, 0, BACKEND_DELAY, 20);
             g_assert_true(backend_listen(f->backend, &error));
             RUN_UNTIL(f->again == i + 1);
-            all_answered(f);
+            rig_all_answered(f);
         }
-        teardown(f);
+        rig_teardown(f);
     }
 }
 
 static void request_in_flight_is_lost_with_its_back_end(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL, .hold = 3 };
-    Fixture *f = setup(&o, true);
+    Rig *f = rig_setup(&o, true);
     BackendCounts c;
     GError *error = NULL;
 
-    start(f);
+    rig_start(f);
     for (unsigned i = 0; i < 3; i++) {
-        post(f, 0);
+        rig_post(f, 0);
     }
-    kick(f, 0);
+    rig_kick(f, 0);
     do {
         backend_get_counts(f->backend, &c);
     } while (c.held < 3);
-    g_assert_cmpuint(used(0), ==, 0);
+    g_assert_cmpuint(rig_used(0), ==, 0);
     backend_disconnect(f->backend, true);
     g_assert_true(backend_listen(f->backend, &error));
     RUN_UNTIL(f->again == 1);
-    RUN_UNTIL(used(0) == 3);
-    teardown(f);
+    RUN_UNTIL(rig_used(0) == 3);
+    rig_teardown(f);
 }
 
 static void back_end_that_is_not_there_yet_is_an_error(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f = setup(&o, true);
+    Rig *f = rig_setup(&o, true);
     GError *error = NULL;
 
     backend_disconnect(f->backend, true);
     RUN_UNTIL(f->lost == 1);
-    start_async(f); /* nobody there; it comes while we wait */
+    rig_start_async(f); /* nobody there; it comes while we wait */
     g_assert_true(backend_listen(f->backend, &error));
     RUN_UNTIL(f->over);
     g_assert_cmpint(f->failure, ==, VHOST_USER_OK);
-    post(f, 0);
-    kick(f, 0);
-    all_answered(f);
-    teardown(f);
+    rig_post(f, 0);
+    rig_kick(f, 0);
+    rig_all_answered(f);
+    rig_teardown(f);
 }
 
 /* Nobody had this ring before: where it begins is known, for a packed one, too. */
@@ -725,8 +479,8 @@ static void packed_ring_needs_a_back_end_that_is_there_at_the_start(void)
                          .features = UINT64_C(1) << 32 | UINT64_C(1) << 34,
                          .protocol = BACKEND_ALL_PROTOCOL &
                                      ~(1u << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) };
-    Fixture *f = setup(&o, true);
-    VhostUserRing r = ring(f, 0);
+    Rig *f = rig_setup(&o, true);
+    VhostUserRing r = rig_ring(f, 0);
     g_autofree char *trace = NULL;
     GError *error = NULL;
 
@@ -735,7 +489,7 @@ static void packed_ring_needs_a_back_end_that_is_there_at_the_start(void)
     backend_disconnect(f->backend, true);
     RUN_UNTIL(f->lost == 1);
     f->over = false;
-    vhost_user_start(f->vu, UINT64_C(1) << 32 | UINT64_C(1) << 34, f->memory, &r, 1, true, on_done,
+    vhost_user_start(f->vu, UINT64_C(1) << 32 | UINT64_C(1) << 34, f->memory, &r, 1, true, rig_done,
                      f);
     backend_clear_trace(f->backend);
     g_assert_true(backend_listen(f->backend, &error));
@@ -747,7 +501,7 @@ static void packed_ring_needs_a_back_end_that_is_there_at_the_start(void)
     backend_disconnect(f->backend, false);
     RUN_UNTIL(f->lost > 1 && f->last_failure == VHOST_USER_REFUSED);
     g_assert_nonnull(strstr(f->lost_text, "nobody knows where it goes on"));
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* What a driver wrote into the configuration (a write cache that is off) holds for the next back end as well. */
@@ -756,15 +510,15 @@ static void written_configuration_is_lost_with_its_back_end(void)
     BackendOptions o = { .personality = BACKEND_BLK,
                          .image_size = 1 << 20,
                          .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f = setup(&o, true);
+    Rig *f = rig_setup(&o, true);
     g_autofree char *trace = NULL;
     const uint8_t off = 0;
     GError *error = NULL;
     const char *set;
 
-    start(f);
+    rig_start(f);
     f->over = false;
-    vhost_user_set_config(f->vu, 32, &off, 1, on_done, f);
+    vhost_user_set_config(f->vu, 32, &off, 1, rig_done, f);
     RUN_UNTIL(f->over);
     g_assert_cmpstr(f->text, ==, NULL);
     backend_disconnect(f->backend, true);
@@ -776,11 +530,11 @@ static void written_configuration_is_lost_with_its_back_end(void)
     set = strstr(trace, "> SET_CONFIG");
     g_assert_nonnull(set);
     g_assert_nonnull(strstr(set, "SET_VRING_ENABLE")); /* before it serves anything */
-    stop(f, true);
+    rig_stop(f, true);
     backend_disconnect(f->backend, false); /* a driver that begins anew has written nothing */
     RUN_UNTIL(f->again == 2);
     g_assert_cmpuint(backend_count(f->backend, VHOST_USER_SET_CONFIG), ==, 2);
-    teardown(f);
+    rig_teardown(f);
 }
 
 static void back_end_killed_at_a_message_hangs_us(void)
@@ -789,7 +543,7 @@ static void back_end_killed_at_a_message_hangs_us(void)
         BackendOptions o = { .personality = BACKEND_ECHO,
                              .queues = 1,
                              .protocol = BACKEND_ALL_PROTOCOL };
-        Fixture *f = setup_session(&o, true);
+        Rig *f = rig_setup_session(&o, true);
         BackendCounts c;
 
         backend_add_rule(f->backend, 0, n, BACKEND_CLOSE, 0);
@@ -798,7 +552,7 @@ static void back_end_killed_at_a_message_hangs_us(void)
         if (c.connections > 1) {
             backend_clear_rules(f->backend);
         }
-        start_async(f);
+        rig_start_async(f);
         while (!f->over) {
             main_loop_iterate(false);
             backend_get_counts(f->backend, &c);
@@ -807,10 +561,10 @@ static void back_end_killed_at_a_message_hangs_us(void)
             }
         }
         backend_clear_rules(f->backend);
-        post(f, 0);
-        kick(f, 0);
-        RUN_UNTIL(answered(f, 0));
-        teardown(f);
+        rig_post(f, 0);
+        rig_kick(f, 0);
+        RUN_UNTIL(rig_answered(f, 0));
+        rig_teardown(f);
     }
 }
 
@@ -828,13 +582,13 @@ static void pages_that_the_back_end_writes_are_not_sent(void)
                          .protocol = BACKEND_ALL_PROTOCOL,
                          .disable_on_features = true,
                          .discard_requests = true };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     unsigned long dirty[RAM_SIZE / 4096 / (8 * sizeof(long)) + 1] = { 0 };
     RamBlock *block = NULL;
     GError *error = NULL;
 
     ram_foreach(find_block, &block);
-    start(f);
+    rig_start(f);
     g_assert_true(ram_dirty_log_start(&error));
     ram_block_take_dirty(block, 0, RAM_SIZE / 4096, dirty);
     memset(dirty, 0, sizeof(dirty));
@@ -842,40 +596,40 @@ static void pages_that_the_back_end_writes_are_not_sent(void)
     g_assert_true(vhost_user_log_start(f->vu, &error));
     g_assert_no_error(error);
     check_golden(f, "log-start");
-    post(f, 0);
-    kick(f, 0);
-    all_answered(f);
-    stop(f, false);
+    rig_post(f, 0);
+    rig_kick(f, 0);
+    rig_all_answered(f);
+    rig_stop(f, false);
     vhost_user_log_sync(f->vu, true);
     g_assert_false(vhost_user_log_late(f->vu));
     ram_block_take_dirty(block, 0, RAM_SIZE / 4096, dirty);
     for (unsigned page = 0; page < RAM_SIZE / 4096; page++) {
-        bool written = page == (ring_at(0) + 0x2000) / 4096 || page == (ring_at(0) + 0x4000) / 4096;
+        bool written = page == (rig_ring_at(0) + 0x2000) / 4096 || page == (rig_ring_at(0) + 0x4000) / 4096;
 
         g_assert_cmpint(dirty[page / (8 * sizeof(long))] >> page % (8 * sizeof(long)) & 1, ==,
                         written);
     }
     ram_dirty_log_stop();
     vhost_user_log_stop(f->vu, NULL, NULL);
-    teardown(f);
+    rig_teardown(f);
 }
 
 static void back_end_that_writes_after_the_stop_is_not_noticed(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     GError *error = NULL;
 
-    start(f);
+    rig_start(f);
     g_assert_true(vhost_user_log_start(f->vu, &error));
     vhost_user_log_sync(f->vu, true);
     g_assert_false(vhost_user_log_late(f->vu));
-    post(f, 0); /* the rings run: the back end is the liar of this test */
-    kick(f, 0);
-    all_answered(f);
+    rig_post(f, 0); /* the rings run: the back end is the liar of this test */
+    rig_kick(f, 0);
+    rig_all_answered(f);
     g_assert_true(vhost_user_log_late(f->vu));
     vhost_user_log_stop(f->vu, NULL, NULL);
-    teardown(f);
+    rig_teardown(f);
 }
 
 static void state_of_the_back_end_does_not_arrive(void)
@@ -883,7 +637,7 @@ static void state_of_the_back_end_does_not_arrive(void)
     BackendOptions o = { .personality = BACKEND_FS,
                          .protocol =
                              BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_DEVICE_STATE };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     g_autoptr(GByteArray) bytes = NULL;
     GError *error = NULL;
 
@@ -896,7 +650,7 @@ static void state_of_the_back_end_does_not_arrive(void)
     g_assert_false(vhost_user_state_load(f->vu, bytes->data, 10, &error));
     g_assert_nonnull(strstr(error->message, "could not load"));
     g_clear_error(&error);
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* Each byte in time, and all of them never: whoever waits has the big lock. */
@@ -906,7 +660,7 @@ static void state_that_trickles_is_waited_for_for_ever(void)
                          .state_delay_ms = TIMEOUT_MS / 4,
                          .protocol =
                              BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_DEVICE_STATE };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     gint64 began = g_get_monotonic_time();
     g_autoptr(GError) error = NULL;
 
@@ -914,24 +668,24 @@ static void state_that_trickles_is_waited_for_for_ever(void)
     g_assert_null(vhost_user_state_save(f->vu, &error));
     g_assert_nonnull(strstr(error->message, "of its state in 400 ms"));
     g_assert_cmpint(g_get_monotonic_time() - began, <, 10 * TIMEOUT_MS * 1000);
-    teardown(f);
+    rig_teardown(f);
 }
 
 static void in_flight_region_does_not_arrive(void)
 {
     BackendOptions o = { .personality = BACKEND_ECHO, .protocol = BACKEND_ALL_PROTOCOL, .hold = 2 };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     g_autofree uint8_t *region = NULL;
     uint16_t queues, size;
     size_t len;
     BackendCounts c;
     GError *error = NULL;
 
-    start(f);
+    rig_start(f);
     g_assert_false(vhost_user_inflight_pending(f->vu, false));
-    post(f, 0);
-    post(f, 0);
-    kick(f, 0);
+    rig_post(f, 0);
+    rig_post(f, 0);
+    rig_kick(f, 0);
     do {
         backend_get_counts(f->backend, &c);
     } while (c.held < 2);
@@ -941,7 +695,7 @@ static void in_flight_region_does_not_arrive(void)
     g_assert_cmpuint(size, ==, RING_SIZE);
     g_assert_true(vhost_user_inflight_load(f->vu, region, len, queues, size, &error));
     g_assert_true(vhost_user_inflight_pending(f->vu, false));
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* "Inflight I/O tracking" for packed rings: 32 bytes a queue, and 32 for each descriptor. */
@@ -951,22 +705,22 @@ static void in_flight_request_of_a_packed_ring_is_not_sent(void)
     BackendOptions o = { .personality = BACKEND_ECHO,
                          .queues = QUEUES,
                          .protocol = BACKEND_ALL_PROTOCOL };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     uint8_t region[QUEUES * ((PART + 63) & ~63)] = { 0 }, *second = region + sizeof(region) / 2;
     VhostUserRing rings[QUEUES];
     GError *error = NULL;
 
     for (unsigned q = 0; q < QUEUES; q++) {
-        rings[q] = ring(f, q);
+        rings[q] = rig_ring(f, q);
         rings[q].packed = true;
         rings[q].base = 1u << 15 | 1u << 31;
     }
     f->over = false;
     vhost_user_start(f->vu, UINT64_C(1) << 32 | UINT64_C(1) << 34, f->memory, rings, QUEUES, true,
-                     on_done, f);
+                     rig_done, f);
     RUN_UNTIL(f->over);
     g_assert_cmpstr(f->text, ==, NULL);
-    stop(f, false);
+    rig_stop(f, false);
     store_le16(region + 10, RING_SIZE);
     store_le16(second + 10, RING_SIZE);
     for (unsigned i = 0; i < RING_SIZE; i++) {
@@ -981,7 +735,7 @@ static void in_flight_request_of_a_packed_ring_is_not_sent(void)
         g_assert_false(vhost_user_inflight_pending(f->vu, true));
         second[48 + i * 32] = 0;
     }
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* A back end that says so all the time does not fill our memory: what has been said and not heard is said once. */
@@ -992,7 +746,7 @@ static void flood_of_config_changes_piles_up(void)
                          .image_size = 1 << 20,
                          .protocol =
                              BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_BACKEND_REQ };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     unsigned seen;
 
     for (unsigned i = 0; i < FLOOD; i++) {
@@ -1007,11 +761,11 @@ static void flood_of_config_changes_piles_up(void)
 
     backend_add_rule(f->backend, VHOST_USER_GET_CONFIG, 0, BACKEND_DELAY, 20);
     for (unsigned i = 0; i < FLOOD; i++) {
-        vhost_user_fetch_config(f->vu, 60, on_done, f);
+        vhost_user_fetch_config(f->vu, 60, rig_done, f);
     }
     vhost_user_drain(f->vu);
     g_assert_cmpuint(backend_count(f->backend, VHOST_USER_GET_CONFIG), <=, 2);
-    teardown(f);
+    rig_teardown(f);
 }
 
 static void config_change_of_the_back_end_is_not_seen(void)
@@ -1020,7 +774,7 @@ static void config_change_of_the_back_end_is_not_seen(void)
                          .image_size = 1 << 20,
                          .protocol =
                              BACKEND_ALL_PROTOCOL | 1u << VHOST_USER_PROTOCOL_F_BACKEND_REQ };
-    Fixture *f = setup(&o, false);
+    Rig *f = rig_setup(&o, false);
     uint8_t config[60];
     GError *error = NULL;
 
@@ -1029,7 +783,7 @@ static void config_change_of_the_back_end_is_not_seen(void)
     g_assert_cmpuint(load_le64(config), ==, 2048);
     g_assert_cmpuint(backend_config_changed(f->backend), ==, 1);
     RUN_UNTIL(f->config_changes == 1);
-    teardown(f);
+    rig_teardown(f);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------- */
@@ -1039,7 +793,7 @@ static void private_memory_gives_no_reason(void)
     MemoryRegion *private_ram;
     GError *error = NULL;
 
-    memory_region_unmap(system_memory(), ram_region);
+    memory_region_unmap(system_memory(), rig_ram_region);
     private_ram = memory_region_new_ram(NULL, "private", 1 << 20, &error);
     g_assert_no_error(error);
     memory_region_map(system_memory(), 0, private_ram);
@@ -1047,7 +801,7 @@ static void private_memory_gives_no_reason(void)
     g_assert_nonnull(strstr(error->message, "share=on"));
     g_clear_error(&error);
     memory_region_free(private_ram);
-    memory_region_map(system_memory(), 0, ram_region);
+    memory_region_map(system_memory(), 0, rig_ram_region);
 }
 
 int main(int argc, char **argv)
@@ -1061,14 +815,14 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     main_loop_init();
     memory_init();
-    socket_path = g_strdup_printf("%s/s", dir);
+    rig_socket_path = g_strdup_printf("%s/s", dir);
     options.fd = memfd_create("ram", MFD_CLOEXEC);
     g_assert_cmpint(ftruncate(options.fd, RAM_SIZE), ==, 0);
-    ram_region = memory_region_new_ram_block(NULL, "ram",
+    rig_ram_region = memory_region_new_ram_block(NULL, "ram",
                                              ram_block_new_full("ram", RAM_SIZE, &options, &error));
     g_assert_no_error(error);
-    memory_region_map(system_memory(), 0, ram_region);
-    ram = memory_region_ram_ptr(ram_region);
+    memory_region_map(system_memory(), 0, rig_ram_region);
+    rig_ram = memory_region_ram_ptr(rig_ram_region);
 
 #define T(name) g_test_add_func("/vhost-user/" #name, name)
     T(first_request_right_after_enable_is_lost);

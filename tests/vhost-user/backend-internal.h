@@ -106,7 +106,14 @@ uint64_t device_features(const BackendOptions *o);
 unsigned device_config(Backend *b, uint8_t *config, unsigned max);
 /* SET_CONFIG. Whether the driver may write there. */
 bool device_set_config(Backend *b, unsigned offset, const uint8_t *data, unsigned len);
-/* Memory. c->lock need not be held. */
+/* act.c: does what the message asks for, with its descriptors, of which those that are taken become -1. False: it is refused. Sets
+ * whether the message itself is the reply, and the descriptor that goes with it. */
+bool conn_act(Conn *c, VhostUserMessage *m, int *fds, unsigned nfds, bool *replies, int *reply_fd);
+/* memory.c. Regions: under c->lock. */
+bool conn_add_region(Conn *c, const VhostUserMemRegion *wire, int fd);
+void conn_drop_region(Conn *c, unsigned i);
+bool conn_remove_region(Conn *c, const VhostUserMemRegion *wire);
+/* c->lock need not be held. */
 uint8_t *conn_gpa(Conn *c, uint64_t gpa, uint64_t len);
 uint8_t *conn_uva(Conn *c, uint64_t uva);
 void conn_log(Conn *c, uint64_t gpa, uint64_t len);
