@@ -164,7 +164,8 @@ class Virtiofsd(Case):
             answer = virtio_pci.fuse_init(queue, unique)
             queue.kick()
             peer = self.run_peer(name, command, options)
-            self.assertTrue(queue.wait(60), 'FUSE_INIT %d was lost' % unique)
+            self.assertTrue(queue.wait(60), f'FUSE_INIT {unique} was lost: {queue.used_index()} of {queue.posted} came back, device '
+                                            f'status {card.status:#x}, back end ended with {peer.poll()}: {card.machine.stderr()}')
             self.assertTrue(virtio_pci.fuse_ok(queue, answer, unique))
         self.assertEqual(card.status & NEEDS_RESET, 0)
 
