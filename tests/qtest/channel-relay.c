@@ -8,6 +8,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -182,7 +183,8 @@ static void pass(Link *link, bool answers)
     g_autofree char *buf = g_malloc(PIECE);
     for (;;) {
         Turn turn = next_turn(link, answers, passed, &short_left);
-        ssize_t n = turn.stop ? 0 : recv(link->fd[answers], buf, turn.limit, 0);
+        /* It stays in the socket until it has been passed on: relay_idle(). */
+        ssize_t n = turn.stop ? 0 : recv(link->fd[answers], buf, turn.limit, MSG_PEEK);
         if (n <= 0) {
             break;
         }
@@ -198,7 +200,7 @@ static void pass(Link *link, bool answers)
         r->passed[answers] += n;
         g_cond_broadcast(&r->changed);
         g_mutex_unlock(&r->lock);
-        if (!send_all(link->fd[!answers], buf, n)) {
+        if (!send_all(link->fd[!answers], buf, n) || recv(link->fd[answers], buf, n, 0) != n) {
             break;
         }
     }
@@ -312,6 +314,20 @@ uint64_t relay_passed(Relay *r, bool answers)
     uint64_t passed = r->passed[answers];
     g_mutex_unlock(&r->lock);
     return passed;
+}
+
+bool relay_idle(Relay *r)
+{
+    bool idle = true;
+    g_mutex_lock(&r->lock);
+    for (unsigned i = 0; i < r->links->len; i++) {
+        const Link *link = g_ptr_array_index(r->links, i);
+        int waiting = 0;
+        g_assert_cmpint(ioctl(link->fd[0], FIONREAD, &waiting), ==, 0);
+        idle &= waiting == 0;
+    }
+    g_mutex_unlock(&r->lock);
+    return idle;
 }
 
 void relay_cut(Relay *r)

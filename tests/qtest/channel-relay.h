@@ -43,6 +43,8 @@ void relay_hold(Relay *r, bool answers, bool hold);
 bool relay_faulted(Relay *r);
 /* Bytes that one of them has said, on all channels. */
 uint64_t relay_passed(Relay *r, bool answers);
+/* Whether all that the source has said by now has been given to the destination's sockets. */
+bool relay_idle(Relay *r);
 /* Ends all connections and takes no more. */
 void relay_cut(Relay *r);
 /* The same, and the rest of it. NULL is allowed. */

@@ -101,14 +101,17 @@ static void look(Wire *w, int timeout_ms)
 
 static void moved(QTest *q, bool before, void *opaque)
 {
+    const Wire *w = opaque;
+    g_autofree char *connected = g_strconcat("type=stream,unix:", w->path, NULL);
+
     if (before) {
         return;
     }
     qtest_set_moving(q, false); /* not in the middle of a move */
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < 6000; i++) {
         g_autofree char *info = qtest_hmp(q, "info network");
 
-        if (strstr(info, "type=stream,unix:")) {
+        if (strstr(info, connected)) {
             break;
         }
         g_usleep(i < 20 ? 500 : 10000);

@@ -118,7 +118,7 @@ static void test_hub(void)
                            na, nb);
 
     qtest_set_moving(q, false);
-    g_usleep(20000);
+    wire_attach(b, q);
     wire_attach(a, q);
     for (unsigned i = 0; i < 50; i++) {
         frame[99] = i;
