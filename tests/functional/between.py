@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stands between the source of a migration and its destination, on unix sockets."""
 
+import fcntl
 import socket
+import struct
+import termios
 import threading
 
 
@@ -57,7 +60,12 @@ class Between:
                 data = source.recv(1 << 16)
                 if not data:
                     break
-                target.sendall(change(data))
+                data = change(data)
+                try:
+                    target.sendall(data)
+                except OSError:  # it has gone; what it has said last still comes the other way
+                    source.shutdown(socket.SHUT_RD)
+                    return
         except OSError:
             pass
         shut(source, target)
@@ -67,6 +75,13 @@ class Between:
 
     def pass_answers(self):
         self.gate.set()
+
+    def drained(self):
+        """Whether the destination has taken what the source has said, but for what is on its way between two sockets."""
+        def waiting(sock, question):
+            return struct.unpack('i', fcntl.ioctl(sock, question, bytes(4)))[0]
+        return not any(waiting(one, termios.FIONREAD) or waiting(other, termios.TIOCOUTQ)
+                       for one, other in zip(self.sockets[::2], self.sockets[1::2]))
 
     def cut(self):
         """Ends what goes through it."""

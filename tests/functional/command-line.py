@@ -417,7 +417,7 @@ class Life(unittest.TestCase):
             client.connect(sock)
             self.assertIn(b'"QMP"', client.recv(1000))
         os.kill(pid, signal.SIGTERM)
-        for _ in range(500):
+        for _ in range(6000):
             if not os.path.exists(self.path('pid')):
                 break
             time.sleep(0.01)

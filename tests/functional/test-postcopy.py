@@ -142,8 +142,9 @@ class Postcopy(unittest.TestCase):
 
     def hand_over_unheard(self, source, target):
         """Until all that the guest needs to run has been sent to a destination that does not read it."""
-        self.start(source, target)
-        source.qmp.command('migrate-set-parameters', {'max-bandwidth': 1000})   # the socket has room for what follows
+        between = self.start(source, target, Between)
+        source.qmp.command('migrate-set-parameters', {'max-bandwidth': 1000})
+        self.wait(between.drained)      # the socket has room for what follows
         os.kill(target.pid, signal.SIGSTOP)
         source.qmp.command('migrate-start-postcopy')
         self.wait(self.is_status, source, 'postcopy-active')

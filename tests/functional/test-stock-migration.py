@@ -19,7 +19,7 @@ import common
 import qtest_client
 from between import Between
 from common import tap
-from qtest_client import Machine, TestError
+from qtest_client import Machine, TestError, halting_rom
 
 MIB = 1 << 20
 PAGE = 4096
@@ -36,7 +36,10 @@ class Pair:
         if ram:
             machine += ',memory-backend=m'
             more = [*more, '-object', 'memory-backend-file,id=m,size=%dM,share=on,mem-path=%s' % (SIZE, self.path(ram))]
-        args = ['-machine', machine, '-m', str(SIZE), *more]
+        # It comes with the stream: a firmware that ran in stock would wait for pages, and the monitor for that.
+        with open(self.path('rom'), 'wb') as file:
+            file.write(halting_rom())
+        args = ['-machine', machine, '-m', str(SIZE), '-bios', self.path('rom'), *more]
         self.source = self.machine(source, args)
         self.target = self.machine(target, args + ['-incoming', 'defer'], negotiate=not oob)
         if oob:

@@ -712,9 +712,20 @@ class Stock(Case):
             check(queues, i)
         self.nothing_lost(backend)
 
+    def awaken(self, queue):
+        """Stock does not wait until the ring is enabled, and a kick that comes before is forgotten: there are more of them."""
+        virtio_pci.blk_request(queue, 0, 0, length=512)
+        queue.kick()
+        end = time.monotonic() + 60
+        while not queue.wait(0.2):
+            self.assertLess(time.monotonic(), end)
+            queue.kick()
+
     def test_blk(self):
-        self.travel(BLK, BLK_ID, 'blk', lambda card: card.start(1)[0],
-                    lambda queues, i: self.blk_write_read(queues[0], i, bytes([65 + i]) * 512))
+        def check(queues, i):
+            self.awaken(queues[0])
+            self.blk_write_read(queues[0], i, bytes([65 + i]) * 512)
+        self.travel(BLK, BLK_ID, 'blk', lambda card: card.start(1)[0], check)
 
     def test_fs(self):
         if not common.stock() or common.stock()[1].startswith('7'):
