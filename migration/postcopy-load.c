@@ -256,7 +256,8 @@ static bool find_fault(RamLoadBlock *lb, void *opaque)
     measure_fault(lb, fault, offset);
     if (bitmap_test(lb->received, page)) {
         struct uffdio_zeropage z = { .range = { (uintptr_t)block->host + offset, block->page_size } };
-        /* The guest has given it back since it came (K3), which it does with small pages: zeros. EEXIST: it came meanwhile. */
+        /* The guest has given it back since it came (K3), which it does with small pages: zeros. EEXIST: it came meanwhile. A larger
+         * one is no hole any more, or not for long: it is lost, and is being made unreadable (ram_poison_install()). */
         if (block->page_size != GUEST_PAGE_SIZE || ioctl(pc.uffd, UFFDIO_ZEROPAGE, &z) < 0) {
             ioctl(pc.uffd, UFFDIO_WAKE, &z.range);
         }
@@ -404,16 +405,6 @@ void postcopy_stage_lost(RamLoadBlock *lb, uint64_t offset)
     pc.stage_lost |= !ram_poison_arrived(lb->block, offset, GUEST_PAGE_SIZE);
 }
 
-/* Whether the page is unreadable now, as it was for the source; else zeros go there, and a guard follows. */
-static bool make_lost(RamBlock *block, uint64_t page)
-{
-    if (ram_page_poisoned(block, page) && !ram_poison_arrived(block, page, GUEST_PAGE_SIZE)) {
-        return true; /* this host has lost it as well */
-    }
-    memset(pc.stage, 0, block->page_size);
-    return ram_poison_arrives_late(block, page, block->page_size);
-}
-
 /* One attempt: 0, or errno. */
 static int fill_hole(const RamBlock *block, uint64_t page, bool zero)
 {
@@ -486,18 +477,40 @@ static bool fill(RamLoadBlock *lb, uint64_t page, bool zero, GError **error)
     }
 }
 
+/* The page becomes unreadable, as it was for the source; where the kernel cannot do that zeros go there, and a guard follows. */
+static bool make_lost(RamLoadBlock *lb, uint64_t page, GError **error)
+{
+    RamBlock *block = lb->block;
+    if ((ram_page_poisoned(block, page) && !ram_poison_arrived(block, page, GUEST_PAGE_SIZE)) || /* this host has lost it as well */
+        ram_poison_arrives_late(block, page, block->page_size)) {
+        return true;
+    }
+    memset(pc.stage, 0, block->page_size);
+    bool ok = fill(lb, page, true, error);
+    ram_poison_guard_late(block, page, block->page_size);
+    return ok;
+}
+
+/* Who waits for a page is to look again. */
+static void wake(const RamLoadBlock *lb, uint64_t page)
+{
+    struct uffdio_range range = { (uintptr_t)lb->block->host + page, lb->block->page_size };
+    ioctl(pc.uffd, UFFDIO_WAKE, &range);
+}
+
 /* K2. */
 static bool place(RamLoadBlock *lb, uint64_t page, bool zero, GError **error)
 {
     RamBlock *block = lb->block;
     if (G_UNLIKELY(ram_range_poisoned(block, page, block->page_size)) &&
         ram_poison_arrived_note(block, page, note_received, lb)) {
-        return true; /* the source had lost it; it is unreadable here, too */
+        wake(lb, page); /* the source had lost it; it is unreadable here, too, since after who waits has touched it */
+        return true;
     }
     if (bitmap_test(lb->received, page / GUEST_PAGE_SIZE)) {
         return true; /* it came twice, a request and the background; or it was replaced and is not wanted */
     }
-    return (G_UNLIKELY(pc.stage_lost) && make_lost(block, page)) || fill(lb, page, zero, error);
+    return G_UNLIKELY(pc.stage_lost) ? make_lost(lb, page, error) : fill(lb, page, zero, error);
 }
 
 /* K3. asked: whether it was asked for before it was placed. Who has given it back and touched it again since waits for what does
@@ -509,8 +522,7 @@ static void set_received(RamLoadBlock *lb, bool asked)
     bool late = !asked && bitmap_test(lb->requested, pc.stage_page / GUEST_PAGE_SIZE);
     pthread_mutex_unlock(&pc.lock);
     if (G_UNLIKELY(late)) {
-        struct uffdio_range range = { (uintptr_t)lb->block->host + pc.stage_page, lb->block->page_size };
-        ioctl(pc.uffd, UFFDIO_WAKE, &range);
+        wake(lb, pc.stage_page);
     }
 }
 

@@ -8,7 +8,9 @@
  * maps the same file reads what the file has.
  *
  * Where that is not to be had the page gets a guard: a region over it in the guest's memory map, whose accesses fail.
- * A processor that meets it gets the machine check, a device an error. Our own readers go by the list.
+ * A processor that meets it gets the machine check, a device an error. Our own readers go by the list, and for those who do
+ * neither a file without content is mapped there: SIGBUS, or EFAULT in a system call. In this order, because KVM can tell a
+ * guest nothing of such a page. Of a part of a larger page there is only the guard.
  */
 #include "util/osdep.h"
 #include "system/poison.h"
@@ -156,12 +158,43 @@ static bool add_guard(RamBlock *block, uint64_t offset, uint64_t len, GError **e
     return true;
 }
 
+/* A file without content; -1 with errno. Big lock. */
+static int empty_file(void)
+{
+    static int fd = -1;
+
+    if (fd < 0) {
+        fd = memfd_create("lost-memory", MFD_CLOEXEC);
+    }
+    return fd;
+}
+
+/* Pages that have a guard. Postcopy has nothing to do with this mapping: nobody waits there for what does not come. Big lock. */
+static bool map_nothing(RamBlock *block, uint64_t offset, uint64_t len, GError **error)
+{
+    int fd = empty_file();
+
+    pthread_mutex_lock(&poison_pages_lock);
+    bool ok = (offset | len) & (block->page_size - 1) || !ram_range_poisoned(block, offset, len) ||
+              (fd >= 0 && mmap(block->host + offset, len, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED | MAP_NORESERVE, fd, 0) !=
+                              MAP_FAILED &&
+               madvise(block->host + offset, len, MADV_DONTFORK) == 0);
+    pthread_mutex_unlock(&poison_pages_lock);
+    return ok || error_set_errno(error, errno, "RAM block '%s': the lost page at 0x%" PRIx64 " cannot be made unreadable",
+                                 block->idstr, offset);
+}
+
+static bool guard_pages(RamBlock *block, uint64_t offset, uint64_t len, GError **error)
+{
+    return add_guard(block, offset, len, error) && map_nothing(block, offset, len, error);
+}
+
 static void add_late_guard(void *opaque)
 {
     g_autofree GuardArea *area = opaque;
     GError *error = NULL;
 
-    if (!add_guard(area->block, area->offset, area->size, &error)) {
+    if (ram_page_poisoned(area->block, area->offset) && !guard_pages(area->block, area->offset, area->size, &error)) {
         error_report("the guest finds zeros in a lost page: %s", error->message);
         g_error_free(error);
     }
@@ -170,12 +203,14 @@ static void add_late_guard(void *opaque)
 bool ram_poison_arrives_late(RamBlock *block, uint64_t offset, uint64_t len)
 {
     ram_poison_add(block, offset, len, false, false, POISON_ARRIVED);
-    if (poison_pages(block, offset, len) == 0) {
-        return true;
-    }
+    return poison_pages(block, offset, len) == 0;
+}
+
+void ram_poison_guard_late(RamBlock *block, uint64_t offset, uint64_t len)
+{
     GuardArea area = { block, offset, len };
+
     main_loop_call(add_late_guard, g_memdup2(&area, sizeof(area)));
-    return false;
 }
 
 bool ram_poison_install(RamBlock *block, uint64_t offset, uint64_t len, GError **error)
@@ -186,7 +221,7 @@ bool ram_poison_install(RamBlock *block, uint64_t offset, uint64_t len, GError *
                          block->idstr, offset, len);
     }
     int r = poison_pages(block, offset, len);
-    return r == 0 || add_guard(block, offset, len, error);
+    return r == 0 || guard_pages(block, offset, len, error);
 }
 
 /* ---- fresh pages ----------------------------------------------------------------------------------------------------- */

@@ -87,11 +87,15 @@ void ram_poison_discarded(RamBlock *block, uint64_t offset, uint64_t len);
  * whose content is still to come becomes a hole, as all of those are; any other is zeros for good. Any thread. */
 bool ram_poison_refresh(RamBlock *block, uint64_t offset, GError **error);
 /* Makes the pages of a range really unreadable, for us and the guest: userfaultfd's UFFDIO_POISON where the kernel has
- * it, else a guard in the memory map, for pages that are in the list. The content is lost. Big lock. */
+ * it, else, for pages that are in the list, a guard in the memory map and, of whole pages of the block, a mapping that has no
+ * content. The content is lost. Big lock. */
 bool ram_poison_install(RamBlock *block, uint64_t offset, uint64_t len, GError **error);
 /* A page of the block that is still a hole was lost where it comes from, which the guest does not know: into the list, and
- * unreadable. False: it will have a guard soon; whoever waits for it should get zeros. Any thread. */
+ * unreadable. False: the kernel cannot do that; zeros are to be put there, so that nobody waits for it, and then a guard. Any
+ * thread. */
 bool ram_poison_arrives_late(RamBlock *block, uint64_t offset, uint64_t len);
+/* The guard, when the main loop comes to it, as ram_poison_install() makes it. Any thread. */
+void ram_poison_guard_late(RamBlock *block, uint64_t offset, uint64_t len);
 /* Whether all of a range was lost before it came here: what the stream still has for it (zeros) is not wanted. Any
  * thread. */
 bool ram_poison_arrived(const RamBlock *block, uint64_t offset, uint64_t len);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -193,6 +194,7 @@ static void test_notice_of_own_memory(void)
     qtest_end(q);
 }
 
+/* With lost-memory.so before libc. */
 static QTest *start_losing(const char *args)
 {
     g_autofree char *asan = g_strconcat(g_getenv("ASAN_OPTIONS") ?: "", ":verify_asan_link_order=0:handle_sigbus=0", NULL);
@@ -505,6 +507,66 @@ static void test_reset_in_postcopy(void)
     }
 }
 
+/* ---- a host that cannot mark pages ---- */
+
+/* As whoever reads guest memory where it is, past the memory map and past the list: how many bytes, or -errno. */
+static int read_past_everything(QTest *q, uint64_t host)
+{
+    uint8_t byte = 0;
+    struct iovec to = { &byte, 1 }, from = { (void *)(uintptr_t)host, 1 };
+    int r = process_vm_readv(qtest_pid(q), &to, 1, &from, 1, 0);
+
+    return r < 0 ? -errno : r;
+}
+
+/*
+ * The destination's kernel has no UFFDIO_POISON. Who reads the page that the source had lost, while postcopy loads memory and
+ * after it, has an error at once: it does not wait until all has come, does not fault for ever, and finds no zeros.
+ */
+static void lost_page_without_marks(const PoisonBackend *backend)
+{
+    g_autofree char *args = g_strconcat(backend->args, " -incoming defer", NULL);
+
+    g_setenv("LOST_MEMORY_OLD_KERNEL", "1", true);
+    QTest *a = poison_start(backend->args), *b = start_losing(args);
+    g_unsetenv("LOST_MEMORY_OLD_KERNEL");
+    uint64_t host = mapping(b, "memfd", 16 << 20);
+    poison_fill(a, backend);
+    poison(a, LOST, "reported");
+    begin_postcopy(a, b);
+    qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
+    poison_wait_for(a, "postcopy-active");
+    qtest_wait_status(b, "running");
+    g_assert_cmphex(qtest_readl(b, LOST), ==, 0xffffffff);
+    int r = read_past_everything(b, host + LOST);
+    json_object *info = qtest_qmp_return(a, "{'execute': 'query-migrate'}");
+    g_assert_cmpstr(qtest_json_string(info, "status"), ==, "postcopy-active");
+    json_object_put(info);
+    if (r == -EPERM) {
+        g_test_message("process_vm_readv: %s", g_strerror(EPERM));
+    } else {
+        g_assert_cmpint(r, ==, -EFAULT);
+    }
+    end_postcopy(a, b);
+    poison_check(b, backend, backend->page_size, 0xff);
+    g_assert_cmpint(read_past_everything(b, host + LOST), ==, r);
+    reset(b);
+    g_assert_cmpuint(poison_entries(b), ==, 0);
+    g_assert_cmphex(qtest_readl(b, LOST), ==, 0);
+    g_assert_cmpint(read_past_everything(b, host + LOST), ==, r == -EPERM ? r : 1);
+    qtest_end(a);
+    qtest_end(b);
+}
+
+static void test_lost_page_without_marks(void)
+{
+    for (size_t i = MEMFD; i <= HUGE; i++) {
+        if (poison_backend_is_there(&poison_backends[i], 2)) {
+            lost_page_without_marks(&poison_backends[i]);
+        }
+    }
+}
+
 /* Memory that both sides share, and that no migration loads: what this host cannot read any more is not emptied, which would take
  * it from the source, too. */
 static void test_shared_memory_stays_what_it_is(void)
@@ -662,6 +724,7 @@ int main(int argc, char **argv)
     g_test_add_func("/poison-events/lost-in-postcopy", test_lost_in_postcopy);
     g_test_add_func("/poison-events/postcopy-waits-until-it-is-told", test_postcopy_waits_until_it_is_told);
     g_test_add_func("/poison-events/reset-in-postcopy", test_reset_in_postcopy);
+    g_test_add_func("/poison-events/lost-page-in-postcopy-without-marks", test_lost_page_without_marks);
     g_test_add_func("/poison-events/shared-memory-stays-what-it-is", test_shared_memory_stays_what_it_is);
     g_test_add_func("/poison-events/section-is-the-golden-one", test_section_is_the_golden_one);
     g_test_add_func("/poison-events/section-that-lies", test_section_that_lies);
