@@ -283,6 +283,36 @@ static bool refused(const X86Cpu *cpu, const struct kvm_msr_entry *entry, CpuPut
     return true;
 }
 
+static bool put_tsc(X86Cpu *cpu, uint64_t value)
+{
+    struct kvm_msr_entry entry = { .index = MSR_TSC, .data = value };
+
+    return move_some(cpu, KVM_SET_MSRS, &entry, 1) == 1;
+}
+
+/*
+ * KVM takes a time stamp counter that is written within a second of what it would show now for an attempt to keep processors together, and
+ * goes on with its own (before Linux 6.7 from the virtual machine's beginning on): at a destination that is a little younger than the guest
+ * was the counter would go back. If it is not read back as what was written, and what a hundredth of a second adds to it, a value that is
+ * far away comes between; the other processors' come after the first one's, and are kept together with it.
+ */
+static void keep_first_tsc(X86Cpu *cpu)
+{
+    struct kvm_msr_entry entry = { .index = MSR_TSC };
+    uint64_t wanted = cpu->env.tsc;
+    static bool done; /* under the big lock */
+
+    if (done || !wanted) { /* 0 is the others' again, always */
+        return;
+    }
+    done = true;
+    if (move_some(cpu, KVM_GET_MSRS, &entry, 1) == 1 &&
+        ((X86Kvm *)cpu->kvm)->msrs->entries[0].data - wanted > (uint64_t)cpu->env.tsc_khz * 10 &&
+        put_tsc(cpu, wanted ^ UINT64_C(1) << 62)) {
+        put_tsc(cpu, wanted);
+    }
+}
+
 bool x86_kvm_put_msrs(X86Cpu *cpu, CpuPutLevel level, GError **error)
 {
     uint64_t high = mtrr_high_bits(cpu);
@@ -309,6 +339,9 @@ bool x86_kvm_put_msrs(X86Cpu *cpu, CpuPutLevel level, GError **error)
             return false;
         }
         at++;
+    }
+    if (level == CPU_PUT_FULL) {
+        keep_first_tsc(cpu);
     }
     return true;
 }
