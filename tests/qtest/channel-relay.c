@@ -126,7 +126,7 @@ static uint64_t until_fault(const Link *link, bool answers, uint64_t passed)
         return UINT64_MAX;
     }
     if (r->fault.channel == RELAY_ANY) {
-        passed = r->passed[0];
+        passed = r->passed[answers];
     } else if (r->fault.channel != link->number) {
         return UINT64_MAX;
     }
@@ -291,6 +291,15 @@ const char *relay_uri(const Relay *r)
 }
 
 /* ---- the test's hand ------------------------------------------------------------------------------------------------------ */
+
+void relay_fault_from_here(Relay *r, const RelayFault *fault)
+{
+    g_assert_cmpuint(fault->channel, ==, RELAY_ANY);
+    g_mutex_lock(&r->lock);
+    r->fault = *fault;
+    r->fault.offset += r->passed[fault->answers];
+    g_mutex_unlock(&r->lock);
+}
 
 void relay_hold(Relay *r, bool answers, bool hold)
 {

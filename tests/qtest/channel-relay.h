@@ -20,7 +20,7 @@ typedef enum RelayFaultKind {
     RELAY_GARBAGE,   /* one byte is another */
 } RelayFaultKind;
 
-#define RELAY_ANY 9999 /* the channel that says the byte, all counted together; of the source only */
+#define RELAY_ANY 9999 /* the channel that says the byte, all counted together */
 
 typedef struct RelayFault {
     RelayFaultKind kind;
@@ -37,6 +37,8 @@ Relay *relay_new_pairs(const RelayFault *fault);
 void relay_add(Relay *r, int source, int target);
 /* Where the source connects to; owned by the relay. */
 const char *relay_uri(const Relay *r);
+/* From now on, with offset counted from here: for a phase that begins at no byte that is known before. Only of RELAY_ANY. */
+void relay_fault_from_here(Relay *r, const RelayFault *fault);
 /* What the destination (answers) or the source says is held back, or passed on again. */
 void relay_hold(Relay *r, bool answers, bool hold);
 /* Whether the fault has happened. */

@@ -56,6 +56,18 @@ static RelayFault choose(Run *r)
     return fault;
 }
 
+/* In postcopy: a byte of what is said after it has begun. A wrong byte there is not found. */
+static RelayFault choose_in_postcopy(Run *r)
+{
+    RelayFault fault = {
+        .kind = g_rand_int_range(r->random, RELAY_CLOSE, RELAY_GARBAGE),
+        .channel = RELAY_ANY,
+        .answers = g_rand_int_range(r->random, 0, 4) == 0,
+    };
+    fault.offset = any_size(r, fault.answers ? 8 : 20);
+    return fault;
+}
+
 /* ---- what becomes of it --------------------------------------------------------------------------------------------------- */
 
 /* The manager looks at a connection on which nothing comes any more, and ends it. */
@@ -76,6 +88,10 @@ static const char *until_over(Run *r, RelayFaultKind kind)
         const char *status = run_poll(r);
         if (status) {
             return status;
+        }
+        if (r->slow && relay_faulted(r->relay)) {
+            run_hurry(r);
+            r->slow = false;
         }
         if (kind == RELAY_STALL && relay_faulted(r->relay)) {
             give_up(r);
@@ -172,6 +188,7 @@ static void recover(Run *r, FaultCounts *counts)
         return;
     }
     qtest_qmp_ok(r->a, "{'execute': 'migrate', 'arguments': {'uri': '%s', 'resume': true}}", uri);
+    run_hurry(r);
     while (strcmp(migration_status(r->a), "completed") != 0) {
         run_poll(r);
     }
@@ -225,14 +242,43 @@ static void fault_in_file(Run *r, FaultCounts *counts)
     r->most = 0;
 }
 
+/* Until postcopy has begun at this side; the source's status, if that does not come any more. */
+static const char *until_postcopy(Run *r, QTest *side)
+{
+    while (strcmp(migration_status(side), "postcopy-active") != 0) {
+        const char *status = run_poll(r);
+        if (status) {
+            return status;
+        }
+    }
+    return NULL;
+}
+
 static void fault_in_channel(Run *r, FaultCounts *counts)
 {
-    RelayFault fault = choose(r);
+    static const RelayFault fine;
+    bool later = postcopy(r) && g_rand_int_range(r->random, 0, 4);
+    RelayFault fault = later ? choose_in_postcopy(r) : choose(r);
+    const char *status = NULL;
     r->stalled = false;
-    run_outgoing(r, &fault);
-    run_disturb(r);
-    const char *status = until_over(r, fault.kind);
+    run_outgoing(r, later ? &fine : &fault);
+    if (later) {
+        run_to_postcopy(r);
+        status = until_postcopy(r, r->a);
+        if (!status && g_rand_int_range(r->random, 0, 4)) {
+            status = until_postcopy(r, r->b); /* else the package may still be on its way */
+        }
+    } else {
+        run_disturb(r);
+    }
+    if (later && !status) {
+        r->slow = true;
+        relay_fault_from_here(r->relay, &fault);
+    }
+    status = status ? status : until_over(r, fault.kind);
+    r->slow = false;
     counts->faults += relay_faulted(r->relay);
+    counts->in_postcopy += later && relay_faulted(r->relay);
     r->stalled = fault.kind == RELAY_STALL && relay_faulted(r->relay);
     after(r, status, counts);
 }

@@ -333,6 +333,20 @@ void run_disturb(Run *r)
     set_bandwidth(r, 0);
 }
 
+void run_to_postcopy(Run *r)
+{
+    set_bandwidth(r, SLOW_BYTES);
+    if (is(r, LOST_PAGES, LOST_MEANWHILE)) {
+        lose_page(r, "none");
+    }
+    json_object_put(qtest_qmp(r->a, "{'execute': 'migrate-start-postcopy'}"));
+}
+
+void run_hurry(Run *r)
+{
+    set_bandwidth(r, 0);
+}
+
 /* Whether a migration does not go on by itself any more. */
 static bool over(const char *status)
 {

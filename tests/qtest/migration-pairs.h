@@ -34,6 +34,7 @@ typedef struct Run {
     GArray *lost;      /* uint64_t: addresses of pages that hosts have lost */
     uint64_t most;     /* bytes that a command takes; 0: all */
     bool stalled;      /* a connection is silent */
+    bool slow;         /* until something has gone wrong */
     bool guest_is_there; /* postcopy: it runs at the destination already */
 } Run;
 
@@ -59,6 +60,9 @@ void run_start_destination(Run *r);
 void run_outgoing(Run *r, const RelayFault *fault);
 /* Waits a little, changes how fast it goes, begins postcopy: whatever the row has. The migration may be over before that. */
 void run_disturb(Run *r);
+/* The same, but it is slow, and postcopy begins as soon as it can; until run_hurry(). */
+void run_to_postcopy(Run *r);
+void run_hurry(Run *r);
 /* Does what is to be done now. The status, when it does not change by itself any more. */
 const char *run_poll(Run *r);
 /* The destination reads the file, if there is one. */
@@ -78,6 +82,7 @@ bool run_by_file(const Run *r);
 
 typedef struct FaultCounts {
     unsigned faults;     /* that have happened */
+    unsigned in_postcopy; /* of them, after it had begun at the source */
     unsigned resumed;    /* the guest has gone on at the source by itself */
     unsigned recovered;  /* postcopy has gone on over another connection */
     unsigned taken_back; /* the destination had not got it, which only the manager saw: cont, or in postcopy migrate_cancel */
