@@ -337,8 +337,7 @@ class StockMigration(unittest.TestCase):
         pair.source.qmp.command('migrate-start-postcopy')
         pair.wait_status('postcopy-active')
         between.close()
-        while pair.source.qmp.command('query-migrate')['status'] != 'postcopy-paused':
-            time.sleep(0.01)
+        pair.wait_status('postcopy-paused')
         at = (LAST - 1) * MIB + 0x70000
         line = pair.target.qtest.line
         line.send(b'read 0x%x 0x%x\n' % (at, PAGE))
