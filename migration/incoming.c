@@ -328,14 +328,14 @@ static void failed(GError *error)
     in.dirty = true;
     g_clear_error(&in.error);
     in.error = error;
-    set_status(MIGRATION_STATUS_FAILED);
-    if (in.exit_on_error) {
+    if (in.exit_on_error) { /* whoever sees the state finds the reason in the log */
         error_report("%s", error->message);
         error_report("load of migration failed: %s", g_strerror(io ? EIO : EINVAL));
         vm_request_shutdown(VM_SHUTDOWN_HOST_ERROR);
     } else {
         warn_report("load of migration failed: %s", error->message);
     }
+    set_status(MIGRATION_STATUS_FAILED);
 }
 
 /* The state of a guest that does not run. What only makes sense on the source is "paused" here. */
