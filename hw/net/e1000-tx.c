@@ -174,10 +174,11 @@ static void gather(E1000 *s, uint64_t address, unsigned len)
     s->tx.size += len;
 }
 
-/* False: that is enough for now (T4). */
+/* False: that is enough for now (T4); never for a descriptor of a packet that IP has room for. */
 static bool gather_segments(E1000 *s, const Descriptor *d, unsigned total)
 {
     E1000Tx *tx = &s->tx;
+    unsigned before_it = s->burst;
     unsigned len = total - MIN(total, tx->done);
     unsigned header = tx->tso_props.hdr_len;
     unsigned full = MIN(header + tx->tso_props.mss, E1000_DATA_MAX - 1);
@@ -200,7 +201,7 @@ static bool gather_segments(E1000 *s, const Descriptor *d, unsigned total)
         tx->tso_frames++;
         memcpy(tx->data, tx->header, header);
         tx->size = header;
-        if (len && s->burst >= BURST) {
+        if (len && s->burst - before_it >= BURST) {
             tx->done = total - len;
             return false;
         }

@@ -272,8 +272,8 @@ static void e1000_config_written(PciDevice *dev, unsigned addr, unsigned len)
  * In flight: a packet that is being put together from descriptors: tx.size bytes of tx.data, tx.header, tso_frames,
  * sum_needed and both contexts are saved, so that the next descriptor goes on with it. A packet whose last descriptor was
  * done has left; the backend has it, or the queue in front of the backend, which stays behind as the wire would. A ring that
- * was left in the middle (T4) is gone on with at the other side; stock does so when its driver writes the tail again. In the middle of a descriptor
- * e1000/tx_done says how far it is: frames cannot be sent again, and no field of stock's has it. Packets
+ * was left in the middle (T4) is gone on with at the other side; stock does so when its driver writes the tail again. In the
+ * middle of a descriptor e1000/tx_done says how far it is: frames cannot be sent again, and no field of stock's has it. Packets
  * for the guest that wait for descriptors stay in the source's queue and are lost, as on a full card.
  *
  * Timers are not in stock's stream. A negotiation that was going on (control register: restart; status: not done) starts
