@@ -166,11 +166,16 @@ static void timer_match(HpetTimer *t)
     }
 }
 
+static bool timer_is_level(const HpetTimer *t)
+{
+    return (t->config & (TN_LEVEL | TN_FSB_ENABLE)) == TN_LEVEL;
+}
+
 /* The guest has seen a level interrupt, or the timer cannot raise it any more. */
 static void timer_lower(HpetTimer *t)
 {
     t->hpet->isr &= ~(UINT64_C(1) << t->tn);
-    if ((t->config & (TN_LEVEL | TN_FSB_ENABLE)) == TN_LEVEL) {
+    if (timer_is_level(t)) {
         irq_lower(t->hpet->routes[timer_route(t)]);
     }
 }
@@ -555,6 +560,9 @@ static bool hpet_post_load(void *opaque, int version, GError **error)
         if (timer_is_32bit(t) && (t->cmp > UINT32_MAX || t->period > UINT32_MAX)) {
             t->cmp = (uint32_t)t->cmp; /* stock keeps bits that do not count */
             t->period = (uint32_t)t->period;
+        }
+        if (s->isr & UINT64_C(1) << i && timer_is_level(t) && timer_may_interrupt(t)) {
+            irq_raise(s->routes[timer_route(t)]); /* no stream has the levels of lines: who holds one up says so */
         }
     }
     if (hpet_runs(s) && !s->offset_loaded) {
