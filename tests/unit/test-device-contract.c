@@ -131,6 +131,7 @@ static const struct {
     { "i8254/paused", "ffffffffffffffff" "ffffffffffffffff" "0000000000000010", "" },
     { "hpet/offset", "0000000000001000", "config=0000000000000001" },
     { "hpet/rtc_irq_level", "01", "" },
+    { "e1000/tx_done", "00001000", "" },
     { "parallel_isa/unsent", "01", "" },
     { "dma/status", "05", "" },
     { "ps2kbd/ledstate", "00000007", "" },
