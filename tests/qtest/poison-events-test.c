@@ -389,6 +389,15 @@ static void begin_postcopy(QTest *a, QTest *b)
     qtest_qmp_ok(a, "{'execute': 'migrate', 'arguments': {'uri': 'unix:%s'}}", path);
 }
 
+/* The guest runs at b, and most of its memory is still at a. */
+static void hand_over_by_postcopy(QTest *a, QTest *b)
+{
+    begin_postcopy(a, b);
+    qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
+    poison_wait_for(a, "postcopy-active");
+    qtest_wait_status(b, "running");
+}
+
 static void end_postcopy(QTest *a, QTest *b)
 {
     qtest_qmp_ok(a, "{'execute': 'migrate-set-parameters', 'arguments': {'max-postcopy-bandwidth': 0}}");
@@ -408,10 +417,7 @@ static void lost_in_postcopy(const PoisonBackend *backend, const char *how, bool
 
     poison_fill(a, backend);
     poison(a, 0xc00000, "reported");
-    begin_postcopy(a, b);
-    qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
-    poison_wait_for(a, "postcopy-active");
-    qtest_wait_status(b, "running");
+    hand_over_by_postcopy(a, b);
     g_assert_false(qtest_had_event(a, "MEMORY_FAILURE"));
     poison(a, LOST, how);
     if (requested) { /* who waits for it gets the error */
@@ -476,10 +482,7 @@ static void reset_in_postcopy(const PoisonBackend *backend)
 
     poison_fill(a, backend);
     poison(a, LOST, "reported");
-    begin_postcopy(a, b);
-    qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
-    poison_wait_for(a, "postcopy-active");
-    qtest_wait_status(b, "running");
+    hand_over_by_postcopy(a, b);
     g_assert_cmphex(qtest_readl(b, RAM_START), ==, poison_word_at(RAM_START));
     poison(b, RAM_START, "reported");
     g_assert_cmphex(qtest_readl(b, RAM_START), ==, 0xffffffff);
@@ -533,10 +536,7 @@ static void lost_page_without_marks(const PoisonBackend *backend)
     uint64_t host = mapping(b, "memfd", 16 << 20);
     poison_fill(a, backend);
     poison(a, LOST, "reported");
-    begin_postcopy(a, b);
-    qtest_qmp_ok(a, "{'execute': 'migrate-start-postcopy'}");
-    poison_wait_for(a, "postcopy-active");
-    qtest_wait_status(b, "running");
+    hand_over_by_postcopy(a, b);
     g_assert_cmphex(qtest_readl(b, LOST), ==, 0xffffffff);
     int r = read_past_everything(b, host + LOST);
     json_object *info = qtest_qmp_return(a, "{'execute': 'query-migrate'}");
