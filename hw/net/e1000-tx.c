@@ -206,7 +206,6 @@ static bool gather_segments(E1000 *s, const Descriptor *d, unsigned total)
             return false;
         }
     }
-    tx->done = 0;
     return true;
 }
 

@@ -328,7 +328,6 @@ static bool e1000_pre_load(void *opaque, GError **error)
     E1000 *s = opaque;
 
     s->tx.done = 0;
-
     memset(s->mac, 0, sizeof(s->mac));
     timer_del(&s->autoneg);
     timer_del(&s->mitigation);
